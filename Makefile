@@ -1,0 +1,56 @@
+# The two commands of the README are `make demo` and `make test`. `make help` lists the rest.
+.DEFAULT_GOAL := help
+PY := .venv/bin/python
+PYTEST := $(PY) -m pytest -q
+TARGET ?=
+
+help:            ## list the targets
+	@grep -E '^[a-z0-9-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+
+setup:           ## install all that tests need: Debian packages, .venv, csi-sanity
+	@tools/setup.sh all
+
+base:
+	@tools/setup.sh base
+
+demo: base       ## a volume through its whole life on the local cloud (root)
+	@$(PY) -m demo
+
+test: setup lint ## everything below; what CI runs (root)
+	@$(PYTEST) tests
+
+unit: setup      ## pure logic and property tests, no root
+	@$(PYTEST) tests/unit tests/packaging
+
+sim: setup       ## the simulator's own rules, and our cloud seam against it
+	@$(PYTEST) tests/sim tests/contract
+
+kernel: setup    ## mounts, file systems and block devices of the running kernel (root)
+	@$(PYTEST) tests/kernel
+
+sanity: setup    ## csi-sanity on every driver (root)
+	@$(PYTEST) tests/sanity
+
+e2e: setup       ## whole life, crashes, faults, concurrency, bad input (root)
+	@$(PYTEST) tests/e2e
+
+bench: base      ## measurements as a table and bench/out/*.json; TARGET=disk for one
+	@$(PY) -m bench $(TARGET)
+
+lint: setup      ## ruff, mypy --strict, import-linter
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check -q .
+	@.venv/bin/mypy --no-error-summary
+	@.tools/lint/bin/lint-imports --no-logo 2>/dev/null || .tools/lint/bin/lint-imports
+
+format:          ## let ruff lay out the code
+	@.venv/bin/ruff check --fix -q . || true
+	@.venv/bin/ruff format -q .
+
+proto:           ## regenerate csi/_pb from proto/
+	@$(PY) -m grpc_tools.protoc -Icsi/_pb=proto --python_out=. --pyi_out=. --grpc_python_out=. csi/_pb/csi.proto csi/_pb/pluginregistration.proto
+
+clean:           ## remove what the targets above made in this directory
+	rm -rf .venv .tools .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis bench/out dist
+
+.PHONY: help setup base demo test unit sim kernel sanity e2e bench lint format proto clean

@@ -1,0 +1,1 @@
+"""What every process of this project needs; knows neither cloud, kernel, CSI nor CNI."""

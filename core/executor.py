@@ -1,0 +1,71 @@
+"""Blocking calls off the event loop: named, bounded thread pools."""
+
+import asyncio
+import concurrent.futures
+import contextvars
+import functools
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from core import errors
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class BoundedExecutor:
+    """A thread pool for one class of blocking calls, so that a hung one cannot starve the others.
+
+    name: shows in thread names and error messages.
+    max_workers: threads; further calls queue.
+    """
+
+    def __init__(self, name: str, max_workers: int) -> None:
+        self._name = name
+        self._pool = concurrent.futures.ThreadPoolExecutor(max_workers, thread_name_prefix=name)
+
+    async def run(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Result of *call*, run in a pool thread with the caller's context variables.
+
+        A thread cannot be stopped. So a cancelled caller stays here, keeping its locks, until the
+        call has ended, and is cancelled then: nobody else can start on the same volume meanwhile.
+        """
+        future = self._submit(functools.partial(call, *args, **kwargs))
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            await _wait_ended(future)
+            raise
+
+    async def run_within(
+        self, timeout_s: float, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Like `run`, but gives up waiting after *timeout_s* seconds with DeadlineExceeded.
+
+        For calls that change nothing and may hang, such as statfs on a lost server.
+        """
+        future = self._submit(functools.partial(call, *args, **kwargs))
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await future
+        except TimeoutError as e:
+            raise errors.DeadlineExceeded(f"{self._name}: no answer within {timeout_s:g} s") from e
+
+    def close(self) -> None:
+        """Refuse new calls; running ones end in their own time."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _submit(self, call: Callable[[], T]) -> asyncio.Future[T]:
+        context = contextvars.copy_context()
+        return asyncio.get_running_loop().run_in_executor(self._pool, context.run, call)
+
+
+async def _wait_ended(future: asyncio.Future[T]) -> None:
+    """Return once *future* is done, whatever its outcome and however often we are cancelled."""
+    while not future.done():
+        try:
+            await asyncio.wait({future})
+        except asyncio.CancelledError:
+            continue
+    if not future.cancelled():
+        future.exception()  # seen here: the cancelled caller will never ask

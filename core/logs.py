@@ -1,0 +1,44 @@
+"""Structured logs on stderr: JSON for machines, columns for people."""
+
+import logging
+import sys
+from typing import TextIO
+
+import structlog
+
+_DEBUG_VERBOSITY = 4
+"""klog habit: -v=4 and above is debugging."""
+
+
+def configure(*, json: bool, verbosity: int, stream: TextIO | None = None) -> None:
+    """Set up structlog and route the standard library's loggers into the same stream.
+
+    verbosity: klog's number; 4 and above shows debug events.
+    """
+    level = logging.DEBUG if verbosity >= _DEBUG_VERBOSITY else logging.INFO
+    out = sys.stderr if stream is None else stream
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer()
+        if json
+        else structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"])
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(file=out),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(handlers=[_ToStructlog()], level=logging.WARNING, force=True)
+
+
+class _ToStructlog(logging.Handler):
+    """Hands records of libraries to structlog, so that there is one format."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        structlog.get_logger(record.name).log(record.levelno, record.getMessage())

@@ -1,0 +1,1 @@
+"""The CSI server: one package per driver, and what the drivers share."""

@@ -1,0 +1,7 @@
+"""`python -m csi` runs `csi-plugin`."""
+
+import sys
+
+from csi import app
+
+sys.exit(app.main())

@@ -1,0 +1,111 @@
+"""One driver on one socket: start, health, graceful drain."""
+
+import asyncio
+import pathlib
+
+import grpc.aio
+import structlog
+
+from core import errors, grpc_server, metrics
+from csi import driver, identity, redact, registrar
+from csi._pb import csi_pb2_grpc
+
+log = structlog.get_logger()
+
+_RESTART_FIRST_S = 1.0
+_RESTART_MAX_S = 30.0
+_SOCKET_CHECK_TIMEOUT_S = 2.0
+
+
+class DriverServer:
+    """Serves one driver and, on a node, registers it with kubelet."""
+
+    def __init__(
+        self,
+        served: driver.Driver,
+        socket: pathlib.Path,
+        *,
+        version: str,
+        registry: metrics.Metrics,
+        registration: registrar.Registrar | None,
+    ) -> None:
+        self.name = served.name
+        self._driver = served
+        self._socket = socket
+        self._interceptor = grpc_server.ServeInterceptor(
+            driver=served.name, registry=registry, redact=redact.loggable
+        )
+        self._identity = identity.IdentityService(
+            driver_name=served.name,
+            version=version,
+            services=served.services,
+            expansions=served.expansions,
+            ready=served.ready,
+        )
+        self._registration = registration
+        self._server: grpc.aio.Server | None = None
+
+    async def start(self) -> None:
+        """Listen on the socket, then tell kubelet: it calls NodeGetInfo at once."""
+        self._server = grpc_server.make_server(self._interceptor)
+        csi_pb2_grpc.add_IdentityServicer_to_server(self._identity, self._server)
+        if self._driver.controller is not None:
+            csi_pb2_grpc.add_ControllerServicer_to_server(self._driver.controller, self._server)
+        if self._driver.group_controller is not None:
+            csi_pb2_grpc.add_GroupControllerServicer_to_server(
+                self._driver.group_controller, self._server
+            )
+        if self._driver.node is not None:
+            csi_pb2_grpc.add_NodeServicer_to_server(self._driver.node, self._server)
+        grpc_server.add_unix_socket(self._server, self._socket)
+        await self._server.start()
+        if self._registration is not None:
+            await self._registration.start()
+        log.info("driver serves", driver=self.name, socket=str(self._socket))
+
+    async def stop(self, drain_timeout_s: float) -> None:
+        """Leave kubelet's registry, let calls in progress end, remove the socket.
+
+        The registration goes first, so that kubelet stops calling while we drain.
+        """
+        if self._registration is not None:
+            await self._registration.stop()
+        if self._server is not None:
+            await self._server.stop(grace=drain_timeout_s)
+            await self._interceptor.drain(drain_timeout_s)
+        self._socket.unlink(missing_ok=True)
+        if self._driver.close is not None:
+            await self._driver.close()
+        log.info("driver stopped", driver=self.name)
+
+    async def check_alive(self) -> None:
+        """Raise Unavailable when our own socket does not answer a connection."""
+        try:
+            async with asyncio.timeout(_SOCKET_CHECK_TIMEOUT_S):
+                _, writer = await asyncio.open_unix_connection(str(self._socket))
+            writer.close()
+        except (OSError, TimeoutError) as e:
+            raise errors.Unavailable(f"{self._socket} does not answer: {e}") from e
+
+    async def check_ready(self) -> None:
+        """Raise what keeps the driver from working: what Probe would tell."""
+        await self._driver.ready()
+
+
+async def start_until_served(server: DriverServer, failures: dict[str, str]) -> None:
+    """Start *server*, again and again until it serves: another driver's work goes on meanwhile.
+
+    failures: driver name → why it does not serve yet; health pages show it.
+    """
+    delay_s = _RESTART_FIRST_S
+    while True:
+        try:
+            await server.start()
+        except (errors.Error, OSError, RuntimeError) as e:
+            failures[server.name] = str(e)
+            log.error("driver does not start", driver=server.name, error=str(e), retry_s=delay_s)  # noqa: TRY400
+            await asyncio.sleep(delay_s)
+            delay_s = min(delay_s * 2, _RESTART_MAX_S)
+        else:
+            failures.pop(server.name, None)
+            return

