@@ -5,6 +5,7 @@ on `<directory>/<driver name>-reg.sock`, the name the standard registrar uses, s
 the two leaves nothing stale.
 """
 
+import asyncio
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -24,11 +25,10 @@ SUPPORTED_VERSIONS = ("1.0.0",)
 class RegistrationService(pluginregistration_pb2_grpc.RegistrationServicer):
     """Answers kubelet's two questions.
 
-    endpoint: path of csi.sock as kubelet sees it. on_refused: called when kubelet refuses us, so
-    that the process can end and be restarted, as the standard registrar does.
+    endpoint: path of csi.sock as kubelet sees it. on_refused: called when kubelet refuses us.
     """
 
-    def __init__(self, driver_name: str, endpoint: str, on_refused: Callable[[str], None]) -> None:
+    def __init__(self, driver_name: str, endpoint: str, on_refused: Callable[[], None]) -> None:
         self._driver_name = driver_name
         self._endpoint = endpoint
         self._on_refused = on_refused
@@ -49,21 +49,26 @@ class RegistrationService(pluginregistration_pb2_grpc.RegistrationServicer):
             log.info("registered with kubelet", driver=self._driver_name)
         else:
             log.error("kubelet refused registration", driver=self._driver_name, why=request.error)
-            self._on_refused(request.error)
+            self._on_refused()
         return pluginregistration_pb2.RegistrationStatusResponse()
 
 
 class Registrar:
     """The registration socket of one driver.
 
-    Start it only when csi.sock answers: kubelet calls NodeGetInfo at once.
+    Start it only when csi.sock answers: kubelet calls NodeGetInfo at once. When kubelet refuses
+    us, the socket is made anew after *retry_s* seconds, which makes kubelet try again.
     """
 
-    def __init__(self, directory: pathlib.Path, driver_name: str, endpoint: str) -> None:
+    def __init__(
+        self, directory: pathlib.Path, driver_name: str, endpoint: str, *, retry_s: float = 10.0
+    ) -> None:
         self._path = directory / f"{driver_name}-reg.sock"
         self._service = RegistrationService(driver_name, endpoint, self._refused)
+        self._retry_s = retry_s
         self._server: grpc.aio.Server | None = None
-        self.refused = ""
+        self._retry: asyncio.Task[None] | None = None
+        self.registered_again = asyncio.Event()
 
     async def start(self) -> None:
         """Serve. Raises Precondition when the directory is missing."""
@@ -74,9 +79,20 @@ class Registrar:
 
     async def stop(self) -> None:
         """Stop and remove the socket, which tells kubelet that the driver is gone."""
+        if self._retry is not None:
+            self._retry.cancel()
         if self._server is not None:
             await self._server.stop(grace=1.0)
         self._path.unlink(missing_ok=True)
 
-    def _refused(self, why: str) -> None:
-        self.refused = why
+    def _refused(self) -> None:
+        if self._retry is None or self._retry.done():
+            self._retry = asyncio.create_task(self._register_again(), name="register again")
+
+    async def _register_again(self) -> None:
+        await asyncio.sleep(self._retry_s)
+        if self._server is not None:
+            await self._server.stop(grace=1.0)
+        self._path.unlink(missing_ok=True)
+        await self.start()
+        self.registered_again.set()

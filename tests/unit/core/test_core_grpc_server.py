@@ -1,0 +1,118 @@
+import asyncio
+import contextlib
+import pathlib
+import stat
+
+import grpc
+import grpc.aio
+import pytest
+
+from core import call, errors, grpc_errors, grpc_server, metrics
+from csi._pb import csi_pb2, csi_pb2_grpc
+
+
+class Identity(csi_pb2_grpc.IdentityServicer):
+    def __init__(self, behaviour):
+        self._behaviour = behaviour
+
+    async def Probe(self, request, context):
+        return await self._behaviour()
+
+
+@contextlib.asynccontextmanager
+async def serving(tmp_path, behaviour):
+    registry = metrics.Metrics()
+    interceptor = grpc_server.ServeInterceptor(driver="d", registry=registry, redact=str)
+    server = grpc_server.make_server(interceptor)
+    csi_pb2_grpc.add_IdentityServicer_to_server(Identity(behaviour), server)
+    path = tmp_path / "s.sock"
+    grpc_server.add_unix_socket(server, path)
+    await server.start()
+    try:
+        async with grpc.aio.insecure_channel(f"unix:{path}") as channel:
+            yield csi_pb2_grpc.IdentityStub(channel), registry, path
+    finally:
+        await server.stop(0)
+        await interceptor.drain(5)
+
+
+async def code_of(stub, timeout=5):
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stub.Probe(csi_pb2.ProbeRequest(), timeout=timeout)
+    return caught.value.code(), caught.value.details()
+
+
+@pytest.mark.parametrize("kind", list(errors.Kind))
+async def test_every_kind_of_error_has_its_status_and_keeps_its_message(tmp_path, kind):
+    error_class = type("E", (errors.Error,), {"kind": kind})
+
+    async def fail():
+        raise error_class("why it failed")
+
+    async with serving(tmp_path, fail) as (stub, _, _):
+        assert await code_of(stub) == (grpc_errors.STATUS[kind], "why it failed")
+
+
+async def test_an_unknown_exception_shows_nothing_of_itself_to_the_caller(tmp_path):
+    async def fail():
+        raise ZeroDivisionError("secret=hunter2")
+
+    async with serving(tmp_path, fail) as (stub, registry, _):
+        code, details = await code_of(stub)
+
+    assert code is grpc.StatusCode.INTERNAL
+    assert "hunter2" not in details
+    assert registry.counter("csi_grpc_execution_count", "").values == {
+        ("Probe", "d", "INTERNAL"): 1.0
+    }
+
+
+async def test_the_answer_comes_before_the_deadline_and_says_what_was_going_on(tmp_path):
+    async def hang():
+        call.doing("waiting for disk d-1 to be attached")
+        await asyncio.sleep(60)
+
+    async with serving(tmp_path, hang) as (stub, _, _):
+        code, details = await code_of(stub, timeout=0.5)
+
+    assert code is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert "waiting for disk d-1" in details
+
+
+async def test_the_call_knows_how_much_time_is_left(tmp_path):
+    seen = []
+
+    async def look():
+        seen.append(call.remaining_s(999.0))
+        return csi_pb2.ProbeResponse()
+
+    async with serving(tmp_path, look) as (stub, _, _):
+        await stub.Probe(csi_pb2.ProbeRequest(), timeout=10)
+        await stub.Probe(csi_pb2.ProbeRequest())
+
+    assert 5 < seen[0] <= 9
+    assert seen[1] == 999.0
+
+
+async def test_the_socket_is_private_from_its_first_moment(tmp_path):
+    async def fine():
+        return csi_pb2.ProbeResponse()
+
+    async with serving(tmp_path, fine) as (_, _, path):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+async def test_a_stale_socket_is_replaced_but_a_file_is_not(tmp_path):
+    server = grpc_server.make_server(
+        grpc_server.ServeInterceptor(driver="d", registry=metrics.Metrics(), redact=str)
+    )
+    in_the_way = pathlib.Path(tmp_path / "file")
+    in_the_way.write_text("data")
+
+    with pytest.raises(errors.Precondition, match="not a socket"):
+        grpc_server.add_unix_socket(server, in_the_way)
+    with pytest.raises(errors.Precondition, match="does not exist"):
+        grpc_server.add_unix_socket(server, tmp_path / "missing" / "s.sock")
+
+    assert in_the_way.read_text() == "data"
+    await server.stop(0)
