@@ -1,0 +1,112 @@
+"""The mount table of this process's mount namespace, parsed from /proc/self/mountinfo.
+
+Source: proc_pid_mountinfo(5). What to do about a mount is in `host.mounts`.
+"""
+
+import dataclasses
+import os
+import pathlib
+import re
+from collections.abc import Iterable
+
+from core import errors
+
+_TABLE = pathlib.Path("/proc/self/mountinfo")
+_ESCAPE = re.compile(rb"\\([0-7]{3})")
+_FIELDS_BEFORE_OPTIONAL = 6
+_FIELDS_AFTER_SEPARATOR = 3
+_DELETED = "//deleted"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Mount:
+    """One line of the table.
+
+    device: "major:minor" of the file system. root: path inside that file system that is mounted;
+    for a bind of a file, the file. options are of this mount point, super_options of the file
+    system. deleted: the root was removed while mounted.
+    """
+
+    mount_id: int
+    parent_id: int
+    device: str
+    root: str
+    mount_point: str
+    options: tuple[str, ...]
+    fs_type: str
+    source: str
+    super_options: tuple[str, ...]
+    deleted: bool = False
+
+
+class MalformedMountinfo(errors.Internal):
+    """A line does not have the documented shape."""
+
+    def __init__(self, line: str) -> None:
+        super().__init__(f"cannot understand this line of {_TABLE}: {line!r}")
+
+
+def parse(text: str) -> list[Mount]:
+    """Every mount of *text*, in its order: a later one covers an earlier one at the same path.
+
+    *text* is decoded with surrogateescape, so that any file name survives.
+    """
+    return [_parse_line(line) for line in text.split("\n") if line]
+
+
+def read() -> list[Mount]:
+    """The table as it is now.
+
+    Read in one large call: the kernel may skip lines when the table changes between two.
+    """
+    fd = os.open(_TABLE, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        chunks = []
+        while chunk := os.read(fd, 4 * 1024 * 1024):
+            chunks.append(chunk)
+    finally:
+        os.close(fd)
+    return parse(b"".join(chunks).decode(errors="surrogateescape"))
+
+
+def mounts_at(path: str | os.PathLike[str], mounts: Iterable[Mount] | None = None) -> list[Mount]:
+    """Mounts at exactly *path*, the visible one last."""
+    at = os.path.normpath(os.fspath(path))
+    return [m for m in (read() if mounts is None else mounts) if m.mount_point == at]
+
+
+def mounts_of(device_number: str, mounts: Iterable[Mount] | None = None) -> list[Mount]:
+    """Mounts of the file system on device *device_number* ("major:minor")."""
+    return [m for m in (read() if mounts is None else mounts) if m.device == device_number]
+
+
+def _parse_line(line: str) -> Mount:
+    words = line.split(" ")
+    try:
+        separator = words.index("-", _FIELDS_BEFORE_OPTIONAL)
+        fs_type, source, super_options = words[separator + 1 :][:_FIELDS_AFTER_SEPARATOR]
+        root, deleted = _unescape(words[3]), False
+        if root.endswith(_DELETED):
+            root, deleted = root.removesuffix(_DELETED), True
+        return Mount(
+            mount_id=int(words[0]),
+            parent_id=int(words[1]),
+            device=words[2],
+            root=root,
+            mount_point=_unescape(words[4]),
+            options=tuple(words[5].split(",")),
+            fs_type=_unescape(fs_type),
+            source=_unescape(source),
+            super_options=tuple(_unescape(super_options).split(",")),
+            deleted=deleted,
+        )
+    except (ValueError, IndexError) as e:
+        raise MalformedMountinfo(line) from e
+
+
+def _unescape(word: str) -> str:
+    """Undo the kernel's octal escapes of blank, tab, newline and backslash."""
+    if "\\" not in word:
+        return word
+    raw = word.encode(errors="surrogateescape")
+    return _ESCAPE.sub(lambda m: bytes([int(m[1], 8) & 0xFF]), raw).decode(errors="surrogateescape")

@@ -1,0 +1,141 @@
+"""Mounting and unmounting, by mount(8) and umount(8) in a process of their own.
+
+A call that hangs in the kernel then hangs that process and not ours.
+"""
+
+import os
+import re
+from collections.abc import Sequence
+
+import structlog
+
+from core import errors
+from host import mountinfo, run
+
+log = structlog.get_logger()
+
+_MOUNT_TIMEOUT_S = 60.0
+_BIND_TIMEOUT_S = 30.0
+_FORCE_TIMEOUT_S = 10.0
+_QUOTED = re.compile(r'[^",]*(="[^"]*")?')
+_CONTROL = re.compile("[\x00-\x1f\x7f]")
+_BUSY = "target is busy"
+_NOT_MOUNTED = ("not mounted", "no mount point", "not found", "no such file")
+_MAX_STACKED = 64
+
+StrPath = str | os.PathLike[str]
+
+
+def mount(source: StrPath, target: StrPath, *, fs_type: str, options: Sequence[str] = ()) -> None:
+    """Mount *source* at *target*.
+
+    options: one mount option each; an option may not bring a second one along.
+    Raises CommandFailed with mount's own words, InvalidField for a bad option.
+    """
+    argv = ["mount", "-t", fs_type]
+    if options:
+        argv += ["-o", _joined(options)]
+    run.run([*argv, "--", os.fspath(source), os.fspath(target)], timeout_s=_MOUNT_TIMEOUT_S)
+    log.info("mounted", source=os.fspath(source), target=os.fspath(target), fs_type=fs_type)
+
+
+def bind(source: StrPath, target: StrPath, *, read_only: bool, options: Sequence[str] = ()) -> None:
+    """Make *source*, a directory or a file, visible at *target* too.
+
+    options: per-mount options such as noexec. A bind cannot be read-only from its first moment, so
+    it is remounted, and unmounted again when that fails: never left writable by mistake.
+    """
+    run.run(
+        ["mount", "--bind", "--", os.fspath(source), os.fspath(target)],
+        timeout_s=_BIND_TIMEOUT_S,
+    )
+    wanted = [*options, *(["ro"] if read_only else [])]
+    if not wanted:
+        return
+    try:
+        remount_bind(target, wanted)
+        there = mountinfo.mounts_at(target)
+        if read_only and not (there and "ro" in there[-1].options):
+            raise errors.Internal(f"{target} stayed writable after a read-only remount")
+    except errors.Error:
+        unmount(target)
+        raise
+
+
+def remount_bind(target: StrPath, options: Sequence[str]) -> None:
+    """Change the per-mount options of the bind mount at *target*."""
+    run.run(
+        ["mount", "-o", _joined(["remount", "bind", *options]), "--", os.fspath(target)],
+        timeout_s=_BIND_TIMEOUT_S,
+    )
+
+
+def make_shared(path: StrPath) -> None:
+    """Let mounts below *path* reach the pods' namespaces and back."""
+    run.run(["mount", "--make-shared", "--", os.fspath(path)], timeout_s=_BIND_TIMEOUT_S)
+
+
+def is_mount_point(path: StrPath) -> bool:
+    """Whether something is mounted at exactly *path*; asks the table, never the file system."""
+    return bool(mountinfo.mounts_at(path))
+
+
+def unmount(target: StrPath, *, timeout_s: float = 30.0, force: bool = False) -> None:
+    """Remove the topmost mount at *target*; nothing there is success.
+
+    A server that does not answer makes umount hang: after *timeout_s* seconds it is forced, then
+    made lazy, so that this always returns. force: start there.
+    Raises Busy when a process uses the mount.
+    """
+    path = os.fspath(target)
+    if not is_mount_point(path):
+        return
+    if not force:
+        try:
+            _umount(path, [], timeout_s)
+        except run.CommandTimeout:
+            log.warning("unmount hangs; forcing it", target=path, waited_s=timeout_s)
+        else:
+            log.info("unmounted", target=path)
+            return
+    for flags in (["-f"], ["-l"]):
+        try:
+            _umount(path, flags, _FORCE_TIMEOUT_S)
+        except (run.CommandTimeout, errors.Busy, run.CommandFailed) as e:
+            log.warning("forced unmount failed", target=path, flags=flags, error=str(e))
+        else:
+            log.warning("unmounted by force", target=path, flags=flags)
+            return
+    raise errors.Busy(f"{path} cannot be unmounted, not even lazily; its server may be gone")
+
+
+def ensure_unmounted(target: StrPath, *, timeout_s: float = 30.0) -> None:
+    """Remove every mount stacked at *target*."""
+    for _ in range(_MAX_STACKED):
+        if not is_mount_point(target):
+            return
+        unmount(target, timeout_s=timeout_s)
+    raise errors.Busy(f"{target} has more than {_MAX_STACKED} mounts stacked on it")
+
+
+def _umount(path: str, flags: Sequence[str], timeout_s: float) -> None:
+    argv = ["umount", "--no-canonicalize", *flags, "--", path]
+    result = run.run(argv, timeout_s=timeout_s, check=False)
+    if result.returncode == 0 or not is_mount_point(path):
+        return
+    said = result.stderr.lower()
+    if _BUSY in said:
+        raise errors.Busy(f"{path} is in use by a process; end it, then retry")
+    if any(text in said for text in _NOT_MOUNTED) and not is_mount_point(path):
+        return
+    raise run.CommandFailed(argv, result)
+
+
+def _joined(options: Sequence[str]) -> str:
+    """Option list of mount(8); a comma outside quotes would start another option."""
+    for option in options:
+        if not option or _CONTROL.search(option) or not _QUOTED.fullmatch(option):
+            raise errors.InvalidField(
+                "mount option", "is not one option", value=option, allowed="no comma, no control"
+            )
+    return ",".join(options)
