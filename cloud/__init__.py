@@ -1,0 +1,1 @@
+"""All Alibaba Cloud access; knows nothing of gRPC, Kubernetes or the kernel."""

@@ -1,0 +1,66 @@
+"""Everything cloud of one process, put together. The SDK is loaded at the first call."""
+
+from cloud import ecs_disk, ecs_instance, ecs_snapshot, imds, openapi, sts
+from cloud import settings as cloud_settings
+from core import clock, errors, metrics
+
+_REACHABLE_KEEP_S = 5.0
+_UNREACHABLE_KEEP_S = 2.0
+
+
+class Alibaba:
+    """The cloud's parts: `disks`, `snapshots`, `instances`, `sts`."""
+
+    def __init__(
+        self,
+        settings: cloud_settings.CloudSettings,
+        registry: metrics.Metrics,
+        time: clock.Clock,
+    ) -> None:
+        self._settings = settings
+        self._clock = time
+        self._region = settings.region_id
+        self._api = openapi.OpenApi(settings, registry, time, region=self._read_region)
+        self.disks = ecs_disk.Disks(self._api, time)
+        self.snapshots = ecs_snapshot.Snapshots(self._api, time)
+        self.instances = ecs_instance.Instances(self._api)
+        self.sts = sts.Sts(self._api)
+        self._checked_until_s = 0.0
+        self._failure: errors.Error | None = None
+
+    async def region_id(self) -> str:
+        """The region all calls go to."""
+        return await self._api.region_id()
+
+    async def reachable(self) -> None:
+        """Return when the cloud answers us; raises what keeps it from doing so.
+
+        Asks STS who we are, which needs no permission. The outcome is kept for some seconds, so
+        that probes cost next to nothing.
+        """
+        if self._clock.monotonic_s() >= self._checked_until_s:
+            await self._check()
+        if self._failure is not None:
+            raise self._failure
+
+    async def close(self) -> None:
+        """Take no more calls."""
+        self._api.close()
+
+    async def _check(self) -> None:
+        try:
+            await self.sts.account_id()
+        except errors.Error as e:
+            self._failure, keep_s = e, _UNREACHABLE_KEEP_S
+        else:
+            self._failure, keep_s = None, _REACHABLE_KEEP_S
+        self._checked_until_s = self._clock.monotonic_s() + keep_s
+
+    def _read_region(self) -> str:
+        """The region from settings, else from the metadata service. Blocking; in a thread."""
+        if not self._region:
+            found = None
+            if self._settings.use_imds:
+                found = imds.Imds(self._settings.imds_endpoint).read("meta-data/region-id")
+            self._region = found or cloud_settings.FALLBACK_REGION
+        return self._region

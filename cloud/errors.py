@@ -1,0 +1,176 @@
+"""Cloud error codes and what they mean to us. Codes decide, never message texts.
+
+Source of the codes: spec/cloud-api.md 4.2.
+"""
+
+from typing import ClassVar
+
+from core import errors
+from core.errors import Kind
+
+
+class CloudError(errors.Error):
+    """An API call failed.
+
+    code: the API's error code, e.g. `IncorrectDiskStatus`. status: HTTP status, 0 when there was
+    no answer. request_id: for Alibaba Cloud's support.
+    """
+
+    def __init__(
+        self, *, action: str, code: str, status: int, message: str, request_id: str = ""
+    ) -> None:
+        where = f" (request id {request_id})" if request_id else ""
+        super().__init__(f"{action} failed: {code}: {message}{where}")
+        self.action = action
+        self.code = code
+        self.status = status
+        self.request_id = request_id
+        self.message = message
+
+
+class Throttled(CloudError):
+    """We call too often. retry_after_s: what the API asked for, None when it did not."""
+
+    kind: ClassVar[Kind] = Kind.UNAVAILABLE
+    retry_after_s: float | None = None
+
+
+class CloudUnavailable(CloudError):
+    """No answer, or a 5xx: the effect may or may not have happened."""
+
+    kind: ClassVar[Kind] = Kind.UNAVAILABLE
+
+
+class CloudNotFound(CloudError):
+    """The resource does not exist."""
+
+    kind: ClassVar[Kind] = Kind.NOT_FOUND
+
+
+class CloudExhausted(CloudError):
+    """A quota is full or nothing is in stock."""
+
+    kind: ClassVar[Kind] = Kind.EXHAUSTED
+
+
+class CloudConflict(CloudError):
+    """The resource is in another state just now; retry later."""
+
+    kind: ClassVar[Kind] = Kind.BUSY
+
+
+class CloudDenied(CloudError):
+    """A RAM policy does not allow the call."""
+
+    kind: ClassVar[Kind] = Kind.DENIED
+
+
+class CloudUnauthenticated(CloudError):
+    """The credentials are wrong or expired."""
+
+    kind: ClassVar[Kind] = Kind.UNAUTHENTICATED
+
+
+class CloudPrecondition(CloudError):
+    """The resource must change before the call can succeed."""
+
+    kind: ClassVar[Kind] = Kind.PRECONDITION
+
+
+class CloudInvalid(CloudError):
+    """A parameter is not accepted."""
+
+    kind: ClassVar[Kind] = Kind.INVALID
+
+
+class CloudInternal(CloudError):
+    """A code we do not know."""
+
+    kind: ClassVar[Kind] = Kind.INTERNAL
+
+
+_SERVER_ERROR = 500
+_TOO_MANY = 429
+
+# First match wins; a pattern ending in * is a prefix, one starting with * a suffix.
+_TABLE: tuple[tuple[str, type[CloudError]], ...] = (
+    ("Throttling*", Throttled),
+    ("ServiceUnavailable*", CloudUnavailable),
+    ("InternalError*", CloudUnavailable),
+    ("Forbidden*", CloudDenied),
+    ("NoPermission*", CloudDenied),
+    ("InvalidAccessKeyId*", CloudUnauthenticated),
+    ("SignatureDoesNotMatch*", CloudUnauthenticated),
+    ("IncompleteSignature*", CloudUnauthenticated),
+    ("InvalidSecurityToken*", CloudUnauthenticated),
+    ("InvalidTimeStamp*", CloudUnauthenticated),
+    ("AuthenticationFail*", CloudUnauthenticated),
+    ("InvalidCredentials*", CloudUnauthenticated),
+    # A nonce is used twice only when a network repeats a request; a new attempt has a new one.
+    ("SignatureNonceUsed", CloudUnavailable),
+    ("*.NotFound", CloudNotFound),
+    ("QuotaExceed*", CloudExhausted),
+    ("*LimitExceeded", CloudExhausted),
+    ("*CountExceeded", CloudExhausted),
+    ("*.NoStock", CloudExhausted),
+    ("*NotEnough*", CloudExhausted),
+    ("Zone.NotOnSale", CloudExhausted),
+    ("DiskAttachedNumberExceeded", CloudExhausted),
+    ("IncorrectDiskStatus*", CloudConflict),
+    ("IncorrectInstanceStatus*", CloudConflict),
+    ("InvalidStatus*", CloudConflict),
+    ("OperationConflict*", CloudConflict),
+    ("Operation.Conflict", CloudConflict),
+    ("LastOrderProcessing", CloudConflict),
+    ("LastTokenProcessing", CloudConflict),
+    ("IdempotentProcessing", CloudConflict),
+    ("DiskCreatingSnapshot", CloudConflict),
+    ("DiskStillAttached", CloudConflict),
+    ("InvalidDisk.InUse", CloudConflict),
+    ("InvalidSnapshotId.NotReady", CloudConflict),
+    ("DiskInCoolingPeriod", CloudPrecondition),
+    ("ModifyingDiskCategoryLimitExceed", CloudPrecondition),
+    ("OperationDenied*", CloudPrecondition),
+    ("InvalidOperation*", CloudPrecondition),
+    ("SnapshotCreated*", CloudPrecondition),
+    ("DiskNotPortable", CloudPrecondition),
+    ("ResourcesNotInSameZone", CloudPrecondition),
+    ("InvalidInstanceType.NotSupport*", CloudPrecondition),
+    ("MissingParameter*", CloudInvalid),
+    ("Invalid*", CloudInvalid),
+)
+
+
+def classify(code: str, status: int) -> type[CloudError]:
+    """The class of *code*; an unknown one is judged by its HTTP *status*."""
+    for pattern, error_class in _TABLE:
+        if _matches(pattern, code):
+            return error_class
+    if status == _TOO_MANY:
+        return Throttled
+    if status >= _SERVER_ERROR or status == 0:
+        return CloudUnavailable
+    return CloudInternal
+
+
+def make(*, action: str, code: str, status: int, message: str, request_id: str = "") -> CloudError:
+    """The error for one failed call.
+
+    The message of a signature fault quotes what was signed, so it is replaced.
+    """
+    if code.startswith(("SignatureDoesNotMatch", "IncompleteSignature")):
+        message = "the access key's secret is wrong; check the credentials and the clock"
+    error_class = classify(code, status)
+    return error_class(
+        action=action, code=code, status=status, message=message, request_id=request_id
+    )
+
+
+def _matches(pattern: str, code: str) -> bool:
+    if pattern.startswith("*") and pattern.endswith("*"):
+        return pattern.strip("*") in code
+    if pattern.endswith("*"):
+        return code.startswith(pattern[:-1])
+    if pattern.startswith("*"):
+        return code.endswith(pattern[1:])
+    return code == pattern
