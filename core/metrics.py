@@ -1,18 +1,15 @@
-"""Counters, histograms and gauges that cost nothing until somebody scrapes them.
+"""Counters, histograms and gauges, and the text Prometheus reads.
 
-prometheus_client takes 3.4 MB of resident memory (measured 2026-11-23), a tenth of what a node
-process may use. So values live in plain dicts here, and the library, which knows the exposition
-format, is imported at the first scrape.
+The format is written here, in thirty lines, and not by prometheus_client: that library and the TLS
+stack it imports take 7.8 MB of resident memory (measured 2026-11-23), a fifth of what a node
+process may use, on every node that is scraped. A test reads our text with the library's parser.
+Source: Prometheus exposition formats, text format 0.0.4.
 """
 
 import bisect
 import dataclasses
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from prometheus_client.metrics_core import Metric
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 DURATION_BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 
@@ -87,48 +84,44 @@ class Metrics:
 
     def exposition(self) -> bytes:
         """Everything in Prometheus text format 0.0.4."""
-        from prometheus_client import CollectorRegistry, generate_latest  # noqa: PLC0415
+        return "".join(self._lines()).encode()
 
-        registry = CollectorRegistry(auto_describe=False)
-        registry.register(_Collector(self))
-        return generate_latest(registry)
-
-    def collect(self) -> Iterator["Metric"]:
-        """Yield the metric families of one scrape."""
-        from prometheus_client import metrics_core as families  # noqa: PLC0415
-
+    def _lines(self) -> Iterator[str]:
         for counter in self._counters.values():
-            # A counter whose agreed name lacks _total must not get one: dashboards know the name.
-            total = counter.name.endswith("_total")
-            kind = families.CounterMetricFamily if total else families.UntypedMetricFamily
-            family = kind(counter.name, counter.documentation, labels=counter.labels)
+            # A counter whose agreed name lacks _total is "untyped": dashboards know the name.
+            kind = "counter" if counter.name.endswith("_total") else "untyped"
+            yield _head(counter.name, counter.documentation, kind)
             for label_values, value in list(counter.values.items()):
-                family.add_metric(label_values, value)
-            yield family
+                yield _sample(counter.name, zip(counter.labels, label_values, strict=True), value)
         for histogram in self._histograms.values():
-            buckets = families.HistogramMetricFamily(
-                histogram.name, histogram.documentation, labels=histogram.labels
-            )
+            yield _head(histogram.name, histogram.documentation, "histogram")
             for label_values, series in list(histogram.series.items()):
-                buckets.add_metric(label_values, _cumulated(series.counts), series.total)
-            yield buckets
+                labels = dict(zip(histogram.labels, label_values, strict=True))
+                yield from _histogram_samples(histogram.name, labels, series)
         for name, (documentation, read) in self._gauges.items():
-            yield families.GaugeMetricFamily(name, documentation, value=read())
+            yield _head(name, documentation, "gauge")
+            yield _sample(name, (), read())
 
 
-class _Collector:
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
-
-    def collect(self) -> Iterator["Metric"]:
-        return self._metrics.collect()
+def _head(name: str, documentation: str, kind: str) -> str:
+    text = documentation.replace("\\", "\\\\").replace("\n", "\\n")
+    return f"# HELP {name} {text}\n# TYPE {name} {kind}\n"
 
 
-def _cumulated(counts: Sequence[int]) -> list[tuple[str, float]]:
-    bounds = [*map(str, DURATION_BUCKETS_S), "+Inf"]
+def _sample(name: str, labels: Iterable[tuple[str, str]], value: float) -> str:
+    shown = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels)
+    return f"{name}{{{shown}}} {value!r}\n" if shown else f"{name} {value!r}\n"
+
+
+def _histogram_samples(name: str, labels: Mapping[str, str], series: _Series) -> Iterator[str]:
+    """Buckets are cumulative: each counts what is at most its bound."""
     running = 0
-    told: list[tuple[str, float]] = []
-    for bound, count in zip(bounds, counts, strict=True):
+    for bound, count in zip([*DURATION_BUCKETS_S, "+Inf"], series.counts, strict=True):
         running += count
-        told.append((bound, float(running)))
-    return told
+        yield _sample(f"{name}_bucket", [*labels.items(), ("le", str(bound))], running)
+    yield _sample(f"{name}_sum", labels.items(), series.total)
+    yield _sample(f"{name}_count", labels.items(), running)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -2,6 +2,6 @@
 
 import sys
 
-from csi import app
+from csi import main
 
-sys.exit(app.main())
+sys.exit(main.main())

@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class IdentityStub:
-    """Missing associated documentation comment in .proto file."""
+    """Who the plug-in is and whether it can work. Served on every socket, controller and node alike.
+    """
 
     def __init__(self, channel):
         """Constructor.
@@ -52,22 +53,27 @@ class IdentityStub:
 
 
 class IdentityServicer:
-    """Missing associated documentation comment in .proto file."""
+    """Who the plug-in is and whether it can work. Served on every socket, controller and node alike.
+    """
 
     def GetPluginInfo(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Name and version. Must work at any time, ready or not.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetPluginCapabilities(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """What the plug-in as a whole offers. Controller and node processes of one version give the same answer.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Probe(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Whether the plug-in can do its work now. Asked at start and then again and again (livenessprobe).
+        FAILED_PRECONDITION: ill, or something it depends on is missing.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -99,7 +105,8 @@ def add_IdentityServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Identity:
-    """Missing associated documentation comment in .proto file."""
+    """Who the plug-in is and whether it can work. Served on every socket, controller and node alike.
+    """
 
     @staticmethod
     def GetPluginInfo(request,
@@ -184,7 +191,10 @@ class Identity:
 
 
 class ControllerStub:
-    """Missing associated documentation comment in .proto file."""
+    """What is done once for the cluster: makes, deletes, attaches and looks after volumes and snapshots.
+    The callers are the sidecars beside the controller.
+    ControllerGetCapabilities and ValidateVolumeCapabilities are always there; the others follow the capabilities told.
+    """
 
     def __init__(self, channel):
         """Constructor.
@@ -270,94 +280,130 @@ class ControllerStub:
 
 
 class ControllerServicer:
-    """Missing associated documentation comment in .proto file."""
+    """What is done once for the cluster: makes, deletes, attaches and looks after volumes and snapshots.
+    The callers are the sidecars beside the controller.
+    ControllerGetCapabilities and ValidateVolumeCapabilities are always there; the others follow the capabilities told.
+    """
 
     def CreateVolume(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Make a volume (csi-provisioner).
+        Idempotent by name: a volume of that name that fits the request is the answer; one that does not is ALREADY_EXISTS.
+        The capacity range holds for volumes with a source too: a volume larger than its source is grown, file system
+        included, at the latest when it is published.
+        NOT_FOUND: no such source. ALREADY_EXISTS. RESOURCE_EXHAUSTED: nothing left in the places asked for.
+        OUT_OF_RANGE: a size we cannot give.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteVolume(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Delete a volume (csi-provisioner). An unknown one is OK. Snapshots that do not need it survive; otherwise
+        FAILED_PRECONDITION and nothing is deleted. FAILED_PRECONDITION also while the volume is in use.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ControllerPublishVolume(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Make a volume usable on a node, for a cloud disk: attach it (csi-attacher).
+        Already there in a compatible way is OK, with the same publish_context.
+        NOT_FOUND: no such volume, or no such node. ALREADY_EXISTS: on that node in an incompatible way.
+        FAILED_PRECONDITION: on another node, and it may be on one only. RESOURCE_EXHAUSTED: the node holds its maximum.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ControllerUnpublishVolume(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Undo ControllerPublishVolume, for a cloud disk: detach it (csi-attacher). Not attached is OK, and so is a volume or
+        node that is gone, as long as nothing can be attached any more; otherwise NOT_FOUND.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ValidateVolumeCapabilities(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Say whether an existing volume can be used in all the ways asked. A "no" is OK without `confirmed`, with a message.
+        NOT_FOUND: no such volume.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListVolumes(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """All volumes the plug-in knows, in pages. ABORTED: starting_token is not one of ours, or too old; start again.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetCapacity(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """How much room there is (csi-provisioner, to choose a node).
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ControllerGetCapabilities(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """What this service offers.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateSnapshot(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Cut a snapshot of a volume (csi-snapshotter). Returns when it is cut: from then on writes to the volume are not in
+        it. It may take longer until it can be used; the CO then asks again until ready_to_use.
+        Idempotent by name and source. ALREADY_EXISTS: that name, another source. RESOURCE_EXHAUSTED: quota or room.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteSnapshot(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Delete a snapshot (csi-snapshotter). An unknown one is OK. FAILED_PRECONDITION: in use.
+        INVALID_ARGUMENT: part of a group and cannot be deleted alone.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListSnapshots(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """All snapshots however they were made, in pages, but never one that is not cut yet. An unknown id in a filter gives
+        an empty list. ABORTED: starting_token is not one of ours, or too old; start again.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetSnapshot(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """One snapshot, ready to use or not. NOT_FOUND.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ControllerExpandVolume(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Make a volume larger (csi-resizer). Large enough already is OK.
+        NOT_FOUND. FAILED_PRECONDITION: published, and it can grow only while it is not.
+        OUT_OF_RANGE: a size we cannot give.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ControllerGetVolume(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """One volume, with the nodes it is on and its health. NOT_FOUND.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ControllerModifyVolume(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Change properties of a volume (csi-resizer, for a VolumeAttributesClass). All or nothing; keys that are absent stay
+        as they are. INVALID_ARGUMENT: a key or value we do not know, and nothing was changed. NOT_FOUND.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -449,7 +495,10 @@ def add_ControllerServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Controller:
-    """Missing associated documentation comment in .proto file."""
+    """What is done once for the cluster: makes, deletes, attaches and looks after volumes and snapshots.
+    The callers are the sidecars beside the controller.
+    ControllerGetCapabilities and ValidateVolumeCapabilities are always there; the others follow the capabilities told.
+    """
 
     @staticmethod
     def CreateVolume(request,
@@ -858,7 +907,9 @@ class Controller:
 
 
 class GroupControllerStub:
-    """Missing associated documentation comment in .proto file."""
+    """Snapshots of several volumes at one point in time (csi-snapshotter).
+    Needs plug-in capability GROUP_CONTROLLER_SERVICE.
+    """
 
     def __init__(self, channel):
         """Constructor.
@@ -889,28 +940,37 @@ class GroupControllerStub:
 
 
 class GroupControllerServicer:
-    """Missing associated documentation comment in .proto file."""
+    """Snapshots of several volumes at one point in time (csi-snapshotter).
+    Needs plug-in capability GROUP_CONTROLLER_SERVICE.
+    """
 
     def GroupControllerGetCapabilities(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """What this service offers.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateVolumeGroupSnapshot(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Cut snapshots of all the volumes so that the order of writes is kept across them, or fail. Work done by half is
+        cleaned up. Idempotent by name. ALREADY_EXISTS: that name, other volumes or parameters.
+        FAILED_PRECONDITION: these volumes cannot be cut together. RESOURCE_EXHAUSTED: quota or room.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteVolumeGroupSnapshot(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Delete a group with all its snapshots. An unknown group is OK. INVALID_ARGUMENT: snapshot_ids are not the group's.
+        FAILED_PRECONDITION: a member is in use.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetVolumeGroupSnapshot(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """One group. NOT_FOUND. INVALID_ARGUMENT: snapshot_ids are not the group's.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -947,7 +1007,9 @@ def add_GroupControllerServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class GroupController:
-    """Missing associated documentation comment in .proto file."""
+    """Snapshots of several volumes at one point in time (csi-snapshotter).
+    Needs plug-in capability GROUP_CONTROLLER_SERVICE.
+    """
 
     @staticmethod
     def GroupControllerGetCapabilities(request,
@@ -1059,7 +1121,12 @@ class GroupController:
 
 
 class SnapshotMetadataStub:
-    """Missing associated documentation comment in .proto file."""
+    """Which blocks of a snapshot hold data, or changed, as streams; for backup programs.
+    A plug-in that has the service has both RPCs.
+    Ranges ascend and do not overlap; the first one ends after starting_offset; every message of a stream tells the same
+    block_metadata_type and volume_capacity_bytes. A stream that ends with OK was complete; after an error the caller
+    goes on from the last range it got. NOT_FOUND: no such snapshot. OUT_OF_RANGE: the offset is beyond the end.
+    """
 
     def __init__(self, channel):
         """Constructor.
@@ -1080,16 +1147,23 @@ class SnapshotMetadataStub:
 
 
 class SnapshotMetadataServicer:
-    """Missing associated documentation comment in .proto file."""
+    """Which blocks of a snapshot hold data, or changed, as streams; for backup programs.
+    A plug-in that has the service has both RPCs.
+    Ranges ascend and do not overlap; the first one ends after starting_offset; every message of a stream tells the same
+    block_metadata_type and volume_capacity_bytes. A stream that ends with OK was complete; after an error the caller
+    goes on from the last range it got. NOT_FOUND: no such snapshot. OUT_OF_RANGE: the offset is beyond the end.
+    """
 
     def GetMetadataAllocated(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Blocks of a snapshot that hold data.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetMetadataDelta(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Blocks that differ between two snapshots of one volume. FAILED_PRECONDITION: changes were not tracked.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -1116,7 +1190,12 @@ def add_SnapshotMetadataServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SnapshotMetadata:
-    """Missing associated documentation comment in .proto file."""
+    """Which blocks of a snapshot hold data, or changed, as streams; for backup programs.
+    A plug-in that has the service has both RPCs.
+    Ranges ascend and do not overlap; the first one ends after starting_offset; every message of a stream tells the same
+    block_metadata_type and volume_capacity_bytes. A stream that ends with OK was complete; after an error the caller
+    goes on from the last range it got. NOT_FOUND: no such snapshot. OUT_OF_RANGE: the offset is beyond the end.
+    """
 
     @staticmethod
     def GetMetadataAllocated(request,
@@ -1174,7 +1253,11 @@ class SnapshotMetadata:
 
 
 class NodeStub:
-    """Missing associated documentation comment in .proto file."""
+    """What is done on the node where the workload runs: mounts and unmounts volumes. The caller is kubelet.
+    NodePublishVolume, NodeUnpublishVolume and NodeGetCapabilities are always there; NodeGetInfo is needed when the
+    controller attaches; the others follow the capabilities told.
+    Every RPC that names a volume may answer NOT_FOUND when there is no such volume.
+    """
 
     def __init__(self, channel):
         """Constructor.
@@ -1225,52 +1308,73 @@ class NodeStub:
 
 
 class NodeServicer:
-    """Missing associated documentation comment in .proto file."""
+    """What is done on the node where the workload runs: mounts and unmounts volumes. The caller is kubelet.
+    NodePublishVolume, NodeUnpublishVolume and NodeGetCapabilities are always there; NodeGetInfo is needed when the
+    controller attaches; the others follow the capabilities told.
+    Every RPC that names a volume may answer NOT_FOUND when there is no such volume.
+    """
 
     def NodeStageVolume(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Make a volume ready on this node, once for all workloads: for a cloud disk, find the device, make the file system
+        if there is none, mount it. Staged there in the same way is OK.
+        ALREADY_EXISTS: staged at that path in an incompatible way. FAILED_PRECONDITION: the capability is not possible.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def NodeUnstageVolume(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Undo NodeStageVolume. Called after the last NodeUnpublishVolume. Not staged is OK.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def NodePublishVolume(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Give a volume to one workload at target_path, for a staged volume with a bind mount. There already is OK.
+        A second target path for the same volume depends on the access mode: fine for MULTI_NODE_* and
+        SINGLE_NODE_MULTI_WRITER, FAILED_PRECONDITION for SINGLE_NODE_SINGLE_WRITER.
+        ALREADY_EXISTS: at that path in an incompatible way. FAILED_PRECONDITION: not staged, or the capability is not
+        possible.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def NodeUnpublishVolume(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Undo NodePublishVolume, and delete the target path that it made. Not published is OK.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def NodeGetVolumeStats(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """How full the volume is. NOT_FOUND: the volume is not at that path.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def NodeExpandVolume(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Make the file system as large as the volume has become. Large enough already is OK. With node capability
+        STAGE_UNSTAGE_VOLUME it may come any time after NodeStageVolume, else after NodePublishVolume.
+        FAILED_PRECONDITION: this file system cannot grow while mounted; no use to retry.
+        OUT_OF_RANGE: the device is smaller than asked for.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def NodeGetCapabilities(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """What this service offers.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def NodeGetInfo(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Who and where this node is, and how many volumes it takes. Asked at registration.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -1327,7 +1431,11 @@ def add_NodeServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Node:
-    """Missing associated documentation comment in .proto file."""
+    """What is done on the node where the workload runs: mounts and unmounts volumes. The caller is kubelet.
+    NodePublishVolume, NodeUnpublishVolume and NodeGetCapabilities are always there; NodeGetInfo is needed when the
+    controller attaches; the others follow the capabilities told.
+    Every RPC that names a volume may answer NOT_FOUND when there is no such volume.
+    """
 
     @staticmethod
     def NodeStageVolume(request,

@@ -1,0 +1,1 @@
+"""The disk driver: ECS cloud disks as file systems and raw block devices."""

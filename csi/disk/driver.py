@@ -1,0 +1,77 @@
+"""The disk driver, put together for one process: `build` is what `csi.driver` calls.
+
+Imports of the two halves are inside the functions: a node process must not load the controller,
+nor a controller the node's access to the kernel.
+"""
+
+from typing import Any
+
+from cloud import metadata as cloud_metadata
+from csi import driver, identity
+from csi._pb import csi_pb2
+
+NAME = "diskplugin.csi.alibabacloud.com"
+
+_Service = csi_pb2.PluginCapability.Service
+_Expansion = csi_pb2.PluginCapability.VolumeExpansion
+
+
+def build(context: driver.DriverContext) -> driver.Driver:
+    """The disk driver with the services of *context.roles*.
+
+    Faults in its settings are left in *context.reader*.
+    """
+    controller, group_controller = _controllers(context)
+    node = _node(context)
+
+    async def close() -> None:
+        if node is not None:
+            await node.close()
+
+    return driver.Driver(
+        name=NAME,
+        # The sum over controller and node instances of this version, whatever runs here.
+        services=_services(context),
+        expansions=[_Expansion.ONLINE],
+        ready=_ready(context),
+        controller=controller,
+        group_controller=group_controller,
+        node=node,
+        close=close,
+    )
+
+
+def _services(context: driver.DriverContext) -> list[Any]:
+    services = [_Service.CONTROLLER_SERVICE, _Service.VOLUME_ACCESSIBILITY_CONSTRAINTS]
+    if context.feature_gates["EnableVolumeGroupSnapshots"]:
+        services.append(_Service.GROUP_CONTROLLER_SERVICE)
+    return services
+
+
+def _controllers(context: driver.DriverContext) -> tuple[Any, Any]:
+    """Controller and group controller, None where this process does not run them."""
+    if not context.roles.controller:
+        return None, None
+    from csi.disk import wiring  # noqa: PLC0415
+
+    return wiring.build(context)
+
+
+def _node(context: driver.DriverContext) -> Any:
+    if not context.roles.node:
+        return None
+    from csi.disk import node  # noqa: PLC0415
+
+    return node.build(context)
+
+
+def _ready(context: driver.DriverContext) -> identity.Ready:
+    """What must work before we can: the cloud for the controller, our identity for the node."""
+
+    async def ready() -> None:
+        if context.roles.controller:
+            await context.cloud().reachable()
+        if context.roles.node and not context.node_id:
+            await context.metadata.get(cloud_metadata.Key.INSTANCE_ID)
+
+    return ready

@@ -1,0 +1,50 @@
+"""Words inside parameters: booleans, numbers, lists, pairs. Pure; each names its parameter."""
+
+from collections.abc import Sequence
+
+from core import errors
+
+_TRUE = frozenset({"yes", "true", "1"})
+_FALSE = frozenset({"", "no", "false", "0"})
+UINT32_MAX = 2**32 - 1
+UINT64_MAX = 2**64 - 1
+
+
+def boolean(field: str, text: str) -> bool:
+    """Whether *text* says yes. A typing error is refused: it may mean an unencrypted disk."""
+    low = text.strip().lower()
+    if low in _TRUE:
+        return True
+    if low not in _FALSE:
+        raise errors.InvalidField(
+            field, "is neither yes nor no", value=text, allowed="true, yes, 1, false, no, 0"
+        )
+    return False
+
+
+def integer(field: str, text: str, *, minimum: int, maximum: int) -> int:
+    """A whole number from *minimum* to *maximum*."""
+    plain = text.strip()
+    value = int(plain) if plain.isascii() and plain.isdigit() else minimum - 1
+    if not minimum <= value <= maximum:
+        raise errors.InvalidField(
+            field,
+            "is out of range",
+            value=text,
+            allowed=f"a whole number from {minimum} to {maximum}",
+        )
+    return value
+
+
+def words(text: str) -> tuple[str, ...]:
+    """Words between commas, without blanks, empty ones and repeats, in order."""
+    return tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+
+
+def choices(field: str, text: str, allowed: Sequence[str]) -> tuple[str, ...]:
+    """Words between commas, each one of *allowed*."""
+    told = words(text)
+    for word in told:
+        if word not in allowed:
+            raise errors.InvalidField(field, "is not known", value=word, allowed=", ".join(allowed))
+    return told

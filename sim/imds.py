@@ -1,0 +1,242 @@
+"""The metadata service of the instances, versions 1 and 2 (spec/cloud-api.md 7).
+
+Values are plain text without a trailing newline; a directory lists one name a line. Which instance
+answers: the one chosen over the control API, else the one whose private address the client has,
+else the first of the world. An unknown address is not refused, because on one machine most clients
+come from 127.0.0.1.
+"""
+
+import dataclasses
+import functools
+import ipaddress
+import json
+import urllib.parse
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sim import clock, identity
+from sim import cloud as cloud_module
+from sim import world as world_module
+
+ROOTS = ("latest", "2016-01-01")
+_TOKEN_KIND = "imds_token"  # noqa: S105 - name of a row kind
+_CREDENTIAL_KIND = "imds_credential"
+_LONGEST_TTL_S = 21600
+_SESSION_S = 6 * 3600
+_TTL_HEADER = "x-aliyun-ecs-metadata-token-ttl-seconds"
+_TOKEN_HEADER = "x-aliyun-ecs-metadata-token"  # noqa: S105 - name of a header
+
+# A value that is made when it is asked for is a function.
+Leaf = str | Callable[[], str]
+Tree = dict[str, "Tree | Leaf"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Text:
+    """An answer."""
+
+    status: int
+    body: str
+
+
+_NOT_FOUND = Text(status=404, body="404 - Not Found")
+
+
+class Metadata:
+    """Answers metadata requests out of the world."""
+
+    def __init__(self, cloud: cloud_module.Cloud) -> None:
+        self._cloud = cloud
+
+    def choose(self, instance_id: str) -> None:
+        """Answer for *instance_id* whoever asks, also after a restart; "" ends that."""
+        self._cloud.remember("imds", {"instance_id": instance_id})
+
+    def answer(
+        self, *, method: str, path: str, headers: Mapping[str, str], client_address: str
+    ) -> Text:
+        """The answer to one request.
+
+        path: decoded, from `/latest` or `/2016-01-01` on. headers: names in lower case.
+        400 bad ttl, 401 bad or expired token, 403 no token where one is required, 404, 405.
+        """
+        instance = self._instance(client_address)
+        if instance is None:
+            return _NOT_FOUND
+        parts = urllib.parse.unquote(path).split("/")[2:]
+        if parts == ["api", "token"]:
+            return self._make_token(method, headers, instance)
+        if method not in {"GET", "HEAD"}:
+            return Text(status=405, body="405 - Method Not Allowed")
+        refusal = self._check_token(headers, instance)
+        if refusal is not None:
+            return refusal
+        return self._read(parts, instance)
+
+    def _instance(self, client_address: str) -> world_module.Instance | None:
+        world = self._cloud.world
+        chosen = world.instance(self._cloud.setting("imds").get("instance_id", ""))
+        if chosen is not None:
+            return chosen
+        rows = world.instances
+        by_address = (row for row in rows if row.private_ip == client_address)
+        return next(by_address, rows[0] if rows else None)
+
+    def _make_token(
+        self, method: str, headers: Mapping[str, str], instance: world_module.Instance
+    ) -> Text:
+        if method != "PUT":
+            return Text(status=405, body="405 - Method Not Allowed")
+        # A token asked for through a proxy could be handed to somebody outside the instance.
+        if "x-forwarded-for" in headers:
+            return Text(status=403, body="403 - Forbidden: X-Forwarded-For is not accepted")
+        ttl = headers.get(_TTL_HEADER, "")
+        if not ttl.isdecimal() or not 1 <= int(ttl) <= _LONGEST_TTL_S:
+            return Text(status=400, body=f"400 - Bad Request: {_TTL_HEADER} must be 1 to 21600")
+        token = self._cloud.ids.secret(56)
+        now_s = self._cloud.clock.now_s()
+        store = self._cloud.store
+        with store.transaction(news=False):
+            for old, row in store.items(_TOKEN_KIND):
+                if row["until_s"] <= now_s:
+                    store.delete(_TOKEN_KIND, old)
+            row = {"until_s": now_s + int(ttl), "instance_id": instance.instance_id}
+            store.put(_TOKEN_KIND, token, row)
+        return Text(status=200, body=token)
+
+    def _check_token(
+        self, headers: Mapping[str, str], instance: world_module.Instance
+    ) -> Text | None:
+        """The refusal, None when the request may pass."""
+        token = headers.get(_TOKEN_HEADER, "")
+        if not token:
+            if instance.http_tokens == "required":
+                return Text(status=403, body="403 - Forbidden: this instance requires a token")
+            return None
+        row = self._cloud.store.get(_TOKEN_KIND, token)
+        fresh = row is not None and row["until_s"] > self._cloud.clock.now_s()
+        if row is None or not fresh or row["instance_id"] != instance.instance_id:
+            return Text(status=401, body="401 - Unauthorized")
+        return None
+
+    def _read(self, parts: list[str], instance: world_module.Instance) -> Text:
+        node: Tree | Leaf = self._tree(instance)
+        is_directory = parts[-1:] in ([], [""])
+        for name in parts[:-1] if is_directory else parts:
+            if not isinstance(node, dict) or name not in node:
+                return _NOT_FOUND
+            node = node[name]
+        if isinstance(node, dict):
+            rows = (name + ("/" if isinstance(row, dict) else "") for name, row in node.items())
+            return Text(status=200, body="\n".join(rows)) if node else _NOT_FOUND
+        if is_directory:
+            return _NOT_FOUND
+        return Text(status=200, body=node if isinstance(node, str) else node())
+
+    def _tree(self, instance: world_module.Instance) -> Tree:
+        document = _identity_document(self._cloud.world, instance)
+        return {
+            "meta-data": {
+                **_meta_data(self._cloud.world, instance),
+                "ram": {"security-credentials": self._roles(instance)},
+            },
+            "dynamic": {
+                "instance-identity": {"document": json.dumps(document, separators=(",", ":"))}
+            },
+            "maintenance": {"active-system-events": "[]"},
+        }
+
+    def _roles(self, instance: world_module.Instance) -> Tree:
+        """The instance's role, when it has one that trusts ECS."""
+        world, name = self._cloud.world, instance.ram_role
+        role = identity.find_role(world, identity.role_arn(world, name))
+        if role is None or "ecs.aliyuncs.com" not in role.trusted_services:
+            return {}
+        return {name: functools.partial(self._credentials, instance.instance_id, role)}
+
+    def _credentials(self, instance_id: str, role: world_module.Role) -> str:
+        """Credentials of the instance's role as JSON; the same ones until half their life is over.
+
+        They live six hours, as the real ones do, so clients are spared needless renewals.
+        """
+        now_s = self._cloud.clock.now_s()
+        key = f"{instance_id}/{role.role_name}"
+        row = self._cloud.store.get(_CREDENTIAL_KIND, key)
+        if row is not None and row["renew_s"] > now_s:
+            return str(row["body"])
+        with self._cloud.store.transaction(news=False):
+            made = identity.issue(
+                self._cloud,
+                role,
+                session_name=f"vm-ecs-{instance_id}",
+                duration_s=_SESSION_S,
+            )
+            extra = {"LastUpdated": clock.text(now_s), "Code": "Success"}
+            body = json.dumps({**made.body(), **extra}, indent=2)
+            fresh = {"renew_s": now_s + _SESSION_S / 2, "body": body}
+            self._cloud.store.put(_CREDENTIAL_KIND, key, fresh)
+        return body
+
+
+def _meta_data(world: world_module.World, instance: world_module.Instance) -> Tree:
+    network = _network(world, instance)
+    flat = ("vpc-id", "vpc-cidr-block", "vswitch-id", "vswitch-cidr-block")
+    return {
+        "dns-conf": {"nameservers": "100.100.2.136\n100.100.2.138"},
+        "hostname": instance.name,
+        "image-id": instance.image_id,
+        "instance": {
+            "instance-name": instance.name,
+            "instance-type": instance.instance_type_id,
+            "virtualization-solution": "ECS Virt",
+            "virtualization-solution-version": "2.0",
+            "vsc-options": {"enabled": "true" if instance.vsc_enabled else "false"},
+        },
+        "instance-id": instance.instance_id,
+        "mac": instance.mac,
+        "network": {"interfaces": {"macs": {instance.mac: network}}},
+        "network-type": "vpc",
+        "ntp-conf": {"ntp-servers": "ntp1.aliyun.com\nntp2.aliyun.com"},
+        "owner-account-id": world.account_id,
+        "private-ipv4": instance.private_ip,
+        "region-id": world.region_id,
+        "serial-number": instance.serial_number,
+        **{name: network[name] for name in flat},
+        "zone-id": instance.zone_id,
+    }
+
+
+def _network(world: world_module.World, instance: world_module.Instance) -> Tree:
+    vswitch = world.vswitch(instance.vswitch_id)
+    vpc = world.vpc(vswitch.vpc_id) if vswitch else None
+    if vswitch is None or vpc is None:
+        raise LookupError(f"vSwitch of {instance.instance_id} is not in the world")
+    subnet = ipaddress.IPv4Network(vswitch.cidr_block)
+    return {
+        # The VPC's router has the third last address of each vSwitch.
+        "gateway": str(subnet.broadcast_address - 2),
+        "netmask": str(subnet.netmask),
+        "network-interface-id": instance.eni_id,
+        "primary-ip-address": instance.private_ip,
+        "private-ipv4s": json.dumps([instance.private_ip]),
+        "vpc-cidr-block": vpc.cidr_block,
+        "vpc-id": vpc.vpc_id,
+        "vswitch-cidr-block": vswitch.cidr_block,
+        "vswitch-id": vswitch.vswitch_id,
+    }
+
+
+def _identity_document(
+    world: world_module.World, instance: world_module.Instance
+) -> dict[str, Any]:
+    return {
+        "zone-id": instance.zone_id,
+        "serial-number": instance.serial_number,
+        "instance-id": instance.instance_id,
+        "region-id": world.region_id,
+        "private-ipv4": instance.private_ip,
+        "owner-account-id": world.account_id,
+        "mac": instance.mac,
+        "image-id": instance.image_id,
+        "instance-type": instance.instance_type_id,
+    }

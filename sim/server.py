@@ -1,0 +1,178 @@
+"""HTTP: listeners, telling requests apart, and the ticker that keeps time moving.
+
+One port serves everything: `/latest/…` and `/2016-01-01/…` are the metadata service, `/_sim/…` the
+control API (loopback clients only), every other path is an API request. A second listener may
+serve the metadata service alone, at the address instances know.
+"""
+
+import asyncio
+import contextlib
+import time
+import urllib.parse
+
+import structlog
+from aiohttp import web
+
+from sim import calllog, control, errors, faults, imds, request, service
+from sim import cloud as cloud_module
+
+log = structlog.get_logger()
+
+_TICK_S = 0.05
+_DRAIN_S = 1.0
+# All parameters travel in the request line, so aiohttp's default of 8 KiB is too little.
+_LONGEST_LINE = 64 * 1024
+METADATA_ACTION = "Metadata"
+"""Name under which metadata requests are counted and can be given faults."""
+
+
+class Server:
+    """A cloud behind HTTP."""
+
+    def __init__(self, cloud: cloud_module.Cloud) -> None:
+        self._cloud = cloud
+        self.front = service.Service(cloud)
+        self._metadata = imds.Metadata(cloud)
+        self._runners: list[web.AppRunner] = []
+        self._ticker: asyncio.Task[None] | None = None
+
+    async def start(self, host: str, port: int, imds_address: tuple[str, int] | None) -> int:
+        """Listen; the port in use, which matters when *port* is 0.
+
+        Raises OSError when an address cannot be bound.
+        """
+        routes = control.Control(self.front, self._metadata).routes()
+        main = self._application([*routes, web.route("*", "/{tail:.*}", self._serve)])
+        real_port = await self._listen(main, host, port)
+        if imds_address is not None:
+            metadata = self._application([web.route("*", "/{tail:.*}", self._serve_metadata)])
+            await self._listen(metadata, *imds_address)
+        self._ticker = asyncio.create_task(self._tick(), name="ticker")
+        return real_port
+
+    async def stop(self) -> None:
+        """Stop listening; held requests lose their connection."""
+        if self._ticker is not None:
+            self._ticker.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._ticker
+        for row in self.front.faults.describe_all():
+            self.front.faults.release(row["fault_id"], drop=True)
+        for runner in self._runners:
+            await runner.cleanup()
+
+    def _application(self, routes: list[web.RouteDef]) -> web.Application:
+        app = web.Application(client_max_size=request.MAX_BODY_BYTES)
+        app.add_routes(routes)
+        return app
+
+    async def _listen(self, app: web.Application, host: str, port: int) -> int:
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            shutdown_timeout=_DRAIN_S,
+            max_line_size=_LONGEST_LINE,
+            max_field_size=_LONGEST_LINE,
+        )
+        await runner.setup()
+        self._runners.append(runner)
+        await web.TCPSite(runner, host, port).start()
+        address = runner.addresses[0]
+        return int(address[1])
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK_S)
+            try:
+                self._cloud.settle()
+            except Exception:
+                log.exception("a state change failed; it is tried again")
+
+    async def _serve(self, ask: web.Request) -> web.Response:
+        if ask.path.split("/")[1] in imds.ROOTS:
+            return await self._serve_metadata(ask)
+        headers = [(k.decode(), v.decode("utf-8", "surrogateescape")) for k, v in ask.raw_headers]
+        body = await ask.read()
+        try:
+            parsed = request.parse(
+                method=ask.method, target=_origin_form(ask.raw_path), headers=headers, body=body
+            )
+        except errors.ApiError as e:
+            request_id = self._cloud.ids.request_id()
+            plain = e.body(request_id=request_id, host_id="ecs.aliyuncs.com")
+            return web.json_response(plain, status=e.http_status)
+        try:
+            answer = await self.front.answer(parsed)
+        except faults.DropConnection:
+            return _drop(ask)
+        return web.Response(
+            status=answer.status,
+            body=answer.body,
+            headers={**answer.headers, "Content-Type": answer.content_type},
+        )
+
+    async def _serve_metadata(self, ask: web.Request) -> web.Response:
+        if ask.path.split("/")[1] not in imds.ROOTS:
+            return web.Response(status=404, text="404 - Not Found")
+        began_s = time.monotonic()
+        sequence = self.front.calls.arrived(METADATA_ACTION, began_s)
+        values = {"Method": ask.method, "Path": ask.path}
+        status, code, fault = 0, "OK", ""
+        try:
+            outcome = await self.front.faults.apply(METADATA_ACTION, values, after_effect=False)
+            if outcome is not None:
+                fault = outcome.fault_id
+                if outcome.end is not None:
+                    raise outcome.end
+            answer = self._metadata.answer(
+                method=ask.method,
+                path=ask.path,
+                headers={name.lower(): value for name, value in ask.headers.items()},
+                client_address=ask.remote or "",
+            )
+            status = answer.status
+            code = "OK" if status == web.HTTPOk.status_code else f"HTTP{status}"
+            return web.Response(status=status, text=answer.body)
+        except errors.ApiError as e:
+            status, code = e.http_status, e.code
+            return web.Response(status=status, text=e.message, headers=e.headers)
+        except faults.HtmlAnswer as e:
+            status, code = e.http_status, f"HTTP{e.http_status}"
+            page = service.html_answer(e)
+            return web.Response(status=status, body=page.body, content_type="text/html")
+        except faults.DropConnection:
+            code = "ConnectionClosed"
+            return _drop(ask)
+        finally:
+            self.front.calls.add(
+                calllog.Entry(
+                    sequence=sequence,
+                    at_s=self._cloud.clock.now_s(),
+                    elapsed_s=round(time.monotonic() - began_s, 6),
+                    action=METADATA_ACTION,
+                    version="",
+                    access_key_id="",
+                    parameters=values,
+                    request_id="",
+                    http_status=status,
+                    code=code,
+                    effect=False,
+                    replayed=False,
+                    fault=fault,
+                )
+            )
+
+
+def _origin_form(target: str) -> str:
+    """The target as a server that is no proxy sees it; clients behind a proxy send a whole URL."""
+    if target.startswith("/"):
+        return target
+    parts = urllib.parse.urlsplit(target)
+    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+
+def _drop(ask: web.Request) -> web.Response:
+    """Close the connection; the response that must be returned goes nowhere."""
+    if ask.transport is not None:
+        ask.transport.close()
+    return web.Response(status=500)

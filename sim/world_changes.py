@@ -1,0 +1,82 @@
+"""Changes to the world at run time: which sections may change, and how they are merged. Pure."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from sim import world as world_module
+from sim import world_file
+
+_SINGLE: Mapping[str, Any] = {
+    "latencies": world_module.Latencies,
+    "quotas": world_module.Quotas,
+    "throttle": world_module.Throttle,
+}
+# Section → row type and the fields that tell its rows apart.
+_ROWS: Mapping[str, tuple[Any, tuple[str, ...]]] = {
+    "disk_stock": (world_module.DiskStock, ("zone_id", "category", "performance_level")),
+    "instances": (world_module.Instance, ("instance_id",)),
+    "users": (world_module.User, ("user_name",)),
+    "access_keys": (world_module.AccessKey, ("access_key_id",)),
+    "roles": (world_module.Role, ("role_name",)),
+    "oidc_providers": (world_module.OidcProvider, ("provider_name",)),
+}
+
+
+def merge(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Changes of *old* with those of *new* on top.
+
+    `latencies`, `quotas`, `throttle`: mappings, merged by entry. `disk_stock`, `instances`,
+    `users`, `access_keys`, `roles`, `oidc_providers`: lists of whole rows; a row replaces the one
+    with the same key. Raises WorldError for anything else.
+    """
+    merged = dict(old)
+    faults = []
+    for section, change in new.items():
+        if section in _SINGLE and isinstance(change, Mapping):
+            merged[section] = {**merged.get(section, {}), **change}
+        elif section in _ROWS and isinstance(change, list):
+            merged[section] = _merge_rows(merged.get(section, []), change, _ROWS[section][1])
+        elif section in _SINGLE or section in _ROWS:
+            faults.append(f"{section} must be a {'mapping' if section in _SINGLE else 'list'}")
+        else:
+            known = ", ".join([*_SINGLE, *_ROWS])
+            faults.append(f"{section} cannot be changed at run time; what can: {known}")
+    if faults:
+        raise world_module.WorldError(faults)
+    return merged
+
+
+def apply(world: world_module.World, changes: Mapping[str, Any]) -> world_module.World:
+    """*world* with merged *changes*; raises WorldError when that is not a world."""
+    loader = world_file.Loader()
+    replaced: dict[str, Any] = {}
+    for section, change in changes.items():
+        if section in _SINGLE:
+            plain = {**dataclasses.asdict(getattr(world, section)), **change}
+            replaced[section] = loader.load(_SINGLE[section], plain, section)
+        else:
+            kind, keys = _ROWS[section]
+            rows = {_key(row, keys): row for row in getattr(world, section)}
+            loaded = [loader.load(kind, row, f"{section}[{n}]") for n, row in enumerate(change)]
+            rows.update({_key(row, keys): row for row in loaded if row is not None})
+            replaced[section] = tuple(rows.values())
+    if loader.faults:
+        raise world_module.WorldError(loader.faults)
+    changed = dataclasses.replace(world, **replaced)
+    world_module.check(changed)
+    return changed
+
+
+def _key(row: object, keys: tuple[str, ...]) -> tuple[object, ...]:
+    return tuple(getattr(row, key) for key in keys)
+
+
+def _merge_rows(old: list[Any], new: list[Any], keys: tuple[str, ...]) -> list[Any]:
+    """Plain rows; a row that is not a mapping is kept for `apply` to complain about."""
+    replaced = [_plain_key(row, keys) for row in new]
+    return [*(row for row in old if _plain_key(row, keys) not in replaced), *new]
+
+
+def _plain_key(row: object, keys: tuple[str, ...]) -> tuple[object, ...]:
+    return tuple(row.get(key, "") for key in keys) if isinstance(row, Mapping) else (id(row),)

@@ -1,0 +1,183 @@
+"""Calls that were cut off half way are finished by the next one, and never at the price of data."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+from collections.abc import AsyncIterator
+
+import pytest
+
+from core import errors
+from csi.disk import node_mark
+from tests.unit.csi_disk_node import disk_node_harness as harness
+
+pytestmark = [
+    pytest.mark.kernel,
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root for loop devices and mounts"),
+]
+MIB = harness.MIB
+
+
+@pytest.fixture
+async def node(tmp_path: pathlib.Path) -> AsyncIterator[harness.Node]:
+    node = harness.Node(tmp_path)
+    yield node
+    await node.close()
+    assert harness.mount_points_below(tmp_path) == []
+
+
+async def test_staging_resumes_after_the_mount_and_before_the_growth(node: harness.Node) -> None:
+    disk = node.add_disk()
+    harness.tool("mkfs.xfs", "-q", str(disk.device))
+    disk.grow(2 * harness.DISK_BYTES)
+    harness.tool("mount", str(disk.device), str(node.staging()))
+
+    path = await node.stage(disk)
+
+    assert os.statvfs(path).f_blocks * os.statvfs(path).f_frsize > 1.6 * harness.DISK_BYTES
+
+
+async def test_publishing_resumes_after_the_target_was_made(node: harness.Node) -> None:
+    disk = node.add_disk()
+    await node.stage(disk)
+    (node.root / "target").mkdir()
+
+    target = await node.publish(disk)
+
+    assert str(target) in harness.mount_points_below(node.root)
+
+
+async def test_block_calls_resume_after_the_placeholder_was_made(node: harness.Node) -> None:
+    disk = node.add_disk(16 * MIB)
+    (node.staging() / disk.volume_id).touch()
+    (node.root / "target").touch()
+
+    await node.stage(disk, block=True)
+    target = await node.publish(disk, block=True)
+
+    assert target.is_block_device()
+
+
+async def test_unpublish_and_unstage_resume_after_the_unmount(node: harness.Node) -> None:
+    disk = node.add_disk(16 * MIB)
+    file = node.staging() / disk.volume_id
+    file.touch()
+    target = node.root / "target"
+    target.mkdir()
+    block_target = node.root / "block_target"
+    block_target.touch()
+
+    await node.unpublish(disk, target)
+    await node.unpublish(disk, block_target)
+    await node.unstage(disk)
+
+    assert not any(p.exists() for p in (file, target, block_target))
+
+
+async def test_a_lost_staging_mount_is_made_again_by_publish(node: harness.Node) -> None:
+    disk = node.add_disk()
+    staging = await node.stage(disk)
+    (staging / "file").write_text("kept")
+    harness.tool("umount", str(staging))
+
+    target = await node.publish(disk)
+
+    assert (target / "file").read_text() == "kept"
+
+
+async def test_a_lost_block_staging_is_made_again_by_publish(node: harness.Node) -> None:
+    disk = node.add_disk(16 * MIB)
+    staging = await node.stage(disk, block=True)
+    harness.tool("umount", str(staging / disk.volume_id))
+
+    assert (await node.publish(disk, block=True)).is_block_device()
+
+
+async def test_the_mount_of_a_device_that_is_gone_makes_room_for_the_new_one(
+    node: harness.Node,
+) -> None:
+    disk = node.add_disk()
+    await node.stage(disk)
+    without_devices = node.directory / "sys"
+    without_devices.mkdir()
+    node.restart(sysfs=without_devices)
+
+    await node.stage(disk)
+
+    assert harness.mount_points_below(node.root) == [str(node.staging())]
+
+
+async def test_unstage_removes_the_mounts_of_every_kubelet_layout(node: harness.Node) -> None:
+    disk = node.add_disk()
+    old = node.staging("plugins/kubernetes.io/csi/pv/pv-1/globalmount")
+    new = node.staging("plugins/kubernetes.io/csi/diskplugin.csi.alibabacloud.com/abc/globalmount")
+    await node.stage(disk, path=old)
+    harness.tool("mount", "--bind", str(old), str(new))
+
+    await node.unstage(disk, new)
+
+    assert harness.mount_points_below(node.root) == []
+
+
+async def test_an_xfs_that_mkfs_did_not_finish_is_made_anew(node: harness.Node) -> None:
+    disk = node.add_disk()
+    harness.tool("mkfs.xfs", "-q", str(disk.device))
+    _set_in_progress(disk)
+
+    await node.stage(disk, fs_type="xfs")
+
+    assert not node_mark.is_unfinished_xfs(disk.device)
+
+
+async def test_an_unfinished_xfs_is_not_touched_for_readers(node: harness.Node) -> None:
+    disk = node.add_disk()
+    harness.tool("mkfs.xfs", "-q", str(disk.device))
+    _set_in_progress(disk)
+    before = disk.checksum()
+
+    with pytest.raises(errors.Precondition, match="read-only"):
+        await node.stage(disk, mode=harness.READERS)
+
+    assert disk.checksum() == before
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="Debian package strace is missing")
+@pytest.mark.parametrize("fs_type", ["ext4", "xfs"])
+@pytest.mark.parametrize("writes", [1, 3, 4, 20, 60, 65, 150, 152])
+async def test_staging_succeeds_after_mkfs_was_killed_at_any_write(
+    node: harness.Node, fs_type: str, writes: int
+) -> None:
+    disk = node.add_disk()
+    force = "-f" if fs_type == "xfs" else "-F"
+    inject = f"inject=pwrite64:signal=KILL:when={writes}"
+    subprocess.run(
+        [
+            "strace",
+            "-f",
+            "-o",
+            "/dev/null",
+            "-e",
+            "trace=pwrite64",
+            "-e",
+            inject,
+            f"mkfs.{fs_type}",
+            "-q",
+            force,
+            str(disk.device),
+        ],
+        check=False,
+        capture_output=True,
+    )
+
+    path = await node.stage(disk, fs_type=fs_type)
+
+    (path / "file").write_text("works")
+
+
+def _set_in_progress(disk: harness.LoopDisk) -> None:
+    with disk.device.open("r+b", buffering=0) as f:
+        sector = bytearray(f.read(512))
+        sector[126] = 1
+        f.seek(0)
+        f.write(sector)

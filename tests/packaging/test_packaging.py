@@ -1,0 +1,53 @@
+import importlib
+import pathlib
+import re
+import subprocess
+import sys
+import tomllib
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def test_every_shipped_package_exists_and_every_script_can_be_called():
+    for package in PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]:
+        assert (ROOT / package / "__init__.py").is_file(), package
+    for target in PROJECT["project"]["scripts"].values():
+        module, _, function = target.partition(":")
+        assert callable(getattr(importlib.import_module(module), function))
+
+
+def test_constraints_pin_every_dependency_without_any_address():
+    constraints = (ROOT / "constraints.txt").read_text()
+    pinned = {line.partition("==")[0].lower().replace("_", "-") for line in constraints.split()}
+    names = [re.split(r"[<>=]", d, maxsplit=1)[0] for d in PROJECT["project"]["dependencies"]]
+
+    assert {n.lower().replace("_", "-") for n in names} <= pinned
+    assert "://" not in constraints
+
+
+def test_the_help_of_each_program_explains_itself():
+    for module in ("csi", "sim"):
+        told = subprocess.run(
+            [sys.executable, "-m", module, "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout
+        assert "usage:" in told
+        assert len(told.splitlines()) > 8
+
+
+@pytest.mark.parametrize("roles", ["--run-controller-service=false"])
+def test_a_node_process_imports_no_sdk_and_nothing_heavy(roles):
+    code = (
+        "import sys; sys.argv=['csi-plugin','--driver=disk',sys.argv[1],'--print-settings'];"
+        "from csi import app; app.main();"
+        "heavy=[m for m in sys.modules if m.split('.')[0].startswith(('alibabacloud','darabonba','Tea'))"
+        " or m.split('.')[0] in ('requests','aiohttp','cryptography','oss2','pydantic','prometheus_client','yaml')];"
+        "sys.exit(repr(heavy) if heavy else 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, roles], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,74 @@
+"""How a caller of a CSI driver sees an RPC end: codes, retries as the sidecars do them."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+import grpc
+
+T = TypeVar("T")
+Code = grpc.StatusCode
+
+RETRYABLE = frozenset({Code.ABORTED, Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED})
+"""Codes that tell the CO: nothing is decided, ask again with the same request."""
+_PAUSE_S = 0.05
+
+
+def retry(
+    call: Callable[[], T],
+    *,
+    timeout_s: float = 20.0,
+    also: frozenset[grpc.StatusCode] = frozenset(),
+) -> T:
+    """Result of *call*, called again after every retryable code for at most *timeout_s* seconds.
+
+    also: further codes to retry after.
+    """
+    give_up_s = time.monotonic() + timeout_s
+    while True:
+        try:
+            return call()
+        except grpc.RpcError as e:
+            if e.code() not in RETRYABLE | also or time.monotonic() > give_up_s:
+                raise
+        time.sleep(_PAUSE_S)
+
+
+def refusal(call: Callable[[], object]) -> grpc.RpcError:
+    """The error *call* ends with; fails when it succeeds."""
+    try:
+        answer = call()
+    except grpc.RpcError as e:
+        return e
+    raise AssertionError(f"expected an error, got {answer!r}")
+
+
+class Running(Generic[T]):
+    """A call in a thread of its own; `error` or `result` is set once `join` returns."""
+
+    def __init__(self, call: Callable[[], T]) -> None:
+        self.error: grpc.RpcError | None = None
+        self.result: T | None = None
+        self._call = call
+        self._thread = threading.Thread(target=self._run, name="rpc under test")
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self.result = self._call()
+        except grpc.RpcError as e:
+            self.error = e
+
+    def join(self, timeout_s: float = 60.0) -> None:
+        """Wait for the end of the call."""
+        self._thread.join(timeout_s)
+        assert not self._thread.is_alive(), "the RPC does not end"
+
+
+def together(calls: list[Callable[[], T]], *, timeout_s: float = 100.0) -> list[Running[T]]:
+    """All *calls* at the same time, each in its thread; returns when all have ended."""
+    running = [Running(call) for call in calls]
+    for one in running:
+        one.join(timeout_s)
+    return running

@@ -1,0 +1,52 @@
+"""World files for the simulator; what they leave out is as in its default world."""
+
+import pathlib
+from typing import Any
+
+import yaml
+
+from sim import world
+
+ZONE_ID = "cn-hangzhou-k"
+
+
+def with_instances(directory: pathlib.Path, count: int) -> pathlib.Path:
+    """A world with *count* instances in zone k; their ids are those of `instance_ids`."""
+    instances = [
+        {
+            "instance_id": instance_id,
+            "name": f"node-{n}",
+            "zone_id": ZONE_ID,
+            "instance_type_id": "ecs.g7.large",
+            "vswitch_id": "vsw-bp1sim000000000002",
+            "security_group_ids": ["sg-bp1sim000000000001"],
+            "private_ip": f"192.168.1.{n + 10}",
+            "mac": f"00:16:3e:00:01:{n:02x}",
+            "eni_id": f"eni-bp1sim{n:012}",
+            "ram_role": "KubernetesWorkerRole",
+            "system_disk_id": f"d-bp1simsystem{n:08}",
+        }
+        for n, instance_id in enumerate(instance_ids(count), start=1)
+    ]
+    return _write(directory, {"instances": instances})
+
+
+def instance_ids(count: int) -> list[str]:
+    """Ids of the instances of `with_instances`."""
+    return [f"i-bp1sim{n:012}" for n in range(1, count + 1)]
+
+
+def with_small_instances(directory: pathlib.Path, data_disks: int) -> pathlib.Path:
+    """The default world whose instances take at most *data_disks* data disks."""
+    default = yaml.safe_load(world.DEFAULT_FILE.read_text(encoding="utf-8"))
+    types = [
+        {**row, "disk_quantity": data_disks + 1} if row["instance_type_id"] == "ecs.g7.large" else row
+        for row in default["instance_types"]
+    ]
+    return _write(directory, {"instance_types": types})
+
+
+def _write(directory: pathlib.Path, sections: dict[str, Any]) -> pathlib.Path:
+    path = directory / "world.yaml"
+    path.write_text(yaml.safe_dump(sections), encoding="utf-8")
+    return path

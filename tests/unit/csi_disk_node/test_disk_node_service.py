@@ -1,0 +1,118 @@
+"""The node service behind a real gRPC server on a unix socket: wiring and status codes."""
+
+import pathlib
+from collections.abc import AsyncIterator
+
+import grpc
+import pytest
+
+from core import grpc_server, metrics
+from csi import redact
+from csi._pb import csi_pb2, csi_pb2_grpc
+from tests.unit.csi_disk_node import disk_node_harness as harness
+
+Code = grpc.StatusCode
+RPC = csi_pb2.NodeServiceCapability.RPC
+
+
+@pytest.fixture
+async def root(tmp_path: pathlib.Path) -> pathlib.Path:
+    return tmp_path / "kubelet"
+
+
+@pytest.fixture
+async def stub(tmp_path: pathlib.Path) -> AsyncIterator[csi_pb2_grpc.NodeStub]:
+    node = harness.Node(tmp_path)
+    server = grpc_server.make_server(
+        grpc_server.ServeInterceptor(
+            driver="disk", registry=metrics.Metrics(), redact=redact.loggable
+        )
+    )
+    csi_pb2_grpc.add_NodeServicer_to_server(node.servicer, server)
+    grpc_server.add_unix_socket(server, tmp_path / "csi.sock")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"unix:{tmp_path}/csi.sock") as channel:
+        yield csi_pb2_grpc.NodeStub(channel)
+    await server.stop(None)
+    await node.close()
+
+
+async def test_capabilities_are_what_the_node_can_do(stub: csi_pb2_grpc.NodeStub) -> None:
+    response = await stub.NodeGetCapabilities(csi_pb2.NodeGetCapabilitiesRequest())
+
+    assert {c.rpc.type for c in response.capabilities} == {
+        RPC.STAGE_UNSTAGE_VOLUME,
+        RPC.GET_VOLUME_STATS,
+        RPC.EXPAND_VOLUME,
+        RPC.VOLUME_CONDITION,
+        RPC.SINGLE_NODE_MULTI_WRITER,
+    }
+
+
+async def test_info_tells_node_and_topology(stub: csi_pb2_grpc.NodeStub) -> None:
+    response = await stub.NodeGetInfo(csi_pb2.NodeGetInfoRequest())
+
+    assert response.node_id == "i-1"
+    assert response.accessible_topology.segments["topology.kubernetes.io/zone"] == "cn-hangzhou-b"
+
+
+@pytest.mark.parametrize(
+    ("method", "request_type", "fields", "code"),
+    [
+        ("NodeStageVolume", csi_pb2.NodeStageVolumeRequest, {}, Code.INVALID_ARGUMENT),
+        ("NodePublishVolume", csi_pb2.NodePublishVolumeRequest, {}, Code.INVALID_ARGUMENT),
+        (
+            "NodeUnpublishVolume",
+            csi_pb2.NodeUnpublishVolumeRequest,
+            {"volume_id": "v", "target_path": "/etc"},
+            Code.INVALID_ARGUMENT,
+        ),
+        (
+            "NodePublishVolume",
+            csi_pb2.NodePublishVolumeRequest,
+            {
+                "volume_id": "v",
+                "target_path": "/var/x",
+                "volume_capability": harness.capability_of(),
+            },
+            Code.FAILED_PRECONDITION,
+        ),
+        (
+            "NodeGetVolumeStats",
+            csi_pb2.NodeGetVolumeStatsRequest,
+            {"volume_id": "v", "volume_path": "some/path"},
+            Code.NOT_FOUND,
+        ),
+        (
+            "NodeExpandVolume",
+            csi_pb2.NodeExpandVolumeRequest,
+            {"volume_id": "v", "volume_path": "some/path"},
+            Code.NOT_FOUND,
+        ),
+    ],
+)
+async def test_errors_reach_the_caller_as_status_codes_with_a_message(
+    stub: csi_pb2_grpc.NodeStub,
+    method: str,
+    request_type: type,
+    fields: dict[str, object],
+    code: grpc.StatusCode,
+) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await getattr(stub, method)(request_type(**fields))
+
+    assert caught.value.code() is code
+    assert caught.value.details()
+
+
+async def test_taking_away_what_is_not_there_is_fine(
+    stub: csi_pb2_grpc.NodeStub, root: pathlib.Path
+) -> None:
+    await stub.NodeUnpublishVolume(
+        csi_pb2.NodeUnpublishVolumeRequest(volume_id="fake-vol-id", target_path=str(root / "x"))
+    )
+    await stub.NodeUnstageVolume(
+        csi_pb2.NodeUnstageVolumeRequest(
+            volume_id="fake-vol-id", staging_target_path=str(root / "y")
+        )
+    )
