@@ -12,6 +12,9 @@ from csi._pb import csi_pb2
 from demo import story
 from tests.support import csi_client, processes
 
+CAPABILITY = csi_client.mount_capability("xfs")
+"""xfs, since it grows while mounted with CAP_SYS_ADMIN alone. ext4 needs CAP_SYS_RESOURCE, which
+containers and build machines often lack."""
 FILE_BYTES = 8 * 1024 * 1024
 FIRST_GIB, LARGER_GIB = 20, 40
 
@@ -48,23 +51,23 @@ class Demo:
     def _create_and_attach(self) -> tuple[csi_pb2.Volume, dict[str, str]]:
         told, client = self._told, self._client
         with told.step(f"CreateVolume: a {FIRST_GIB} GiB cloud_essd disk"):
-            volume = client.create("demo", size_gib=FIRST_GIB)
+            volume = client.create("demo", size_gib=FIRST_GIB, capability=CAPABILITY)
             told.note(
                 f"volume id {volume.volume_id}, {dict(volume.accessible_topology[0].segments)}"
             )
         with told.step(f"ControllerPublishVolume: attach it to {processes.NODE_1}"):
-            context = client.attach(volume, processes.NODE_1)
+            context = client.attach(volume, processes.NODE_1, capability=CAPABILITY)
             link = self._rig.by_id / f"virtio-{context['serialNumber']}"
             told.note(f"{link.name} -> {link.readlink()}")
         return volume, context
 
     def _publish_and_write(self, volume: csi_pb2.Volume, context: dict[str, str]) -> str:
         told, client = self._told, self._client
-        with told.step("NodeStageVolume: make an ext4 file system and mount it"):
-            client.stage(volume, context, self._staging)
+        with told.step("NodeStageVolume: make an xfs file system and mount it"):
+            client.stage(volume, context, self._staging, capability=CAPABILITY)
             told.note(self._df(self._staging))
         with told.step("NodePublishVolume: bind it into a pod's directory"):
-            client.publish(volume, context, self._staging, self._target)
+            client.publish(volume, context, self._staging, self._target, capability=CAPABILITY)
             told.note(self._df(self._target))
         with told.step(f"A pod writes {FILE_BYTES // 1024 // 1024} MiB"):
             file = self._target / "data.bin"
@@ -84,11 +87,18 @@ class Demo:
             restored = client.create(
                 "demo-restored",
                 size_gib=FIRST_GIB,
+                capability=CAPABILITY,
                 source=csi_client.snapshot_source(snapshot.snapshot_id),
             )
-            context = client.attach(restored, processes.NODE_1)
-            client.stage(restored, context, self._restored_staging)
-            client.publish(restored, context, self._restored_staging, self._restored_target)
+            context = client.attach(restored, processes.NODE_1, capability=CAPABILITY)
+            client.stage(restored, context, self._restored_staging, capability=CAPABILITY)
+            client.publish(
+                restored,
+                context,
+                self._restored_staging,
+                self._restored_target,
+                capability=CAPABILITY,
+            )
             self._same(self._restored_target / "data.bin", checksum)
         with told.step("Remove the restored volume and the snapshot"):
             client.unpublish(restored.volume_id, self._restored_target)
@@ -120,7 +130,7 @@ class Demo:
         told = self._told
         with told.step(f"ControllerPublishVolume to {processes.NODE_2} is refused"):
             try:
-                self._client.attach(volume, processes.NODE_2)
+                self._client.attach(volume, processes.NODE_2, capability=CAPABILITY)
             except grpc.RpcError as e:
                 told.note(f"{e.code().name}: {e.details()}")
                 if e.code() is not grpc.StatusCode.FAILED_PRECONDITION:
