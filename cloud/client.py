@@ -1,6 +1,8 @@
 """Everything cloud of one process, put together. The SDK is loaded at the first call."""
 
-from cloud import ecs_disk, ecs_instance, ecs_snapshot, imds, openapi, sts
+import asyncio
+
+from cloud import ecs_disk, ecs_instance, ecs_snapshot, imds, metadata, openapi, sts
 from cloud import settings as cloud_settings
 from core import clock, errors, metrics
 
@@ -21,11 +23,12 @@ class Alibaba:
         self._clock = time
         self._region = settings.region_id
         self._api = openapi.OpenApi(settings, registry, time, region=self._read_region)
-        self.disks = ecs_disk.Disks(self._api, time)
-        self.snapshots = ecs_snapshot.Snapshots(self._api, time)
-        self.instances = ecs_instance.Instances(self._api)
+        self.disks = ecs_disk.Disks(self._api, time, describe_qps=settings.describe_qps)
+        self.snapshots = ecs_snapshot.Snapshots(self._api, time, describe_qps=settings.describe_qps)
+        self.instances = ecs_instance.Instances(self._api, time)
         self.sts = sts.Sts(self._api)
-        self._checked_until_s = 0.0
+        self._checking = asyncio.Lock()
+        self._checked_until_s = float("-inf")
         self._failure: errors.Error | None = None
 
     async def region_id(self) -> str:
@@ -38,13 +41,16 @@ class Alibaba:
         Asks STS who we are, which needs no permission. The outcome is kept for some seconds, so
         that probes cost next to nothing.
         """
-        if self._clock.monotonic_s() >= self._checked_until_s:
-            await self._check()
+        async with self._checking:
+            if self._clock.monotonic_s() >= self._checked_until_s:
+                await self._check()
         if self._failure is not None:
-            raise self._failure
+            raise self._failure.with_traceback(None)
 
     async def close(self) -> None:
         """Take no more calls."""
+        self.disks.close()
+        self.snapshots.close()
         self._api.close()
 
     async def _check(self) -> None:
@@ -57,10 +63,16 @@ class Alibaba:
         self._checked_until_s = self._clock.monotonic_s() + keep_s
 
     def _read_region(self) -> str:
-        """The region from settings, else from the metadata service. Blocking; in a thread."""
+        """Our region: from settings, a Lingjun machine's file, or the metadata service.
+
+        Blocking; in a thread. Raises Precondition when nobody knows it: disks must not be made in
+        a region that was guessed.
+        """
         if not self._region:
-            found = None
-            if self._settings.use_imds:
+            found = metadata.read_lingjun().get("RegionId")
+            if not found and self._settings.use_imds:
                 found = imds.Imds(self._settings.imds_endpoint).read("meta-data/region-id")
-            self._region = found or cloud_settings.FALLBACK_REGION
+            if not found:
+                raise errors.Precondition("the region is unknown; set REGION_ID")
+            self._region = str(found)
         return self._region

@@ -6,20 +6,40 @@ from cloud import batch, ecs_model, ecs_wire, openapi, wait
 from core import clock
 
 _PAGE = 100
-_POLL_S = 1.0
+_POLL_S = 2.0
 _TASK_POLL_S = 3.0
 
 
 class Disks:
     """Actions on disks. Errors are `cloud.errors`; nothing is retried but throttled calls."""
 
-    def __init__(self, api: openapi.OpenApi, time: clock.Clock, *, poll_s: float = _POLL_S) -> None:
+    def __init__(self, api: openapi.OpenApi, time: clock.Clock, *, describe_qps: float) -> None:
         self._api = api
-        self._batcher = batch.DescribeBatcher("disks", self.read_many, time)
-        self._waiter = wait.StatusWaiter("disks", self.read_many, time, interval_s=poll_s)
-        self._tasks = wait.StatusWaiter(
-            "disk tasks", self._read_tasks, time, interval_s=min(_TASK_POLL_S, poll_s * 3)
+        self._batcher = batch.DescribeBatcher(
+            "disks", self.read_many, time, calls_per_s=describe_qps
         )
+        self._waiter = wait.StatusWaiter(
+            "disks",
+            self.read_many,
+            time,
+            first_s=1 / describe_qps,
+            interval_s=_POLL_S,
+            show=lambda disk: disk.state,
+        )
+        self._tasks = wait.StatusWaiter(
+            "disk tasks",
+            self._read_tasks,
+            time,
+            first_s=1 / describe_qps,
+            interval_s=_TASK_POLL_S,
+            show=lambda task: task.status,
+        )
+
+    def close(self) -> None:
+        """Stop polling; whoever waits is cancelled."""
+        self._batcher.close()
+        self._waiter.close()
+        self._tasks.close()
 
     async def create(self, new: ecs_model.NewDisk, *, client_token: str | None) -> str:
         """Id of the new disk. The same token and input give the same disk for 24 hours."""
@@ -110,7 +130,10 @@ class Disks:
     async def wait(
         self, disk_id: str, done: Callable[[ecs_model.Disk | None], bool], *, what: str
     ) -> ecs_model.Disk | None:
-        """The disk once *done* accepts it. Raises DeadlineExceeded naming *what*."""
+        """The disk once *done* accepts it, None when there is none and that is accepted.
+
+        Raises DeadlineExceeded naming *what* and the state seen last.
+        """
         return await self._waiter.wait(disk_id, done, what=what)
 
     async def attach(

@@ -1,10 +1,10 @@
 """Instances of ECS, and what can be bought for them."""
 
 import datetime
-import time as _time
 from typing import Any
 
 from cloud import ecs_model, ecs_wire, openapi
+from core import clock
 
 _INSTANCE_TYPE_KEEP_S = 3600.0
 _EVENT_CYCLE_STATUSES = (
@@ -21,8 +21,9 @@ _EVENT_CYCLE_STATUSES = (
 class Instances:
     """Reads about instances."""
 
-    def __init__(self, api: openapi.OpenApi) -> None:
+    def __init__(self, api: openapi.OpenApi, time: clock.Clock) -> None:
         self._api = api
+        self._clock = time
         self._types: dict[str, tuple[float, ecs_model.InstanceType]] = {}
 
     async def read(self, instance_id: str) -> ecs_model.Instance | None:
@@ -43,7 +44,7 @@ class Instances:
     async def type(self, instance_type_id: str) -> ecs_model.InstanceType | None:
         """The instance type, None when ECS has none; remembered for an hour."""
         kept = self._types.get(instance_type_id)
-        if kept is not None and _time.monotonic() < kept[0]:
+        if kept is not None and self._clock.monotonic_s() < kept[0]:
             return kept[1]
         body = await self._api.call(
             openapi.ECS,
@@ -57,7 +58,7 @@ class Instances:
                     disk_quantity=None if raw.disk_quantity is None else int(raw.disk_quantity),
                 )
                 self._types[instance_type_id] = (
-                    _time.monotonic() + _INSTANCE_TYPE_KEEP_S,
+                    self._clock.monotonic_s() + _INSTANCE_TYPE_KEEP_S,
                     found,
                 )
                 return found

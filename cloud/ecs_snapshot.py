@@ -6,16 +6,30 @@ from cloud import batch, ecs_model, ecs_wire, openapi, wait
 from core import clock
 
 _PAGE = 100
-_POLL_S = 1.0
+_POLL_S = 2.0
 
 
 class Snapshots:
     """Actions on snapshots and their groups."""
 
-    def __init__(self, api: openapi.OpenApi, time: clock.Clock, *, poll_s: float = _POLL_S) -> None:
+    def __init__(self, api: openapi.OpenApi, time: clock.Clock, *, describe_qps: float) -> None:
         self._api = api
-        self._batcher = batch.DescribeBatcher("snapshots", self.read_many, time)
-        self._waiter = wait.StatusWaiter("snapshots", self.read_many, time, interval_s=poll_s)
+        self._batcher = batch.DescribeBatcher(
+            "snapshots", self.read_many, time, calls_per_s=describe_qps
+        )
+        self._waiter = wait.StatusWaiter(
+            "snapshots",
+            self.read_many,
+            time,
+            first_s=1 / describe_qps,
+            interval_s=_POLL_S,
+            show=lambda snapshot: snapshot.status,
+        )
+
+    def close(self) -> None:
+        """Stop polling; whoever waits is cancelled."""
+        self._batcher.close()
+        self._waiter.close()
 
     async def create(
         self,
@@ -91,14 +105,14 @@ class Snapshots:
         tags: Mapping[str, str] | None = None,
         name: str = "",
     ) -> list[ecs_model.Snapshot]:
-        """Every snapshot that matches all that is given."""
+        """Every snapshot that matches all that is given; *name* exactly."""
         found: list[ecs_model.Snapshot] = []
         token = ""
         while True:
             page = await self.list_page(
                 source_disk_id=source_disk_id, tags=tags, name=name, next_token=token
             )
-            found += page.items
+            found += [s for s in page.items if name in ("", s.name)]
             token = page.next_token
             if not token:
                 return found
@@ -112,7 +126,10 @@ class Snapshots:
     async def wait(
         self, snapshot_id: str, done: Callable[[ecs_model.Snapshot | None], bool], *, what: str
     ) -> ecs_model.Snapshot | None:
-        """The snapshot once *done* accepts it. Raises DeadlineExceeded naming *what*."""
+        """The snapshot once *done* accepts it, None when there is none and that is accepted.
+
+        Raises DeadlineExceeded naming *what* and the status seen last.
+        """
         return await self._waiter.wait(snapshot_id, done, what=what)
 
     async def create_group(
@@ -151,11 +168,19 @@ class Snapshots:
 
     async def find_groups(self, name: str) -> list[ecs_model.SnapshotGroup]:
         """Groups called exactly *name*."""
-        body = await self._api.call(
-            openapi.ECS, "DescribeSnapshotGroups", {"Name": name, "MaxResults": _PAGE}
-        )
-        found = [ecs_wire.snapshot_group(r) for r in body.snapshot_groups.snapshot_group or []]
-        return [group for group in found if group.name == name]
+        found: list[ecs_model.SnapshotGroup] = []
+        token: str | None = None
+        while True:
+            body = await self._api.call(
+                openapi.ECS,
+                "DescribeSnapshotGroups",
+                {"Name": name, "MaxResults": _PAGE, "NextToken": token},
+            )
+            page = [ecs_wire.snapshot_group(r) for r in body.snapshot_groups.snapshot_group or []]
+            found += [group for group in page if group.name == name]
+            token = body.next_token or None
+            if token is None:
+                return found
 
     async def delete_group(self, group_id: str) -> None:
         """Delete a group and its snapshots."""

@@ -1,6 +1,10 @@
 """Cloud error codes and what they mean to us. Codes decide, never message texts.
 
-Source of the codes: spec/cloud-api.md 4.2.
+What the Kubernetes side does with a kind decides where a code belongs. UNAVAILABLE, BUSY and
+DEADLINE mean "may have happened, ask again with the same name": the provisioner then never forgets
+the volume. EXHAUSTED makes it choose another node. All other kinds are final: it may forget the
+volume, so they are only for calls the cloud refused. Codes whose meaning depends on what was being
+done are settled by the caller, who matches `code`. Source of the codes: spec/cloud-api.md 4.2.
 """
 
 from typing import ClassVar
@@ -71,6 +75,12 @@ class CloudUnauthenticated(CloudError):
     kind: ClassVar[Kind] = Kind.UNAUTHENTICATED
 
 
+class CloudExists(CloudError):
+    """The client token is taken by a different request."""
+
+    kind: ClassVar[Kind] = Kind.EXISTS
+
+
 class CloudPrecondition(CloudError):
     """The resource must change before the call can succeed."""
 
@@ -91,24 +101,35 @@ class CloudInternal(CloudError):
 
 _SERVER_ERROR = 500
 _TOO_MANY = 429
+_SIGNING = ("SignatureDoesNotMatch", "IncompleteSignature")
 
-# First match wins; a pattern ending in * is a prefix, one starting with * a suffix.
+# First match wins. A * at an end of a pattern stands for any text.
 _TABLE: tuple[tuple[str, type[CloudError]], ...] = (
     ("Throttling*", Throttled),
+    ("TooManyRequests*", Throttled),
     ("ServiceUnavailable*", CloudUnavailable),
     ("InternalError*", CloudUnavailable),
+    # A nonce is used twice only when a network repeats a request; a new attempt has a new one.
+    ("SignatureNonceUsed", CloudUnavailable),
     ("Forbidden*", CloudDenied),
     ("NoPermission*", CloudDenied),
     ("InvalidAccessKeyId*", CloudUnauthenticated),
+    ("InvalidAccessKeySecret*", CloudUnauthenticated),
     ("SignatureDoesNotMatch*", CloudUnauthenticated),
     ("IncompleteSignature*", CloudUnauthenticated),
     ("InvalidSecurityToken*", CloudUnauthenticated),
+    ("MissingSecurityToken*", CloudUnauthenticated),
     ("InvalidTimeStamp*", CloudUnauthenticated),
+    ("IllegalTimestamp*", CloudUnauthenticated),
     ("AuthenticationFail*", CloudUnauthenticated),
     ("InvalidCredentials*", CloudUnauthenticated),
-    # A nonce is used twice only when a network repeats a request; a new attempt has a new one.
-    ("SignatureNonceUsed", CloudUnavailable),
+    # "Not found" about our settings, not about a volume: nobody may take it for "deleted".
+    ("InvalidRegionId*", CloudPrecondition),
+    ("InvalidApi*", CloudPrecondition),
+    ("InvalidAction*", CloudPrecondition),
+    ("InvalidVersion*", CloudPrecondition),
     ("*.NotFound", CloudNotFound),
+    ("EntityNotExist*", CloudNotFound),
     ("QuotaExceed*", CloudExhausted),
     ("*LimitExceeded", CloudExhausted),
     ("*CountExceeded", CloudExhausted),
@@ -116,44 +137,57 @@ _TABLE: tuple[tuple[str, type[CloudError]], ...] = (
     ("*NotEnough*", CloudExhausted),
     ("Zone.NotOnSale", CloudExhausted),
     ("DiskAttachedNumberExceeded", CloudExhausted),
+    # Never attached, never used: waiting does not help.
+    ("IncorrectDiskStatus.Never*", CloudPrecondition),
     ("IncorrectDiskStatus*", CloudConflict),
     ("IncorrectInstanceStatus*", CloudConflict),
     ("InvalidStatus*", CloudConflict),
+    ("InvalidDiskStatus.DeleteProtection", CloudPrecondition),
+    ("InvalidDiskStatus*", CloudConflict),
     ("OperationConflict*", CloudConflict),
-    ("InvalidOperation.Conflict", CloudConflict),
-    ("DisksDetachingOnEcsExceeded", CloudConflict),
-    ("DependencyViolation*", CloudConflict),
-    ("Operation.Conflict", CloudConflict),
+    ("*.Conflict", CloudConflict),
     ("LastOrderProcessing", CloudConflict),
     ("LastTokenProcessing", CloudConflict),
     ("IdempotentProcessing", CloudConflict),
     ("DiskCreatingSnapshot", CloudConflict),
     ("DiskStillAttached", CloudConflict),
+    ("DisksDetachingOnEcsExceeded", CloudConflict),
+    ("DependencyViolation*", CloudConflict),
     ("InvalidDisk.InUse", CloudConflict),
     ("InvalidSnapshotId.NotReady", CloudConflict),
+    ("IdempotentParameterMismatch", CloudExists),
     ("DiskInCoolingPeriod", CloudPrecondition),
+    ("DiskInArrears", CloudPrecondition),
+    ("InstanceLocked*", CloudPrecondition),
     ("ModifyingDiskCategoryLimitExceed", CloudPrecondition),
     ("OperationDenied*", CloudPrecondition),
     ("InvalidOperation*", CloudPrecondition),
+    ("InvalidInstanceStatus*", CloudPrecondition),
+    ("InvalidAccountStatus*", CloudPrecondition),
     ("SnapshotCreated*", CloudPrecondition),
     ("DiskNotPortable", CloudPrecondition),
     ("ResourcesNotInSameZone", CloudPrecondition),
     ("InvalidInstanceType.NotSupport*", CloudPrecondition),
+    ("Unsupported*", CloudPrecondition),
     ("MissingParameter*", CloudInvalid),
     ("Invalid*", CloudInvalid),
 )
 
 
-def classify(code: str, status: int) -> type[CloudError]:
-    """The class of *code*; an unknown one is judged by its HTTP *status*."""
-    for pattern, error_class in _TABLE:
-        if _matches(pattern, code):
-            return error_class
-    if status == _TOO_MANY:
+def classify(code: str, http_status: int) -> type[CloudError]:
+    """The class of *code*.
+
+    A server error says nothing about the effect, whatever its code; an unknown code is judged by
+    its HTTP status. http_status: 0 = there was no answer.
+    """
+    found = next((c for pattern, c in _TABLE if _matches(pattern, code)), None)
+    if found is Throttled or http_status == _TOO_MANY:
         return Throttled
-    if status >= _SERVER_ERROR or status == 0:
+    if http_status >= _SERVER_ERROR:
         return CloudUnavailable
-    return CloudInternal
+    if found is None:
+        return CloudInternal if http_status else CloudUnavailable
+    return found
 
 
 def make(*, action: str, code: str, status: int, message: str, request_id: str = "") -> CloudError:
@@ -161,7 +195,7 @@ def make(*, action: str, code: str, status: int, message: str, request_id: str =
 
     The message of a signature fault quotes what was signed, so it is replaced.
     """
-    if code.startswith(("SignatureDoesNotMatch", "IncompleteSignature")):
+    if code.startswith(_SIGNING):
         message = "the access key's secret is wrong; check the credentials and the clock"
     error_class = classify(code, status)
     return error_class(

@@ -19,10 +19,13 @@ _TOKEN_SPARE_S = 8.0
 _TOTAL_S = 10.0
 _ATTEMPT_S = 3.0
 _RETRY_S = 1.0
-_NOT_FOUND = 404
-_UNAUTHORIZED = 401
-_FORBIDDEN = 403
 _OK = 200
+_UNAUTHORIZED = 401
+_NOT_FOUND = 404
+_TOO_MANY = 429
+_SERVER_ERROR = 500
+_NO_TOKENS = (403, 404, 405)
+"""Answers to the request for a token that mean: this service knows version 1 only."""
 
 
 class MetadataUnavailable(errors.Unavailable):
@@ -67,7 +70,7 @@ class Imds:
     def read(self, path: str) -> str | None:
         """Text at `/latest/<path>`, None when there is no such thing.
 
-        Tries again for 10 s on 401, 429, 5xx and lost connections.
+        Tries again for 10 s on 401 (with a new token), 429, 5xx and lost connections.
         Raises MetadataUnavailable.
         """
         give_up_s = time.monotonic() + self._total_s
@@ -81,6 +84,8 @@ class Imds:
                 why = f"HTTP {status} for {path}"
                 if status == _UNAUTHORIZED:
                     self._forget_token()
+                elif status != _TOO_MANY and status < _SERVER_ERROR:
+                    raise MetadataUnavailable(self.endpoint, why)
             except (OSError, http.client.HTTPException) as e:
                 why = str(e) or type(e).__name__
             if time.monotonic() + self._retry_s >= give_up_s:
@@ -100,7 +105,7 @@ class Imds:
         )
         if status == _OK:
             return _Token(body, time.monotonic() + _TOKEN_TTL_S - _TOKEN_SPARE_S)
-        if status in (_NOT_FOUND, _FORBIDDEN) and self._allow_v1:
+        if status in _NO_TOKENS and self._allow_v1:
             return _Token("", time.monotonic() + _TOKEN_TTL_S)
         raise OSError(f"HTTP {status} for a token")
 

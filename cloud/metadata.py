@@ -5,14 +5,16 @@ Providers are asked in a fixed order; the first that knows a key wins. Source: s
 has a Kubernetes client.
 """
 
+import contextlib
 import enum
 import json
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Container, Mapping, Sequence
+from typing import Protocol
 
 import structlog
 
+from cloud import ecs_model
 from cloud import imds as cloud_imds
 from cloud import settings as cloud_settings
 from core import clock, errors, executor
@@ -40,10 +42,22 @@ class Key(enum.StrEnum):
     VSC_ENABLED = "vsc_enabled"
 
 
-class MetadataProvider(Protocol):
-    """One source of metadata."""
+_BY_INSTANCE_ID = (Key.ZONE_ID, Key.INSTANCE_TYPE)
+"""What a source may find by the instance's id."""
 
-    name: str
+
+class MetadataProvider(Protocol):
+    """One source of metadata. keys: what it may know; it is not asked for others."""
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        ...
+
+    @property
+    def keys(self) -> Container[Key]:
+        """What it may know."""
+        ...
 
     async def read(self, key: Key, known: Mapping[Key, str]) -> str | None:
         """Value of *key*, None when this source does not have it. *known*: found so far."""
@@ -76,9 +90,15 @@ class Metadata:
         """
         if key in self._known:
             return self._known[key]
+        if key in _BY_INSTANCE_ID and Key.INSTANCE_ID not in self._known:
+            with contextlib.suppress(errors.Error):  # told by whoever needs it
+                await self.get(Key.INSTANCE_ID)
         reasons: list[str] = []
         failure: errors.Error | None = None
         for provider in self._providers:
+            if key not in provider.keys:
+                reasons.append(f"{provider.name} does not tell it")
+                continue
             try:
                 value = await self._ask(provider, key)
             except errors.Error as e:
@@ -123,6 +143,8 @@ class EnvironmentProvider:
         Key.RRSA_TOKEN_FILE: "RRSA_TOKEN_FILE",
     }
 
+    keys = frozenset(_VARIABLES)
+
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
 
@@ -142,21 +164,17 @@ class LingjunProvider:
         Key.INSTANCE_TYPE: "InstanceType",
     }
 
+    keys = frozenset({*_FIELDS, Key.LINGJUN_NODE})
+
     def __init__(self, path: pathlib.Path = LINGJUN_CONFIG) -> None:
         self._path = path
 
     async def read(self, key: Key, known: Mapping[Key, str]) -> str | None:  # noqa: ARG002
         """Value of the field of *key*, None on a machine without the file."""
-        try:
-            document = json.loads(self._path.read_text())
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as e:
-            raise errors.Internal(f"{self._path} cannot be read: {e}") from e
+        document = read_lingjun(self._path)
         if key is Key.LINGJUN_NODE:
-            return "true"
-        value = document.get(self._FIELDS.get(key, ""))
-        return str(value) if value else None
+            return "true" if document else None
+        return document.get(self._FIELDS.get(key, "")) or None
 
 
 class ImdsProvider:
@@ -175,6 +193,8 @@ class ImdsProvider:
         Key.VSC_ENABLED: "meta-data/instance/vsc-options/enabled",
     }
 
+    keys = frozenset({*_DOCUMENT, *_PATHS})
+
     def __init__(self, imds: cloud_imds.Imds, pool: executor.BoundedExecutor) -> None:
         self._imds = imds
         self._pool = pool
@@ -191,6 +211,36 @@ class ImdsProvider:
         return None if path is None else await self._pool.run(self._imds.read, path)
 
 
+class InstanceApi(Protocol):
+    """What is needed of `cloud.ecs_instance.Instances`."""
+
+    async def read(self, instance_id: str) -> ecs_model.Instance | None:
+        """The instance."""
+        ...
+
+
+class AccountApi(Protocol):
+    """What is needed of `cloud.sts.Sts`."""
+
+    async def account_id(self) -> str:
+        """Account of the caller."""
+        ...
+
+
+class Cloud(Protocol):
+    """What is needed of `cloud.client.Alibaba`, which is not imported here."""
+
+    @property
+    def instances(self) -> InstanceApi:
+        """Instances."""
+        ...
+
+    @property
+    def sts(self) -> AccountApi:
+        """Who we are."""
+        ...
+
+
 class OpenApiProvider:
     """ECS and STS: dear, so asked last, and only where the SDK is loaded anyway.
 
@@ -198,29 +248,29 @@ class OpenApiProvider:
     """
 
     name = "OpenAPI"
+    keys = frozenset({Key.ACCOUNT_ID, Key.ZONE_ID, Key.INSTANCE_TYPE})
 
-    def __init__(self, cloud: Callable[[], Any]) -> None:
+    def __init__(self, cloud: Callable[[], Cloud]) -> None:
         self._cloud = cloud
 
     async def read(self, key: Key, known: Mapping[Key, str]) -> str | None:
         """Zone and type by the instance id that is known already; the account by STS."""
         if key is Key.ACCOUNT_ID:
-            account: str = await self._cloud().sts.account_id()
-            return account
+            return await self._cloud().sts.account_id()
         instance_id = known.get(Key.INSTANCE_ID)
-        if instance_id is None or key not in (Key.ZONE_ID, Key.INSTANCE_TYPE):
+        if instance_id is None:
             return None
         instance = await self._cloud().instances.read(instance_id)
         if instance is None:
             return None
-        return str(instance.zone_id if key is Key.ZONE_ID else instance.instance_type)
+        return instance.zone_id if key is Key.ZONE_ID else instance.instance_type
 
 
 def make(
     settings: cloud_settings.CloudSettings,
     *,
     environ: Mapping[str, str],
-    openapi: Callable[[], Any] | None,
+    openapi: Callable[[], Cloud] | None,
     extra: Sequence[MetadataProvider] = (),
 ) -> Metadata:
     """The chain of this process. openapi: None where no SDK may be loaded."""
@@ -234,6 +284,19 @@ def make(
     return Metadata(providers, clock.SystemClock())
 
 
+def read_lingjun(path: pathlib.Path = LINGJUN_CONFIG) -> Mapping[str, str]:
+    """What a Lingjun machine's file says; {} on other machines. Blocking."""
+    try:
+        document = json.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as e:
+        raise errors.Internal(f"{path} cannot be read: {e}") from e
+    if not isinstance(document, dict):
+        raise errors.Internal(f"{path} does not hold a JSON object")
+    return {str(k): str(v) for k, v in document.items() if v}
+
+
 def _parse_document(text: str | None) -> Mapping[str, str]:
     if text is None:
         return {}
@@ -241,4 +304,6 @@ def _parse_document(text: str | None) -> Mapping[str, str]:
         document = json.loads(text)
     except ValueError as e:
         raise errors.Internal(f"the instance identity document is not JSON: {e}") from e
+    if not isinstance(document, dict):
+        raise errors.Internal("the instance identity document is not a JSON object")
     return {str(k): str(v) for k, v in document.items()}

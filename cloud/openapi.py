@@ -2,20 +2,20 @@
 
 Sync SDK clients in a bounded executor: the async ones open a connection and a TLS context per call
 (measured, spec/cloud-api.md 1.4). The SDK is imported at the first call, in the executor, so that a
-process that never calls the cloud never loads it. `Any` is allowed here and nowhere else: the SDKs
-have no types.
+process that never calls the cloud never loads it. `Any` is allowed here and where answers are read,
+and nowhere else: the SDKs have no types. What SDK errors become is in `cloud.sdk_errors`.
 """
 
 import dataclasses
 import importlib
-import os
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
 
-from cloud import credentials, throttle
+from cloud import credentials, lazy_models, proxies, sdk_errors, throttle
 from cloud import errors as cloud_errors
 from cloud import settings as cloud_settings
 from core import call, clock, errors, executor, metrics, version
@@ -24,7 +24,8 @@ log = structlog.get_logger()
 
 _THREADS = 8
 _MS = 1000
-_MIN_READ_TIMEOUT_S = 0.2
+_MIN_CALL_S = 0.2
+"""With less time left no call is started: its effect would come without its answer."""
 _USER_AGENT = f"Kubernetes.Alicloud/CsiProvision.Disk-{version.VERSION}"
 
 
@@ -59,8 +60,11 @@ class OpenApi:
         self._settings = settings
         self._region = region
         self._pool = executor.BoundedExecutor("openapi", _THREADS)
-        self._throttle = throttle.Throttle(time_)
+        # As many calls as threads: nothing queues in the pool, where a caller that gave up could
+        # not take its call back.
+        self._throttle = throttle.Throttle(time_, max_calls=_THREADS)
         self._clients: dict[str, Any] = {}
+        self._making = threading.Lock()
         self._chain: credentials.CredentialChain | None = None
         self._requests = registry.counter(
             "alibaba_cloud_api_requests_total",
@@ -78,17 +82,14 @@ class OpenApi:
 
         parameters: OpenAPI names → values; None is left out; lists of mappings become structs.
         RegionId is added where the action has it and none is given.
-        Raises CloudError subclasses.
+        Nothing but throttled calls is repeated. Raises CloudError subclasses; Unauthenticated
+        without credentials; DeadlineExceeded when the caller's time is up before the call.
         """
 
         async def attempt() -> Any:
-            timeout_s = max(
-                _MIN_READ_TIMEOUT_S,
-                min(self._settings.read_timeout_s, call.remaining_s(self._settings.read_timeout_s)),
-            )
-            return await self._pool.run(self._call, product, action, parameters, timeout_s)
+            call.doing(f"calling {action}")
+            return await self._pool.run(self._call, product, action, parameters)
 
-        call.doing(f"calling {action}")
         return await self._throttle.gate(f"{product.name}:{action}").run(attempt)
 
     async def region_id(self) -> str:
@@ -99,14 +100,12 @@ class OpenApi:
         """Take no more calls."""
         self._pool.close()
 
-    def _call(
-        self, product: Product, action: str, parameters: Mapping[str, Any], timeout_s: float
-    ) -> Any:
+    def _call(self, product: Product, action: str, parameters: Mapping[str, Any]) -> Any:
         """One attempt, in a thread."""
         started_s = time.monotonic()
         code, request_id = "OK", ""
         try:
-            body = self._send(product, action, parameters, timeout_s)
+            body = self._send(product, action, parameters)
             request_id = body.request_id or ""
         except cloud_errors.CloudError as e:
             code, request_id = e.code, e.request_id
@@ -128,29 +127,35 @@ class OpenApi:
                 elapsed_s=round(elapsed_s, 4),
             )
 
-    def _send(
-        self, product: Product, action: str, parameters: Mapping[str, Any], timeout_s: float
-    ) -> Any:
+    def _send(self, product: Product, action: str, parameters: Mapping[str, Any]) -> Any:
         client = self._client(product)
         models = importlib.import_module(f"{product.module}.models")
-        runtime_models = importlib.import_module("darabonba.runtime")
-        request_class = getattr(models, f"{action}Request", None)
-        runtime = runtime_models.RuntimeOptions(read_timeout=int(timeout_s * _MS))
+        request_class = _request_class(models, action)
+        arguments = [self._request(request_class, parameters)] if request_class else []
         method = getattr(client, f"{_snake(action)}_with_options")
+        runtime = self._runtime(action)
         try:
-            if request_class is None:
-                response = method(runtime)
-            else:
-                response = method(self._request(request_class, parameters), runtime)
-        except errors.Error:
-            raise
-        except Exception as e:
-            raise _translate(action, e) from e
+            response = method(*arguments, runtime)
+        except Exception as e:  # noqa: BLE001  # the SDK raises bare ones
+            raised = sdk_errors.translate(action, self._endpoint(product), e)
+            # The SDK's own text of such a fault holds what was signed.
+            secret = isinstance(raised, cloud_errors.CloudUnauthenticated)
+            raise raised from (None if secret else e)
         if response.body is None:
             raise cloud_errors.CloudUnavailable(
                 action=action, code="BadAnswer", status=0, message="the answer was not understood"
             )
         return response.body
+
+    def _runtime(self, action: str) -> Any:
+        """Time-outs of one call: the settings', but no longer than its caller has."""
+        remaining_s = call.remaining_s(self._settings.read_timeout_s)
+        if remaining_s < _MIN_CALL_S:
+            raise errors.DeadlineExceeded(f"time is up before {action} was called; retry")
+        return importlib.import_module("darabonba.runtime").RuntimeOptions(
+            connect_timeout=int(min(self._settings.connect_timeout_s, remaining_s) * _MS),
+            read_timeout=int(min(self._settings.read_timeout_s, remaining_s) * _MS),
+        )
 
     def _request(self, request_class: Any, parameters: Mapping[str, Any]) -> Any:
         request = request_class()
@@ -161,63 +166,45 @@ class OpenApi:
         return request
 
     def _client(self, product: Product) -> Any:
-        client = self._clients.get(product.name)
-        if client is None:
-            client = self._clients[product.name] = self._make_client(product)
-        return client
+        with self._making:
+            client = self._clients.get(product.name)
+            if client is None:
+                client = self._clients[product.name] = self._make_client(product)
+            return client
 
     def _make_client(self, product: Product) -> Any:
-        # The SDK sends loopback traffic through a proxy too and knows no NO_PROXY; we use neither.
-        for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
-            os.environ.pop(name, None)
+        lazy_models.install(product.module)
         sdk = importlib.import_module(f"{product.module}.client")
         models = importlib.import_module("alibabacloud_tea_openapi.models")
         region_id = self._region()
+        endpoint = self._settings.endpoint(product.name, region_id)
         if self._chain is None:
             self._chain = credentials.make_chain(self._settings, region_id)
+        proxy = proxies.take_over().for_host(endpoint)
         config = models.Config(
             credential=self._chain,
-            endpoint=self._settings.endpoint(product.name, region_id),
-            protocol=self._settings.scheme,
+            endpoint=endpoint,
+            protocol=self._settings.scheme_of(product.name),
             region_id=region_id,
             connect_timeout=int(self._settings.connect_timeout_s * _MS),
             read_timeout=int(self._settings.read_timeout_s * _MS),
             user_agent=_USER_AGENT,
             max_idle_conns=_THREADS,
+            http_proxy=proxy.http or None,
+            https_proxy=proxy.https or None,
         )
-        if product is ECS and self._settings.ecs_headers:
-            config.global_parameters = models.GlobalParameters(
-                headers=dict(self._settings.ecs_headers)
-            )
+        headers = self._settings.headers(product.name)
+        if headers:
+            config.global_parameters = models.GlobalParameters(headers=dict(headers))
         return sdk.Client(config)
 
+    def _endpoint(self, product: Product) -> str:
+        return self._settings.endpoint(product.name, self._region())
 
-def _translate(action: str, error: Exception) -> errors.Error:
-    """Our error for what the SDK raised. Source: spec/cloud-api.md 4.1."""
-    inner = getattr(error, "inner_exception", None)
-    if inner is not None and not getattr(error, "code", None):
-        if isinstance(inner, errors.Error):
-            return inner
-        error = inner
-    code = getattr(error, "code", None)
-    status = getattr(error, "status_code", None) or getattr(error, "statusCode", None)
-    if not code or status is None:
-        # No answer, or one that is no JSON: time-out, refused, reset, a proxy's page.
-        return cloud_errors.CloudUnavailable(
-            action=action, code="NoAnswer", status=0, message=f"{type(error).__name__}: {error}"
-        )
-    data = getattr(error, "data", None) or {}
-    made = cloud_errors.make(
-        action=action,
-        code=str(code),
-        status=int(status),
-        message=str(data.get("Message") or getattr(error, "message", "")),
-        request_id=str(data.get("RequestId") or getattr(error, "request_id", "") or ""),
-    )
-    retry_after_ms = getattr(error, "retry_after", None)
-    if isinstance(made, cloud_errors.Throttled) and retry_after_ms:
-        made.retry_after_s = float(retry_after_ms) / _MS
-    return made
+
+def _request_class(models: Any, action: str) -> Any:
+    """The SDK's class for the input of *action*, None for an action without input."""
+    return getattr(models, f"{action}Request", None)
 
 
 def _snake(action: str) -> str:

@@ -2,20 +2,23 @@
 
 import dataclasses
 import email.parser
+import re
 from collections.abc import Mapping
 
 from cloud import imds
 from core import settings
 
-FALLBACK_REGION = "cn-hangzhou"
+_HOST = re.compile(r"[A-Za-z0-9._-]*(:\d+)?|\[[0-9a-fA-F:]+\](:\d+)?")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class CloudSettings:
     """Where the cloud is and who we are.
 
-    region_id: "" = ask the metadata service. *_endpoint: host[:port], "" = by region.
-    scheme: "https" or "http". headers: sent with every call of a product.
+    region_id: "" = ask the metadata service. *_endpoint: host[:port], "" = by region; with
+    "http://" or "https://" in front it overrides the scheme for its product.
+    scheme: "https" or "http". *_headers: sent with every call of the product.
+    describe_qps: Describe calls a second, for each kind of resource, that look-ups may cost.
     Secrets are held here and nowhere else; none is ever logged.
     """
 
@@ -26,7 +29,8 @@ class CloudSettings:
     vpc_network: bool
     imds_endpoint: str
     use_imds: bool
-    ecs_headers: Mapping[str, str]
+    common_headers: Mapping[str, str] = dataclasses.field(repr=False)
+    ecs_headers: Mapping[str, str] = dataclasses.field(repr=False)
     access_key_id: str
     access_key_secret: str = dataclasses.field(repr=False)
     security_token: str = dataclasses.field(repr=False)
@@ -35,34 +39,47 @@ class CloudSettings:
     oidc_token_file: str
     role_session_name: str
     addon_token_path: str
+    describe_qps: int
     connect_timeout_s: float = 5.0
     read_timeout_s: float = 20.0
 
     def endpoint(self, product: str, region_id: str) -> str:
         """Host of *product* ("ecs", "sts") for *region_id*."""
-        given = {"ecs": self.ecs_endpoint, "sts": self.sts_endpoint}[product]
+        given = self._given(product)
         if given:
-            return given
+            return given.rpartition("://")[2].rstrip("/")
         network = "-vpc" if self.vpc_network else ""
         return f"{product}{network}.{region_id}.aliyuncs.com"
+
+    def scheme_of(self, product: str) -> str:
+        """Scheme of calls of *product*."""
+        return self._given(product).rpartition("://")[0] or self.scheme
+
+    def headers(self, product: str) -> Mapping[str, str]:
+        """Extra headers of *product*'s calls."""
+        own = {"ecs": self.ecs_headers}.get(product, {})
+        return {**self.common_headers, **own}
+
+    def _given(self, product: str) -> str:
+        return {"ecs": self.ecs_endpoint, "sts": self.sts_endpoint}[product]
 
 
 def read_cloud(reader: settings.Reader) -> CloudSettings:
     """Effective settings; faults are left in *reader*."""
-    common = _headers(reader, "ALIBABA_CLOUD_HTTP_HEADERS")
+    access_key_id, access_key_secret = _access_key(reader)
     return CloudSettings(
         region_id=reader.text("REGION_ID"),
-        ecs_endpoint=_host(reader.text("ECS_ENDPOINT")),
-        sts_endpoint=_host(reader.text("STS_ENDPOINT")),
+        ecs_endpoint=_endpoint(reader, "ECS_ENDPOINT"),
+        sts_endpoint=_endpoint(reader, "STS_ENDPOINT"),
         scheme=reader.choice("ALICLOUD_CLIENT_SCHEME", "https", ("https", "http")),
         vpc_network=reader.choice("ALIBABA_CLOUD_NETWORK_TYPE", "public", ("vpc", "public"))
         == "vpc",
         imds_endpoint=reader.text("IMDS_ENDPOINT", imds.DEFAULT_ENDPOINT),
         use_imds=not reader.boolean("ALIBABA_CLOUD_NO_ECS_METADATA", default=False),
-        ecs_headers={**common, **_headers(reader, "ECS_HEADERS")},
-        access_key_id=reader.text("ALIBABA_CLOUD_ACCESS_KEY_ID") or reader.text("ACCESS_KEY_ID"),
-        access_key_secret=reader.text("ALIBABA_CLOUD_ACCESS_KEY_SECRET", secret=True)
-        or reader.text("ACCESS_KEY_SECRET", secret=True),
+        common_headers=_headers(reader, "ALIBABA_CLOUD_HTTP_HEADERS"),
+        ecs_headers=_headers(reader, "ECS_HEADERS"),
+        access_key_id=access_key_id,
+        access_key_secret=access_key_secret,
         security_token=reader.text("ALIBABA_CLOUD_SECURITY_TOKEN", secret=True),
         role_arn=reader.text("ALIBABA_CLOUD_ROLE_ARN"),
         oidc_provider_arn=reader.text("ALIBABA_CLOUD_OIDC_PROVIDER_ARN"),
@@ -71,12 +88,28 @@ def read_cloud(reader: settings.Reader) -> CloudSettings:
         addon_token_path=reader.text(
             "ALIBABA_CLOUD_ACK_ADDON_TOKEN_PATH", "/var/addon/token-config"
         ),
+        describe_qps=reader.integer("ALIBABA_CLOUD_DESCRIBE_QPS", 4, minimum=1, maximum=1000),
     )
 
 
-def _host(text: str) -> str:
-    """Host and port of an endpoint that may carry a scheme."""
-    return text.partition("://")[2].rstrip("/") if "://" in text else text.rstrip("/")
+def _access_key(reader: settings.Reader) -> tuple[str, str]:
+    """Id and secret, both from the new names or both from the old ones."""
+    new = (
+        reader.text("ALIBABA_CLOUD_ACCESS_KEY_ID"),
+        reader.text("ALIBABA_CLOUD_ACCESS_KEY_SECRET", secret=True),
+    )
+    old = (reader.text("ACCESS_KEY_ID"), reader.text("ACCESS_KEY_SECRET", secret=True))
+    return new if any(new) else old
+
+
+def _endpoint(reader: settings.Reader, name: str) -> str:
+    """host[:port] with an optional scheme; anything more would be signed wrongly by the SDK."""
+    raw = reader.text(name).strip().rstrip("/")
+    scheme, _, host = raw.rpartition("://")
+    if scheme not in ("", "http", "https") or _HOST.fullmatch(host) is None:
+        reader.fault(f"{name}: {raw!r} is not allowed; allowed: [http:// or https://]host[:port]")
+        return ""
+    return raw
 
 
 def _headers(reader: settings.Reader, name: str) -> Mapping[str, str]:

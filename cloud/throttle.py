@@ -12,7 +12,7 @@ from typing import TypeVar
 import structlog
 
 from cloud import errors as cloud_errors
-from core import call, clock, errors
+from core import call, clock
 
 log = structlog.get_logger()
 
@@ -24,15 +24,21 @@ _NO_LIMIT_S = 300.0
 
 
 class Gate:
-    """The throttle of one action."""
+    """The throttle of one action.
 
-    def __init__(self, action: str, time: clock.Clock) -> None:
+    slots: how many calls may run at once, over all actions. Whoever waits for a slot looks at the
+    gate again when it has one: a queue of calls must not run on into a closed gate.
+    """
+
+    def __init__(self, action: str, time: clock.Clock, slots: asyncio.Semaphore) -> None:
         self._action = action
         self._clock = time
+        self._slots = slots
         self._delay_s = 0.0
         self._not_before_s = 0.0
         self._probing = False
         self._changed = asyncio.Event()
+        self._last: cloud_errors.Throttled | None = None
 
     async def run(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Result of *attempt*, repeated while the cloud throttles and the caller has time.
@@ -42,15 +48,17 @@ class Gate:
         while True:
             probing = await self._enter()
             try:
-                result = await attempt()
+                async with self._slots:
+                    if self._delay_s and not probing:
+                        continue
+                    result = await attempt()
             except cloud_errors.Throttled as e:
                 self._throttled(e, probing=probing)
                 if self._wait_s() >= call.remaining_s(_NO_LIMIT_S):
                     raise
                 continue
             except BaseException as e:
-                # Any other answer of the cloud shows that it accepts calls again.
-                self._passed(probing=probing, answered=isinstance(e, cloud_errors.CloudError))
+                self._passed(probing=probing, answered=_is_answer(e))
                 raise
             self._passed(probing=probing, answered=True)
             return result
@@ -63,18 +71,36 @@ class Gate:
                 self._probing = True
                 return True
             call.doing(f"waiting because the cloud throttles {self._action}")
-            if wait_s >= call.remaining_s(_NO_LIMIT_S):
-                raise errors.Unavailable(f"the cloud throttles {self._action}; retry later")
-            if self._probing:
-                await self._changed.wait()
-            else:
+            remaining_s = call.remaining_s(_NO_LIMIT_S)
+            if wait_s >= remaining_s:
+                raise self._refusal()
+            if not self._probing:
                 await self._clock.sleep(wait_s)
+                continue
+            try:
+                async with asyncio.timeout(remaining_s):
+                    await self._changed.wait()
+            except TimeoutError as e:
+                raise self._refusal() from e
         return False
 
     def _wait_s(self) -> float:
         return self._not_before_s - self._clock.monotonic_s()
 
+    def _refusal(self) -> cloud_errors.Throttled:
+        """Error of a caller that was not let through."""
+        last = self._last
+        return cloud_errors.Throttled(
+            action=self._action,
+            code=last.code if last else "Throttling",
+            status=last.status if last else 0,
+            message="the cloud throttles this action and the time is up; retry later",
+            request_id=last.request_id if last else "",
+        )
+
     def _throttled(self, error: cloud_errors.Throttled, *, probing: bool) -> None:
+        self._last = error
+        # Calls that were under way when the gate closed say nothing new.
         if probing or not self._delay_s:
             self._delay_s = min(MAX_S, self._delay_s * 2) or FIRST_S
             delay_s = max(self._delay_s, error.retry_after_s or 0.0)
@@ -95,15 +121,21 @@ class Gate:
 
 
 class Throttle:
-    """The gates of all actions of one client."""
+    """The gates of all actions of one client. max_calls: how many may run at once."""
 
-    def __init__(self, time: clock.Clock) -> None:
+    def __init__(self, time: clock.Clock, *, max_calls: int) -> None:
         self._clock = time
+        self._slots = asyncio.Semaphore(max_calls)
         self._gates: dict[str, Gate] = {}
 
     def gate(self, action: str) -> Gate:
         """The gate of *action*."""
         gate = self._gates.get(action)
         if gate is None:
-            gate = self._gates[action] = Gate(action, self._clock)
+            gate = self._gates[action] = Gate(action, self._clock, self._slots)
         return gate
+
+
+def _is_answer(error: BaseException) -> bool:
+    """Whether *error* is an answer of the cloud, which shows that it accepts calls again."""
+    return isinstance(error, cloud_errors.CloudError) and error.status != 0

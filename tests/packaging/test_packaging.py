@@ -31,7 +31,11 @@ def test_constraints_pin_every_dependency_without_any_address():
 def test_the_help_of_each_program_explains_itself():
     for module in ("csi", "sim"):
         told = subprocess.run(
-            [sys.executable, "-m", module, "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+            [sys.executable, "-m", module, "--help"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
         assert "usage:" in told
         assert len(told.splitlines()) > 8

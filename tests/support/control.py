@@ -19,13 +19,13 @@ class Control:
     def request(self, method: str, path: str, body: Any = None) -> Any:
         """The answer to one request; urllib's HTTPError when it is refused."""
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(  # noqa: S310 - our own loopback address
+        request = urllib.request.Request(
             f"{self._url}/_sim/{path}",
             data=data,
             method=method,
             headers={"Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=40) as answer:  # noqa: S310 - as above
+        with urllib.request.urlopen(request, timeout=40) as answer:
             return json.loads(answer.read() or b"null")
 
     # -- what was called

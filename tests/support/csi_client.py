@@ -10,7 +10,6 @@ from csi._pb import csi_pb2 as pb
 from csi._pb import csi_pb2_grpc
 
 GIB = 1 << 30
-Mode = pb.VolumeCapability.AccessMode.Mode
 TIMEOUT_S = 30.0
 
 
@@ -19,14 +18,14 @@ def mount_capability(
 ) -> pb.VolumeCapability:
     return pb.VolumeCapability(
         mount=pb.VolumeCapability.MountVolume(fs_type=fs_type, mount_flags=list(flags)),
-        access_mode=pb.VolumeCapability.AccessMode(mode=Mode.Value(mode)),
+        access_mode=pb.VolumeCapability.AccessMode(mode=mode),
     )
 
 
 def block_capability(mode: str = "SINGLE_NODE_WRITER") -> pb.VolumeCapability:
     return pb.VolumeCapability(
         block=pb.VolumeCapability.BlockVolume(),
-        access_mode=pb.VolumeCapability.AccessMode(mode=Mode.Value(mode)),
+        access_mode=pb.VolumeCapability.AccessMode(mode=mode),
     )
 
 
@@ -97,7 +96,8 @@ class Client:
             ),
             **fields,
         )
-        return self.controller.CreateVolume(request, timeout=timeout_s).volume
+        volume: pb.Volume = self.controller.CreateVolume(request, timeout=timeout_s).volume
+        return volume
 
     def delete(self, volume_id: str, timeout_s: float = TIMEOUT_S) -> None:
         self.controller.DeleteVolume(pb.DeleteVolumeRequest(volume_id=volume_id), timeout=timeout_s)
@@ -188,9 +188,10 @@ class Client:
         )
 
     def snapshot(self, name: str, volume_id: str, timeout_s: float = TIMEOUT_S) -> pb.Snapshot:
-        return self.controller.CreateSnapshot(
+        made: pb.Snapshot = self.controller.CreateSnapshot(
             pb.CreateSnapshotRequest(name=name, source_volume_id=volume_id), timeout=timeout_s
         ).snapshot
+        return made
 
     def delete_snapshot(self, snapshot_id: str, timeout_s: float = TIMEOUT_S) -> None:
         self.controller.DeleteSnapshot(
@@ -200,13 +201,14 @@ class Client:
     def expand(
         self, volume_id: str, size_gib: int, timeout_s: float = TIMEOUT_S
     ) -> pb.ControllerExpandVolumeResponse:
-        return self.controller.ControllerExpandVolume(
+        answer: pb.ControllerExpandVolumeResponse = self.controller.ControllerExpandVolume(
             pb.ControllerExpandVolumeRequest(
                 volume_id=volume_id,
                 capacity_range=pb.CapacityRange(required_bytes=size_gib * GIB),
             ),
             timeout=timeout_s,
         )
+        return answer
 
     def expand_node(
         self,
@@ -230,7 +232,8 @@ class Client:
         )
 
     def stats(self, volume_id: str, path: pathlib.Path) -> pb.NodeGetVolumeStatsResponse:
-        return self.node.NodeGetVolumeStats(
+        answer: pb.NodeGetVolumeStatsResponse = self.node.NodeGetVolumeStats(
             pb.NodeGetVolumeStatsRequest(volume_id=volume_id, volume_path=str(path)),
             timeout=TIMEOUT_S,
         )
+        return answer

@@ -5,6 +5,7 @@ no process, no mount, no loop device, no file.
 """
 
 import contextlib
+import json
 import os
 import pathlib
 import shutil
@@ -97,7 +98,13 @@ class Process:
             self.kill9()
             raise
 
+    def http_port(self) -> int:
+        """Port of the driver's status pages, as its ready line (in JSON) tells."""
+        port: int = json.loads(self.wait_for(DRIVER_READY))["http_port"]
+        return port
+
     def rss_kib(self) -> int:
+        """Resident memory."""
         for line in pathlib.Path(f"/proc/{self.pid}/status").read_text().splitlines():
             if line.startswith("VmRSS:"):
                 return int(line.split()[1])
@@ -237,13 +244,9 @@ class Rig:
                 process.kill9()
         self.unmount_all()
         if (self.dir / "cloud").exists():
-            subprocess.run(
-                [sys.executable, "-m", "sim", "clean", "--state-dir", str(self.dir / "cloud")]
-                + ["--by-id-dir", str(self.by_id)],
-                cwd=ROOT,
-                check=False,
-                capture_output=True,
-            )
+            argv = [sys.executable, "-m", "sim", "clean", "--state-dir", str(self.dir / "cloud")]
+            argv += ["--by-id-dir", str(self.by_id)]
+            subprocess.run(argv, cwd=ROOT, check=False, capture_output=True)
         for device in self.loop_devices():
             subprocess.run(["losetup", "-d", device], check=False, capture_output=True)
         shutil.rmtree(self.dir, ignore_errors=True)

@@ -1,14 +1,29 @@
 """How a caller of a CSI driver sees an RPC end: codes, retries as the sidecars do them."""
 
+import dataclasses
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 import grpc
 
 T = TypeVar("T")
 Code = grpc.StatusCode
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Refusal:
+    """How an RPC failed."""
+
+    code: grpc.StatusCode
+    message: str
+
+    @classmethod
+    def of(cls, error: grpc.RpcError) -> "Refusal":
+        """What *error* says."""
+        return cls(error.code(), error.details() or "")
+
 
 RETRYABLE = frozenset({Code.ABORTED, Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED})
 """Codes that tell the CO: nothing is decided, ask again with the same request."""
@@ -35,12 +50,12 @@ def retry(
         time.sleep(_PAUSE_S)
 
 
-def refusal(call: Callable[[], object]) -> grpc.RpcError:
-    """The error *call* ends with; fails when it succeeds."""
+def refusal(call: Callable[[], object]) -> Refusal:
+    """How *call* fails; an AssertionError when it does not."""
     try:
         answer = call()
     except grpc.RpcError as e:
-        return e
+        return Refusal.of(e)
     raise AssertionError(f"expected an error, got {answer!r}")
 
 
@@ -48,7 +63,7 @@ class Running(Generic[T]):
     """A call in a thread of its own; `error` or `result` is set once `join` returns."""
 
     def __init__(self, call: Callable[[], T]) -> None:
-        self.error: grpc.RpcError | None = None
+        self.error: Refusal | None = None
         self.result: T | None = None
         self._call = call
         self._thread = threading.Thread(target=self._run, name="rpc under test")
@@ -58,7 +73,7 @@ class Running(Generic[T]):
         try:
             self.result = self._call()
         except grpc.RpcError as e:
-            self.error = e
+            self.error = Refusal.of(e)
 
     def join(self, timeout_s: float = 60.0) -> None:
         """Wait for the end of the call."""
@@ -66,7 +81,7 @@ class Running(Generic[T]):
         assert not self._thread.is_alive(), "the RPC does not end"
 
 
-def together(calls: list[Callable[[], T]], *, timeout_s: float = 100.0) -> list[Running[T]]:
+def together(calls: Sequence[Callable[[], T]], *, timeout_s: float = 100.0) -> list[Running[T]]:
     """All *calls* at the same time, each in its thread; returns when all have ended."""
     running = [Running(call) for call in calls]
     for one in running:

@@ -4,6 +4,7 @@ Used wherever a call is disturbed: by a crash, by a lost answer, by a fault of t
 """
 
 import dataclasses
+import functools
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -71,7 +72,9 @@ def _group(on: stack.Stack, state: State, timeout_s: float) -> pb.VolumeGroupSna
     request = pb.CreateVolumeGroupSnapshotRequest(
         name=state["name"], source_volume_ids=[state["volume"].volume_id]
     )
-    return on.client.group.CreateVolumeGroupSnapshot(request, timeout=timeout_s).group_snapshot
+    answer = on.client.group.CreateVolumeGroupSnapshot(request, timeout=timeout_s)
+    made: pb.VolumeGroupSnapshot = answer.group_snapshot
+    return made
 
 
 def _modify(on: stack.Stack, state: State, timeout_s: float) -> None:
@@ -145,9 +148,9 @@ def _undo(on: stack.Stack, state: State) -> None:
             )
         )
     for snapshot_id in on.control.snapshots():
-        rpc.retry(lambda snapshot_id=snapshot_id: on.client.delete_snapshot(snapshot_id))
+        rpc.retry(functools.partial(on.client.delete_snapshot, snapshot_id))
     for disk_id in on.control.data_disks(state["name"]) if "name" in state else ():
-        rpc.retry(lambda disk_id=disk_id: on.client.delete(disk_id))
+        rpc.retry(functools.partial(on.client.delete, disk_id))
     if "volume" in state:
         state["volume"].tear_down()
 

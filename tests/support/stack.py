@@ -17,7 +17,8 @@ PLENTY_BYTES = 3 * 1024 * 1024
 class Stack:
     """`rig` with `controller` and `node` processes, and `client` connected to both.
 
-    hardware: "none" = no devices, and no node process. Tools of the node are wrapped, see
+    hardware: "none" = no devices, and no node process. time_scale: 0 = the cloud does all at once,
+    so that nothing waits for a second poll. Tools of the node are wrapped, see
     `tests.support.wrappers`. environment: for both drivers.
     """
 
@@ -25,7 +26,7 @@ class Stack:
         self,
         *,
         hardware: str = "linux",
-        time_scale: float = 0.1,
+        time_scale: float = 0.0,
         world: pathlib.Path | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:

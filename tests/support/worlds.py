@@ -40,7 +40,9 @@ def with_small_instances(directory: pathlib.Path, data_disks: int) -> pathlib.Pa
     """The default world whose instances take at most *data_disks* data disks."""
     default = yaml.safe_load(world.DEFAULT_FILE.read_text(encoding="utf-8"))
     types = [
-        {**row, "disk_quantity": data_disks + 1} if row["instance_type_id"] == "ecs.g7.large" else row
+        {**row, "disk_quantity": data_disks + 1}
+        if row["instance_type_id"] == "ecs.g7.large"
+        else row
         for row in default["instance_types"]
     ]
     return _write(directory, {"instance_types": types})

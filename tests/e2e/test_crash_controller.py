@@ -1,0 +1,66 @@
+"""SIGKILL of the controller at every change it makes in the cloud; then a restart and a retry.
+
+Which changes a call makes is not written down here: an undisturbed run shows them.
+"""
+
+import functools
+
+import pytest
+
+from tests.support import rpc, scenarios, stack
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+
+WHEN = ("before", "after", "late")
+"""The request is lost; its effect happens but nobody hears of it; it happens after the restart."""
+
+
+@pytest.mark.parametrize("when", WHEN)
+@pytest.mark.parametrize("scenario", scenarios.CONTROLLER, ids=str)
+def test_controller_killed_at_any_cloud_change_resumes(
+    cloud: stack.Stack, scenario: scenarios.Scenario, when: str
+) -> None:
+    for number, action in enumerate(_changes(cloud, scenario)):
+        state = scenario.prepare(cloud)
+        skip = _changes_so_far(cloud, scenario, number, action)
+        fault_id = cloud.control.add_fault(
+            action, "notify", skip=skip, after_effect=when == "after"
+        )
+        running = rpc.Running(functools.partial(scenario.call, cloud, state, 60.0))
+        cloud.control.wait_held(fault_id)
+
+        cloud.controller.kill9()
+        running.join()
+        assert running.error is not None, f"{action}: answered although it was killed"
+        if when != "late":
+            cloud.control.release(fault_id, drop=True)
+        cloud.restart(cloud.controller)
+        cloud.control.release(fault_id)
+        result = rpc.retry(functools.partial(scenario.call, cloud, state, 30.0))
+
+        again = scenario.call(cloud, state, 30.0)
+        assert again == result, f"{action}: another call answers differently"
+        scenario.check(cloud, state, result)
+        scenario.undo(cloud, state)
+
+
+_learned: dict[str, list[str]] = {}
+
+
+def _changes(cloud: stack.Stack, scenario: scenarios.Scenario) -> list[str]:
+    """Changing actions of one undisturbed call, in order."""
+    if scenario.name not in _learned:
+        state = scenario.prepare(cloud)
+        cloud.control.clear_calls()
+        scenario.check(cloud, state, scenario.call(cloud, state, 30.0))
+        _learned[scenario.name] = cloud.control.changes()
+        scenario.undo(cloud, state)
+    assert _learned[scenario.name], f"{scenario.name} changes nothing in the cloud"
+    return _learned[scenario.name]
+
+
+def _changes_so_far(
+    cloud: stack.Stack, scenario: scenarios.Scenario, number: int, action: str
+) -> int:
+    """How many calls of *action* come before change *number*."""
+    return _changes(cloud, scenario)[:number].count(action)
