@@ -95,7 +95,7 @@ def _role(rig: processes.Rig, role: str) -> processes.Process:
 def _cloud_calls(told: report.Report) -> None:
     with tempfile.TemporaryDirectory() as directory:
         world = worlds.with_instances(pathlib.Path(directory), NODES)
-        made = stack.Stack(hardware="none", world=world)
+        made = stack.Stack(hardware="none", world=world, environment={})
         try:
             _create_and_attach(told, made)
         finally:

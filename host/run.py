@@ -7,6 +7,7 @@ that the caller always gets its answer.
 import contextlib
 import dataclasses
 import os
+import pathlib
 import shutil
 import signal
 import subprocess
@@ -23,6 +24,7 @@ log = structlog.get_logger()
 
 _OUTPUT_MAX = 64 * 1024
 _KILL_WAIT_S = 2.0
+_ROOT = pathlib.Path("/")
 
 DEBIAN_PACKAGE = {
     "mount": "mount",
@@ -80,10 +82,16 @@ class CommandMissing(errors.Precondition):
 
 
 def run(
-    argv: Sequence[str], *, timeout_s: float, stdin: bytes | None = None, check: bool = True
+    argv: Sequence[str],
+    *,
+    timeout_s: float,
+    stdin: bytes | None = None,
+    check: bool = True,
+    cwd: pathlib.Path = _ROOT,
 ) -> Result:
     """Result of running *argv*; its first word is looked up in PATH.
 
+    cwd: never a volume by accident, since that could not be unmounted then.
     Callers put no secret into *argv*: it is logged, and every process of the node can read it.
     Raises CommandMissing, CommandTimeout, and with *check* CommandFailed.
     """
@@ -98,7 +106,7 @@ def run(
         stderr=subprocess.PIPE,
         env={**os.environ, "LC_ALL": "C"},
         process_group=0,
-        cwd="/",
+        cwd=cwd,
     )
     try:
         out, err = process.communicate(input=stdin, timeout=timeout_s)

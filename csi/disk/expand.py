@@ -1,13 +1,13 @@
 """ControllerExpandVolume: grow a disk. The size in the cloud tells what is done already."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Protocol
 
 from cloud import ecs_model
 from cloud import errors as cloud_errors
 from core import call, clock, errors, units
 from csi import requests
-from csi.disk import attachment, capabilities, category, cloud_codes, controller_requests
+from csi.disk import capabilities, category, cloud_codes, controller_requests, settled
 
 Disk = ecs_model.Disk
 State = ecs_model.DiskState
@@ -26,14 +26,8 @@ _MEANINGS: Mapping[str, type[errors.Error]] = {
 }
 
 
-class DiskApi(Protocol):
+class DiskApi(settled.DiskApi, Protocol):
     """What expanding needs of `cloud.ecs_disk.Disks`."""
-
-    async def read(self, disk_id: str) -> Disk | None: ...
-
-    async def wait(
-        self, disk_id: str, done: Callable[[Disk | None], bool], *, what: str
-    ) -> Disk | None: ...
 
     async def resize(
         self, disk_id: str, size_gib: int, *, online: bool, client_token: str | None = None
@@ -53,7 +47,7 @@ class Expander:
         Raises NotFound, OutOfRange, Precondition when the instance or category does not allow it
         now.
         """
-        disk = await self._read(want.volume_id)
+        disk = await settled.require(self._disks, want.volume_id, purpose="it can grow")
         if want.capability is not None:
             capabilities.require((want.capability,), multi_attach=disk.multi_attach, restored=True)
         size_gib = choose_size_gib(disk, want)
@@ -64,18 +58,10 @@ class Expander:
                 lambda d: d is None or d.size_gib >= size_gib,
                 what=f"disk {disk.disk_id} to have {size_gib} GiB",
             )
-            disk = _require(grown, want.volume_id)
+            if grown is None:
+                raise errors.NotFound(f"volume {want.volume_id} was deleted while it grew")
+            disk = grown
         return units.gib_to_bytes(disk.size_gib)
-
-    async def _read(self, volume_id: str) -> Disk:
-        """The disk, in a state in which it can grow."""
-        disk = _require(await self._disks.read(volume_id), volume_id)
-        if attachment.is_settled(disk):
-            return disk
-        what = f"disk {volume_id}, which is {disk.state}, before it can grow"
-        return _require(
-            await self._disks.wait(volume_id, attachment.is_settled, what=what), volume_id
-        )
 
     async def _resize(self, disk: Disk, size_gib: int) -> None:
         # The token is the wish itself: after a lost answer the same call is no second resize.
@@ -123,11 +109,3 @@ def choose_size_gib(disk: Disk, want: controller_requests.ExpandRequest) -> int:
 def needs_node(capability: requests.VolumeCapability | None) -> bool:
     """Whether a node must grow something too: a file system, or we do not know."""
     return capability is None or capability.access is not requests.AccessType.BLOCK
-
-
-def _require(disk: Disk | None, volume_id: str) -> Disk:
-    if disk is None:
-        raise errors.NotFound(f"volume {volume_id} not found")
-    if disk.disk_type != "data":
-        raise errors.Precondition(f"disk {volume_id} is a system disk, not a volume")
-    return disk

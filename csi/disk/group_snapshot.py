@@ -10,7 +10,7 @@ import structlog
 from cloud import ecs_model
 from cloud import errors as cloud_errors
 from core import call, clock, errors
-from csi.disk import category, cloud_codes, controller_requests, names, settings, tags
+from csi.disk import category, cloud_codes, controller_requests, names, settings, settled, tags
 
 log = structlog.get_logger()
 
@@ -31,12 +31,6 @@ _MEANINGS: Mapping[str, type[errors.Error]] = {
     "IncorrectDiskStatus.Never*": errors.Precondition,
     "InvalidParameter*": errors.Precondition,
 }
-
-
-class DiskApi(Protocol):
-    """What group snapshots need of `cloud.ecs_disk.Disks`."""
-
-    async def read(self, disk_id: str) -> Disk | None: ...
 
 
 class SnapshotApi(Protocol):
@@ -72,7 +66,7 @@ class GroupSnapshotter:
     def __init__(
         self,
         *,
-        disks: DiskApi,
+        disks: settled.DiskApi,
         snapshots: SnapshotApi,
         time: clock.Clock,
         config: settings.DiskSettings,
@@ -190,10 +184,9 @@ class GroupSnapshotter:
             raise
 
     async def _read_disk(self, disk_id: str) -> Disk:
-        disk = await self._disks.read(disk_id)
-        if disk is None:
-            raise errors.NotFound(f"source volume {disk_id} not found")
-        return disk
+        return await settled.require(
+            self._disks, disk_id, purpose="it can be snapshotted", role="source volume"
+        )
 
     async def _complete(self, group: Group) -> Group:
         """*group* with all that is known about its snapshots, which are cut now."""

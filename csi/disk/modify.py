@@ -13,7 +13,7 @@ import structlog
 from cloud import ecs_model
 from cloud import errors as cloud_errors
 from core import clock, errors
-from csi.disk import category, cloud_codes, mutable_params, tags
+from csi.disk import category, cloud_codes, mutable_params, settled, tags
 
 log = structlog.get_logger()
 
@@ -43,10 +43,8 @@ _MEANINGS: Mapping[str, type[errors.Error]] = {
 }
 
 
-class DiskApi(Protocol):
+class DiskApi(settled.DiskApi, Protocol):
     """What modifying needs of `cloud.ecs_disk.Disks`."""
-
-    async def read(self, disk_id: str) -> Disk | None: ...
 
     async def modify_spec(
         self,
@@ -82,9 +80,7 @@ class Modifier:
         Raises NotFound, Invalid for what the disk cannot become, Precondition while the cloud
         does not allow it, Busy when it is worth another try.
         """
-        disk = await self._disks.read(volume_id)
-        if disk is None:
-            raise errors.NotFound(f"volume {volume_id} not found")
+        disk = await settled.require(self._disks, volume_id, purpose="it can be changed")
         require_change(disk, wanted)
         dirty = wanted.changes_spec and await self._is_dirty(disk, wanted)
         await self._retag(disk, wanted)

@@ -5,6 +5,7 @@ imports an SDK: `ProbeLimits` lets a short-lived child process (`csi.disk.node_l
 """
 
 import json
+import pathlib
 import sys
 from collections.abc import Callable, Iterable
 from typing import Protocol
@@ -23,6 +24,8 @@ _COUNTED_CATEGORIES = ("cloud", "elastic_ephemeral_disk")
 _OURS_TAGS = frozenset({"k8s.aliyun.com", "csi.alibabacloud.com/volume-name"})
 """A disk with one of these tags was made for Kubernetes. Source: spec/csi-driver.md appendix B."""
 _PROBE_TIMEOUT_S = 20.0
+_IMPORT_ROOT = pathlib.Path(__file__).parents[2]
+"""Where `python -m` finds our packages, also when they run from a source tree."""
 _KEEP_S = 300.0
 _KEEP_FAILURE_S = 60.0
 
@@ -155,7 +158,9 @@ class ProbeLimits:
     async def _ask(self, instance_id: str) -> int | None:
         argv = [sys.executable, "-m", "csi.disk.node_limits_probe", instance_id]
         try:
-            result = await self._workers.run(run.run, argv, timeout_s=_PROBE_TIMEOUT_S)
+            result = await self._workers.run(
+                run.run, argv, timeout_s=_PROBE_TIMEOUT_S, cwd=_IMPORT_ROOT
+            )
             return parse_answer(result.stdout)
         except errors.Error as e:
             log.warning("number of volumes not known: asking ECS failed", error=str(e))

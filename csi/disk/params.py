@@ -1,7 +1,7 @@
 """StorageClass parameters of CreateVolume, parsed.
 
 Pure. Source: spec/csi-driver.md 2.4. Mutable parameters (VolumeAttributesClass) are in
-`csi.disk.mutable_params`; what the node makes of mkfsOptions and its like in `node_options`.
+`csi.disk.mutable_params`. mkfsOptions and its like are the node's: `csi.disk.node_options`.
 """
 
 import dataclasses
@@ -9,8 +9,9 @@ import json
 from collections.abc import Mapping
 
 from cloud import ecs_model
-from core import errors, units
-from csi.disk import category, tags, values
+from core import errors
+from csi import requests
+from csi.disk import category, node_options, tags, values
 
 VOLUME_SIZE_FLOOR_GIB = 20
 """What `volumeSizeAutoAvailable` raises smaller sizes to. Source: spec/csi-driver.md 2.4."""
@@ -49,8 +50,9 @@ _HOUSEKEEPING_PREFIXES = (
 _CREATED_FOR = ("pvc/name", "pvc/namespace", "pv/name")
 _MULTI_ATTACH = {"true": True, "enabled": True, "": False, "false": False, "disabled": False}
 _RETENTION_DAYS_MAX = 65536
-_IOPS_PARAMETERS = ("readIOPS", "writeIOPS")
-_BPS_PARAMETERS = ("readBPS", "writeBPS")
+_ANY = requests.VolumeCapability(
+    access=requests.AccessType.MOUNT, mode=requests.AccessMode.SINGLE_NODE_WRITER
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,19 +163,9 @@ def _check_for_the_node(own: Mapping[str, str]) -> None:
         require_fs_type(f"parameters[{key}]", own.get(key, ""))
     for key in ("readOnly", "omitfsck"):
         values.boolean(f"parameters[{key}]", own.get(key, ""))
-    for key in _IOPS_PARAMETERS:
-        if own.get(key):
-            values.integer(f"parameters[{key}]", own[key], minimum=0, maximum=values.UINT32_MAX)
-    for key in _BPS_PARAMETERS:
-        if own.get(key) and units.parse_binary(f"parameters[{key}]", own[key]) > values.UINT64_MAX:
-            raise errors.InvalidField(
-                f"parameters[{key}]", "is too large", value=own[key], allowed="below 2^64"
-            )
-    for pair in values.words(own.get("sysConfig", "")):
-        if "=" not in pair or ".." in pair or pair.startswith(("=", "/")):
-            raise errors.InvalidField(
-                "parameters[sysConfig]", "is not key=value", value=pair, allowed="key=value,…"
-            )
+    node_options.parse_filesystem(_ANY, own)
+    node_options.parse_sys_config(own.get("sysConfig", ""))
+    node_options.parse_io_limits(own)
     if own.get("dataCacheMode") and not own.get("dataCacheSize"):
         raise errors.InvalidField("parameters[dataCacheSize]", "is required by dataCacheMode")
 

@@ -23,6 +23,7 @@ from csi.disk import (
     names,
     plan,
     settings,
+    settled,
     tags,
     topology,
 )
@@ -150,9 +151,9 @@ class Provisioner:
             if snapshot is None:
                 raise errors.NotFound(f"snapshot {source_id} not found")
             return Base(size_gib=snapshot.source_disk_size_gib, snapshot_id=source_id)
-        disk = await self._disks.read(source_id)
-        if disk is None:
-            raise errors.NotFound(f"source volume {source_id} not found")
+        disk = await settled.require(
+            self._disks, source_id, purpose="it can be copied", role="source volume"
+        )
         return Base(size_gib=disk.size_gib, disk=disk)
 
     async def _plan(

@@ -11,6 +11,7 @@ from csi.disk import (
     names,
     paging,
     settings,
+    settled,
     snapshot_make,
     tags,
 )
@@ -20,12 +21,6 @@ Snapshot = ecs_model.Snapshot
 GROUP_MEMBER_PREFIX = "Created_from_"
 """Name and description of a group's member: this and the group's id."""
 _GROUP_ID_PREFIX = "ssg-"
-
-
-class DiskApi(Protocol):
-    """What snapshots need of `cloud.ecs_disk.Disks`."""
-
-    async def read(self, disk_id: str) -> ecs_model.Disk | None: ...
 
 
 class SnapshotApi(snapshot_make.SnapshotApi, Protocol):
@@ -47,7 +42,7 @@ class Snapshotter:
     def __init__(
         self,
         *,
-        disks: DiskApi,
+        disks: settled.DiskApi,
         snapshots: SnapshotApi,
         maker: snapshot_make.SnapshotMaker,
         config: settings.DiskSettings,
@@ -68,8 +63,9 @@ class Snapshotter:
         if found is not None:
             _require_source(found, want)
             return await self._maker.wait_cut(found)
-        if await self._disks.read(want.disk_id) is None:
-            raise errors.NotFound(f"source volume {want.disk_id} not found")
+        await settled.require(
+            self._disks, want.disk_id, purpose="it can be snapshotted", role="source volume"
+        )
         made = await self._maker.make(
             snapshot_make.NewSnapshot(
                 key=want.name,

@@ -7,7 +7,6 @@ from core import errors
 _TRUE = frozenset({"yes", "true", "1"})
 _FALSE = frozenset({"", "no", "false", "0"})
 UINT32_MAX = 2**32 - 1
-UINT64_MAX = 2**64 - 1
 
 
 def boolean(field: str, text: str) -> bool:

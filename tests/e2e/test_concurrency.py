@@ -17,7 +17,7 @@ FEW_PER_SECOND = 5
 @pytest.fixture
 def crowd(tmp_path: pathlib.Path) -> Iterator[stack.Stack]:
     world = worlds.with_instances(tmp_path, NODES)
-    made = stack.Stack(hardware="none", time_scale=1.0, world=world)
+    made = stack.Stack(hardware="none", time_scale=1.0, world=world, environment={})
     yield made
     made.close()
 

@@ -7,7 +7,7 @@ import functools
 
 import pytest
 
-from tests.support import rpc, scenarios, stack
+from tests.support import control, rpc, scenarios, stack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
@@ -20,12 +20,11 @@ WHEN = ("before", "after", "late")
 def test_controller_killed_at_any_cloud_change_resumes(
     cloud: stack.Stack, scenario: scenarios.Scenario, when: str
 ) -> None:
-    for number, action in enumerate(_changes(cloud, scenario)):
+    for change in _changes(cloud, scenario):
+        action, after = change.action, when == "after"
         state = scenario.prepare(cloud)
-        skip = _changes_so_far(cloud, scenario, number, action)
-        fault_id = cloud.control.add_fault(
-            action, "notify", skip=skip, after_effect=when == "after"
-        )
+        skip = change.changes_before if after else change.calls_before
+        fault_id = cloud.control.add_fault(action, "notify", skip=skip, after_effect=after)
         running = rpc.Running(functools.partial(scenario.call, cloud, state, 60.0))
         cloud.control.wait_held(fault_id)
 
@@ -44,11 +43,11 @@ def test_controller_killed_at_any_cloud_change_resumes(
         scenario.undo(cloud, state)
 
 
-_learned: dict[str, list[str]] = {}
+_learned: dict[str, list[control.Change]] = {}
 
 
-def _changes(cloud: stack.Stack, scenario: scenarios.Scenario) -> list[str]:
-    """Changing actions of one undisturbed call, in order."""
+def _changes(cloud: stack.Stack, scenario: scenarios.Scenario) -> list[control.Change]:
+    """Changes of one undisturbed call, in order."""
     if scenario.name not in _learned:
         state = scenario.prepare(cloud)
         cloud.control.clear_calls()
@@ -57,10 +56,3 @@ def _changes(cloud: stack.Stack, scenario: scenarios.Scenario) -> list[str]:
         scenario.undo(cloud, state)
     assert _learned[scenario.name], f"{scenario.name} changes nothing in the cloud"
     return _learned[scenario.name]
-
-
-def _changes_so_far(
-    cloud: stack.Stack, scenario: scenarios.Scenario, number: int, action: str
-) -> int:
-    """How many calls of *action* come before change *number*."""
-    return _changes(cloud, scenario)[:number].count(action)

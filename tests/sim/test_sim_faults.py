@@ -109,7 +109,7 @@ def test_an_error_may_carry_headers(sim: Sim) -> None:
 
 
 @pytest.mark.parametrize("after_effect", [False, True])
-def test_a_held_request_waits_for_its_release(sim: Sim, after_effect: bool) -> None:  # noqa: FBT001
+def test_a_held_request_waits_for_its_release(sim: Sim, after_effect: bool) -> None:
     fault = sim.fault("CreateDisk", "notify", after_effect=after_effect)
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         held = pool.submit(create_disk, sim)

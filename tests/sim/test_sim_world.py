@@ -255,7 +255,7 @@ def test_numbers_out_of_range_or_shape_are_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(("text", "value"), [("True", True), ("false", False), ("", None)])
-def test_booleans_are_read_in_any_case(text: str, value: bool | None) -> None:  # noqa: FBT001
+def test_booleans_are_read_in_any_case(text: str, value: bool | None) -> None:
     assert params.Params({"Force": text}).boolean("Force") is value
 
 

@@ -1,5 +1,6 @@
 """Client of the simulator's control API; the routes are in docs/reference/simulator.md."""
 
+import dataclasses
 import json
 import time
 import urllib.request
@@ -8,6 +9,18 @@ from typing import Any
 
 READ_ONLY = ("Describe", "Get", "List")
 """Actions that change nothing start with one of these."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A call that changed something, and how many of the same action came before it.
+
+    calls_before: any, such as dry runs; changes_before: those that changed something.
+    """
+
+    action: str
+    calls_before: int
+    changes_before: int
 
 
 class Control:
@@ -39,9 +52,22 @@ class Control:
         """Names of the actions called since the log was cleared, in order."""
         return [call["action"] for call in self.calls()]
 
-    def changes(self) -> list[str]:
-        """Of `actions` those that change something."""
-        return [action for action in self.actions() if not action.startswith(READ_ONLY)]
+    def changes(self) -> list[Change]:
+        """The calls since the log was cleared that changed something, in order."""
+        found: list[Change] = []
+        calls: list[str] = []
+        for call in self.calls():
+            action = call["action"]
+            if call["effect"] and not action.startswith(READ_ONLY):
+                found.append(
+                    Change(
+                        action=action,
+                        calls_before=calls.count(action),
+                        changes_before=[row.action for row in found].count(action),
+                    )
+                )
+            calls.append(action)
+        return found
 
     def clear_calls(self) -> None:
         """Forget calls and counters."""

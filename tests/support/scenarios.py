@@ -42,6 +42,10 @@ def _with_volume(on: stack.Stack) -> State:
     return {"volume": on.volume()}
 
 
+def _with_slow_volume(on: stack.Stack) -> State:
+    return {"volume": on.volume(parameters={"type": "cloud_essd", "performanceLevel": "PL0"})}
+
+
 def _with_attached(on: stack.Stack) -> State:
     return {"volume": on.volume().attach()}
 
@@ -80,7 +84,7 @@ def _group(on: stack.Stack, state: State, timeout_s: float) -> pb.VolumeGroupSna
 def _modify(on: stack.Stack, state: State, timeout_s: float) -> None:
     request = pb.ControllerModifyVolumeRequest(
         volume_id=state["volume"].volume_id,
-        mutable_parameters={"performanceLevel": "PL0", "diskTags/team": "blue"},
+        mutable_parameters={"performanceLevel": "PL1", "diskTags/team": "blue"},
     )
     on.client.controller.ControllerModifyVolume(request, timeout=timeout_s)
 
@@ -110,7 +114,7 @@ def _expanded(on: stack.Stack, state: State, answer: pb.ControllerExpandVolumeRe
 
 def _modified(on: stack.Stack, state: State, _: object) -> None:
     disk = on.control.data_disks()[state["volume"].volume_id]
-    assert disk["performance_level"] == "PL0"
+    assert disk["performance_level"] == "PL1"
     assert disk["tags"]["team"] == "blue"
 
 
@@ -192,7 +196,7 @@ CONTROLLER: tuple[Scenario, ...] = (
         check=_expanded,
         undo=_undo,
     ),
-    Scenario(name="modify", prepare=_with_volume, call=_modify, check=_modified, undo=_undo),
+    Scenario(name="modify", prepare=_with_slow_volume, call=_modify, check=_modified, undo=_undo),
     Scenario(
         name="snapshot",
         prepare=lambda on: {**_with_attached(on), "name": f"snap-{uuid.uuid4()}"},

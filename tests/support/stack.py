@@ -19,7 +19,7 @@ class Stack:
 
     hardware: "none" = no devices, and no node process. time_scale: 0 = the cloud does all at once,
     so that nothing waits for a second poll. Tools of the node are wrapped, see
-    `tests.support.wrappers`. environment: for both drivers.
+    `tests.support.wrappers`. environment: for both drivers; None = they do not pace look-ups.
     """
 
     def __init__(
@@ -32,12 +32,12 @@ class Stack:
     ) -> None:
         self.rig = processes.Rig(hardware=hardware, time_scale=time_scale, world=world)
         try:
-            self._start(hardware, dict(environment or {}))
+            self._start(hardware, processes.HURRY if environment is None else environment)
         except BaseException:
             self.rig.close()
             raise
 
-    def _start(self, hardware: str, environment: dict[str, str]) -> None:
+    def _start(self, hardware: str, environment: Mapping[str, str]) -> None:
         self.rig.start_sim()
         self.control = self.rig.control
         self.tools = wrappers.Wrappers(self.rig.dir / "tools")

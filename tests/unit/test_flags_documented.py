@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from cloud import metadata
+from cloud import metadata, proxies
 from cloud import settings as cloud_settings
 from core import settings as core_settings
 from csi import app, flags, settings
@@ -37,7 +37,11 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     recorder = Recorder(dict(flags.values(arguments)))
     process = settings.read(arguments, recorder)
     app.Plugin(process, cloud_settings.read_cloud(recorder), recorder)
-    return recorder.asked | set(metadata.EnvironmentProvider._VARIABLES.values())
+    return (
+        recorder.asked
+        | set(metadata.EnvironmentProvider._VARIABLES.values())
+        | {name for name in (*proxies._NAMES, "NO_PROXY") if name.isupper()}
+    )
 
 
 def test_every_variable_is_documented_and_no_other(asked: set[str]) -> None:

@@ -7,7 +7,7 @@ import pytest
 from cloud import ecs_model
 from cloud import errors as cloud_errors
 from core import errors
-from csi.disk import controller_requests, settings, tags, topology
+from csi.disk import controller_requests, settings, snapshot_params, tags, topology
 from tests.fakes import fake_refusals
 from tests.unit.csi_disk import disk_harness as harness
 
@@ -282,9 +282,7 @@ async def test_iops_and_bursting_are_not_sent_for_other_types() -> None:
     assert made_with(parts)[0].bursting_enabled is None
 
 
-async def test_parameters_that_leave_no_room_for_the_context_are_refused_before_a_disk_is_made() -> (
-    None
-):
+async def test_parameters_that_leave_no_room_for_the_context_are_refused_beforehand() -> None:
     parts = harness.Parts()
     parameters = {"type": "cloud_essd", "zoneId": harness.ZONE, "mkfsOptions": "-" * 3900}
 
@@ -298,16 +296,10 @@ async def snapshot_in(parts: harness.Parts, gib: int = 20) -> str:
     source = parts.put_disk(disk_id="d-source", size_gib=gib)
     made = await parts.snapshotter.create(
         controller_requests.SnapshotRequest(
-            name="snap", disk_id=source.disk_id, parameters=no_snapshot_parameters()
+            name="snap", disk_id=source.disk_id, parameters=snapshot_params.SnapshotParameters()
         )
     )
     return made.snapshot_id
-
-
-def no_snapshot_parameters() -> Any:
-    from csi.disk import snapshot_params  # noqa: PLC0415
-
-    return snapshot_params.SnapshotParameters()
 
 
 async def test_restore_is_at_least_as_large_as_the_snapshot() -> None:

@@ -222,7 +222,7 @@ async def test_the_probes_answer_is_kept_for_a_while(
 ) -> None:
     runs = []
 
-    def fake_run(argv: list[str], *, timeout_s: float) -> run.Result:
+    def fake_run(argv: list[str], *, timeout_s: float, cwd: pathlib.Path) -> run.Result:
         runs.append((argv, timeout_s))
         return run.Result(returncode=0, stdout=output, stderr="")
 
