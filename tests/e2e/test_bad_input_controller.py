@@ -78,6 +78,11 @@ def _range(required_bytes: int, limit_bytes: int = 0) -> Callable[[Ids], pb.Crea
     )
 
 
+def _zone(zone_id: str) -> pb.TopologyRequirement:
+    key = "topology.diskplugin.csi.alibabacloud.com/zone"
+    return pb.TopologyRequirement(requisite=[pb.Topology(segments={key: zone_id})])
+
+
 Case = tuple[str, str, Callable[[Ids], Any], grpc.StatusCode, str]
 CREATE: tuple[Case, ...] = (
     ("no name", "CreateVolume", _create(name=""), INVALID, "name"),
@@ -163,19 +168,21 @@ CREATE: tuple[Case, ...] = (
         "d-absent",
     ),
     (
-        "zone that the volume cannot reach",
+        "zone that does not exist",
+        "CreateVolume",
+        _create(accessibility_requirements=_zone("mars-a")),
+        INVALID,
+        "mars-a",
+    ),
+    (
+        "zone of the class that the node cannot reach",
         "CreateVolume",
         _create(
-            accessibility_requirements=pb.TopologyRequirement(
-                requisite=[
-                    pb.Topology(
-                        segments={"topology.diskplugin.csi.alibabacloud.com/zone": "mars-a"}
-                    )
-                ]
-            )
+            parameters={"type": "cloud_essd", "zoneId": "cn-hangzhou-j"},
+            accessibility_requirements=_zone("cn-hangzhou-k"),
         ),
         Code.RESOURCE_EXHAUSTED,
-        "mars-a",
+        "cn-hangzhou-j",
     ),
 )
 OTHERS: tuple[Case, ...] = (

@@ -11,7 +11,6 @@ import shutil
 COMMANDS = (
     "blockdev",
     "e2fsck",
-    "losetup",
     "mkfs.ext3",
     "mkfs.ext4",
     "mkfs.xfs",

@@ -80,7 +80,7 @@ async def test_after_a_failure_the_next_source_is_asked() -> None:
 async def test_unknown_after_a_failure_is_unavailable_because_it_may_be_known_later() -> None:
     asked = chain(Source("a", {Key.ZONE_ID: errors.Unavailable("down")}))
 
-    with pytest.raises(errors.Unavailable, match="zone_id .* down"):
+    with pytest.raises(errors.Unavailable, match=r"zone_id .* down"):
         await asked.find(Key.ZONE_ID)
 
 

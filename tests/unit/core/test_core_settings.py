@@ -46,3 +46,12 @@ def test_a_secret_setting_is_never_shown():
 
     assert reader.text("KEY", secret=True) == "hunter2"
     assert reader.origins[0].value == "***"
+
+
+def test_a_fault_names_the_flag_and_the_variable_it_may_come_from():
+    reader = settings.Reader({}, {"v": "x", "nodes": "y"})
+
+    reader.integer("", 2, minimum=0, maximum=10, flag="v")
+    reader.integer("NODES", 2, minimum=0, maximum=10, flag="nodes")
+
+    assert [fault.partition(":")[0] for fault in reader.faults] == ["--v", "--nodes or NODES"]
