@@ -5,19 +5,30 @@ import sys
 import time
 from collections.abc import Iterator
 
-from tests.support import control
+from tests.support import processes
 
-_QUIET_ACTIONS = frozenset({"GetCallerIdentity"})
+_QUIET_ACTIONS = frozenset({"GetCallerIdentity", "Metadata"})
+_TITLE_WIDTH = 78
+_DETAIL = "       {who:<6} {text}"
 
 
 class Story:
-    """Prints steps; each shows the cloud calls made meanwhile and what `note` was told."""
+    """Prints steps; each shows the cloud calls made meanwhile and what `cloud`, `node` were told.
 
-    def __init__(self, cloud: control.Control) -> None:
-        self._cloud = cloud
+    Paths below the rig's directory are shown as $RUN/….
+    """
+
+    def __init__(self, rig: processes.Rig) -> None:
+        self._rig = rig
+        self._cloud = rig.control
         self._number = 0
-        self._notes: list[str] = []
+        self._notes: list[tuple[str, str]] = []
         self._started_s = time.monotonic()
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the first word."""
+        return time.monotonic() - self._started_s
 
     @contextlib.contextmanager
     def step(self, title: str) -> Iterator[None]:
@@ -25,36 +36,43 @@ class Story:
         self._number += 1
         self._notes = []
         self._cloud.clear_calls()
-        print(f"\n{self._number:2}. {title}", flush=True)
+        print(f"\n{self._number:4}.  {title:<{_TITLE_WIDTH}}", end="", flush=True)
         before_s = time.monotonic()
-        yield
-        elapsed_s = time.monotonic() - before_s
-        calls = self._summary()
-        if calls:
-            print(f"      cloud  {calls}")
-        for text in self._notes:
-            print(f"      node   {text}")
-        print(f"      done   {elapsed_s:.2f} s", flush=True)
+        try:
+            yield
+        except BaseException:
+            print("failed")
+            raise
+        print(f"{time.monotonic() - before_s:6.2f} s")
+        for who in ("cloud", "node"):
+            lines = [text for teller, text in self._notes if teller == who]
+            if who == "cloud":
+                lines = [*self._calls(), *lines]
+            for number, text in enumerate(lines):
+                self._print("" if number else who, text)
 
-    def note(self, text: str) -> None:
+    def cloud(self, text: str) -> None:
+        """Something seen in the cloud."""
+        self._notes.append(("cloud", text))
+
+    def node(self, text: str) -> None:
         """Something seen on the node."""
-        self._notes.append(text)
+        self._notes.append(("node", text))
 
-    def end(self) -> None:
-        """Closing line."""
-        elapsed_s = time.monotonic() - self._started_s
-        print(f"\nAll of it worked, in {elapsed_s:.1f} s. Nothing is left behind.", flush=True)
+    def _print(self, who: str, text: str) -> None:
+        print(_DETAIL.format(who=who, text=text.replace(str(self._rig.dir), "$RUN")), flush=True)
 
-    def _summary(self) -> str:
-        """`AttachDisk, DescribeDisks x2`: calls in the order of their first appearance."""
+    def _calls(self) -> list[str]:
+        """`AttachDisk, DescribeDisks x2`: calls in the order of their first appearance, if any."""
         counted: dict[str, int] = {}
         for call in self._cloud.calls():
             if call["action"] in _QUIET_ACTIONS:
                 continue
-            outcome = call.get("code") or call.get("outcome") or "OK"
-            name = call["action"] if outcome in ("OK", "ok", 200) else f"{call['action']} {outcome}"
+            ok = call["code"] == "OK"
+            name = call["action"] if ok else f"{call['action']} ({call['code']})"
             counted[name] = counted.get(name, 0) + 1
-        return ", ".join(name if n == 1 else f"{name} x{n}" for name, n in counted.items())
+        text = ", ".join(name if n == 1 else f"{name} x{n}" for name, n in counted.items())
+        return [text] if text else []
 
 
 def fail(text: str) -> None:

@@ -83,7 +83,7 @@ async def test_disk_categories_of_a_zone_come_with_their_sizes(alibaba: client.A
 
     sizes = {o.category: (o.min_gib, o.max_gib) for o in offers if not o.sold_out}
     assert {"cloud_essd", "cloud_efficiency"} <= set(sizes)
-    assert sizes["cloud_efficiency"] == (20, 65536)
+    assert sizes["cloud_efficiency"] == (20, 32768)  # the category ends there, the stock later
     assert {o.zone_id for o in offers} == {"cn-hangzhou-k"}
 
 
@@ -91,6 +91,31 @@ async def test_an_instance_without_a_history_has_no_events(alibaba: client.Aliba
     since = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1)
 
     assert await alibaba.instances.history_event_reasons(processes.NODE_1, since) == []
+
+
+async def test_what_happened_to_an_instance_is_told_by_its_reasons(
+    alibaba: client.Alibaba, sim: control.Control
+) -> None:
+    now = datetime.datetime.now(datetime.UTC)
+    rows = [
+        {
+            "instance_id": processes.NODE_2,
+            "reason": reason,
+            "event_publish_time": (now - datetime.timedelta(hours=hours)).strftime(
+                "%Y-%m-%dT%H:%M:%SZ"
+            ),
+        }
+        for reason, hours in (("ecs.reason.recent", 1), ("ecs.reason.old", 9))
+    ]
+    sim.request("POST", "settings/ecs", {"history_events": rows})
+    try:
+        told = await alibaba.instances.history_event_reasons(
+            processes.NODE_2, now - datetime.timedelta(hours=2)
+        )
+    finally:
+        sim.request("POST", "settings/ecs", {"history_events": []})
+
+    assert told == ["ecs.reason.recent"]
 
 
 async def test_sts_says_who_we_are(alibaba: client.Alibaba) -> None:

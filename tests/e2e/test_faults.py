@@ -21,7 +21,7 @@ FAULTS: dict[str, dict[str, Any]] = {
     "no-answer": {"effect": "notify", "always": True},
 }
 """`no-answer` holds the request until the call under test is over, then lets it have its effect."""
-SHORT_S = 1.5
+SHORT_S = 1.0
 PATIENT_S = 30.0
 
 
