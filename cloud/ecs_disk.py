@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from cloud import batch, ecs_model, ecs_wire, openapi, wait
+from cloud import batch, describe, ecs_model, ecs_wire, openapi, wait
 from core import clock
 
 _PAGE = 100
@@ -81,7 +81,11 @@ class Disks:
         return await self._batcher.read(disk_id)
 
     async def read_many(self, disk_ids: Sequence[str]) -> dict[str, ecs_model.Disk]:
-        """What exists of at most 100 *disk_ids*, by id. Source: ECS DescribeDisks."""
+        """What exists of at most 100 *disk_ids*, by id."""
+        return await describe.by_id(self._describe, disk_ids, malformed="InvalidDiskId")
+
+    async def _describe(self, disk_ids: Sequence[str]) -> dict[str, ecs_model.Disk]:
+        """Source: ECS DescribeDisks."""
         body = await self._api.call(
             openapi.ECS,
             "DescribeDisks",

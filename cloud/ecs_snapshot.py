@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from cloud import batch, ecs_model, ecs_wire, openapi, wait
+from cloud import batch, describe, ecs_model, ecs_wire, openapi, wait
 from core import clock
 
 _PAGE = 100
@@ -63,7 +63,11 @@ class Snapshots:
         return await self._batcher.read(snapshot_id)
 
     async def read_many(self, snapshot_ids: Sequence[str]) -> dict[str, ecs_model.Snapshot]:
-        """What exists of at most 100 *snapshot_ids*, by id. Source: ECS DescribeSnapshots."""
+        """What exists of at most 100 *snapshot_ids*, by id."""
+        return await describe.by_id(self._describe, snapshot_ids, malformed="InvalidSnapshotId")
+
+    async def _describe(self, snapshot_ids: Sequence[str]) -> dict[str, ecs_model.Snapshot]:
+        """Source: ECS DescribeSnapshots."""
         body = await self._api.call(
             openapi.ECS,
             "DescribeSnapshots",

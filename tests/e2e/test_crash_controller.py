@@ -56,3 +56,22 @@ def _changes(cloud: stack.Stack, scenario: scenarios.Scenario) -> list[control.C
         scenario.undo(cloud, state)
     assert _learned[scenario.name], f"{scenario.name} changes nothing in the cloud"
     return _learned[scenario.name]
+
+
+def test_a_disk_that_describe_does_not_show_yet_is_not_made_again(cloud: stack.Stack) -> None:
+    scenario = scenarios.CONTROLLER[0]
+    state = scenario.prepare(cloud)
+    cloud.control.set_consistency_lag(5.0)
+    fault_id = cloud.control.add_fault("CreateDisk", "notify", after_effect=True)
+    running = rpc.Running(functools.partial(scenario.call, cloud, state, 60.0))
+    cloud.control.wait_held(fault_id)
+
+    cloud.controller.kill9()
+    running.join()
+    cloud.control.release(fault_id, drop=True)
+    cloud.restart(cloud.controller)
+    result = rpc.retry(functools.partial(scenario.call, cloud, state, 30.0))
+
+    cloud.control.set_consistency_lag(0.0)
+    scenario.check(cloud, state, result)
+    scenario.undo(cloud, state)

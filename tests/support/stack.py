@@ -18,8 +18,9 @@ class Stack:
     """`rig` with `controller` and `node` processes, and `client` connected to both.
 
     hardware: "none" = no devices, and no node process. time_scale: 0 = the cloud does all at once,
-    so that nothing waits for a second poll. Tools of the node are wrapped, see
-    `tests.support.wrappers`. environment: for both drivers; None = they do not pace look-ups.
+    so that nothing waits for a second poll. environment: for both drivers; None = they do not pace
+    look-ups. wrapped: the node's tools are those of `tests.support.wrappers`, which cost some
+    milliseconds a command.
     """
 
     def __init__(
@@ -29,21 +30,26 @@ class Stack:
         time_scale: float = 0.0,
         world: pathlib.Path | None = None,
         environment: Mapping[str, str] | None = None,
+        wrapped: bool = True,
     ) -> None:
         self.rig = processes.Rig(hardware=hardware, time_scale=time_scale, world=world)
         try:
-            self._start(hardware, processes.HURRY if environment is None else environment)
+            self._start(
+                hardware, processes.HURRY if environment is None else environment, wrapped=wrapped
+            )
         except BaseException:
             self.rig.close()
             raise
 
-    def _start(self, hardware: str, environment: Mapping[str, str]) -> None:
+    def _start(self, hardware: str, environment: Mapping[str, str], *, wrapped: bool) -> None:
         self.rig.start_sim()
         self.control = self.rig.control
         self.tools = wrappers.Wrappers(self.rig.dir / "tools")
         self.controller = self.rig.start_driver("controller", node=False, **environment)
         if hardware == "linux":
-            path = f"{self.tools.directory}:{os.environ['PATH']}"
+            path = os.environ["PATH"]
+            if wrapped:
+                path = f"{self.tools.directory}:{path}"
             self.node = self.rig.start_driver("node", controller=False, PATH=path, **environment)
         self.client = csi_client.Client(self.rig.socket("node"), self.rig.socket("controller"))
 
