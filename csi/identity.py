@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+import structlog
 from google.protobuf import wrappers_pb2
 
 from core import errors
@@ -11,6 +12,11 @@ from csi._pb import csi_pb2, csi_pb2_grpc
 Ready = Callable[[], Awaitable[None]]
 """Returns when the plug-in can work; raises Unavailable while starting, anything else when ill."""
 
+_PASSING = frozenset({errors.Kind.UNAVAILABLE, errors.Kind.DEADLINE, errors.Kind.BUSY})
+"""Kinds of failure that pass by themselves, of whichever error class."""
+log = structlog.get_logger()
+
+_PASSING = frozenset({errors.Kind.UNAVAILABLE, errors.Kind.DEADLINE, errors.Kind.BUSY})
 _Service = csi_pb2.PluginCapability.Service
 _Expansion = csi_pb2.PluginCapability.VolumeExpansion
 
@@ -58,8 +64,8 @@ class IdentityService(csi_pb2_grpc.IdentityServicer):
         """
         try:
             await self._ready()
-        except (errors.Unavailable, errors.DeadlineExceeded, errors.Busy):
-            return csi_pb2.ProbeResponse(ready=wrappers_pb2.BoolValue(value=False))
         except errors.Error as e:
+            if e.kind in _PASSING:
+                return csi_pb2.ProbeResponse(ready=wrappers_pb2.BoolValue(value=False))
             raise errors.Precondition(f"{self._driver_name} cannot work: {e}") from e
         return csi_pb2.ProbeResponse(ready=wrappers_pb2.BoolValue(value=True))
