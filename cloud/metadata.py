@@ -17,7 +17,7 @@ import structlog
 from cloud import ecs_model
 from cloud import imds as cloud_imds
 from cloud import settings as cloud_settings
-from core import clock, errors, executor
+from core import call, clock, errors, executor
 
 log = structlog.get_logger()
 
@@ -125,6 +125,7 @@ class Metadata:
         failed = self._failed.get(provider.name)
         if failed is not None and self._clock.monotonic_s() < failed[0] + _FAILURE_MEMORY_S:
             raise failed[1]
+        call.doing(f"asking {provider.name} for {key}")
         try:
             return await provider.read(key, self._known)
         except errors.Error as e:

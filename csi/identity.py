@@ -12,8 +12,6 @@ from csi._pb import csi_pb2, csi_pb2_grpc
 Ready = Callable[[], Awaitable[None]]
 """Returns when the plug-in can work; raises Unavailable while starting, anything else when ill."""
 
-_PASSING = frozenset({errors.Kind.UNAVAILABLE, errors.Kind.DEADLINE, errors.Kind.BUSY})
-"""Kinds of failure that pass by themselves, of whichever error class."""
 log = structlog.get_logger()
 
 _PASSING = frozenset({errors.Kind.UNAVAILABLE, errors.Kind.DEADLINE, errors.Kind.BUSY})

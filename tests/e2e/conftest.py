@@ -16,6 +16,7 @@ def deployment() -> Iterator[stack.Stack]:
     made = stack.Stack()
     yield made
     made.close()
+    assert [*made.rig.mounts(), *made.rig.loop_devices()] == []
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,8 @@
 """SIGKILL of the node at every command that changes the host; then a restart and a retry.
 
 The commands are those an undisturbed run shows. At each the driver dies before the command,
-before a command that then runs on alone, or after it.
+before a command that then runs on alone, or after it. What the driver does without a command,
+such as making a directory, lies between two of these points.
 """
 
 import dataclasses
@@ -82,6 +83,17 @@ def _grown(fs_type: str) -> Callable[[stack.Stack], State]:
     return prepare
 
 
+def _grown_offline(fs_type: str) -> Callable[[stack.Stack], State]:
+    """Attached, with data on it, not staged, on a disk that is larger than its file system."""
+
+    def prepare(on: stack.Stack) -> State:
+        volume, checksum = _written(fs_type)(on)
+        on.client.expand(volume.volume_id, LARGER_GIB)
+        return volume, checksum
+
+    return prepare
+
+
 def _expand(on: stack.Stack, state: State) -> None:
     volume, _ = state
     on.client.expand_node(
@@ -128,6 +140,7 @@ STEPS = (
     Step(name="stage-block", prepare=_written(""), call=_stage, check=_usable),
     Step(name="publish-ext4", prepare=_staged("ext4"), call=_publish, check=_usable),
     Step(name="publish-block", prepare=_staged(""), call=_publish, check=_usable),
+    Step(name="stage-grow-ext4", prepare=_grown_offline("ext4"), call=_stage, check=_larger),
     Step(name="expand-xfs", prepare=_grown("xfs"), call=_expand, check=_larger),
     Step(
         name="unpublish-ext4",

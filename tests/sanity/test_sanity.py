@@ -42,7 +42,7 @@ SKIPPED: dict[str, str] = {
     "Node Service NodeGetVolumeHealth should fail when no volume id is provided": _NEWER,
     "Node Service NodeGetVolumeHealth should return health for a valid volume": _NEWER,
 }
-"""Spec → why its capability does not apply; also told in docs/reference/conformance.md."""
+"""Spec → why its capability does not apply; also told in docs/guides/run-csi-sanity.md."""
 
 
 @pytest.fixture
@@ -55,6 +55,7 @@ def rig(tmp_path: pathlib.Path) -> Iterator[processes.Rig]:
         yield made
     finally:
         made.close()
+    assert [*made.mounts(), *made.loop_devices()] == []
 
 
 @pytest.mark.parametrize("seed", [1, 2])

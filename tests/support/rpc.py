@@ -27,6 +27,8 @@ class Refusal:
 
 RETRYABLE = frozenset({Code.ABORTED, Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED})
 """Codes that tell the CO: nothing is decided, ask again with the same request."""
+CLIENT_GAVE_UP = "Deadline Exceeded"
+"""grpc's own words when the driver did not answer before the caller's deadline."""
 _PAUSE_S = 0.05
 
 
@@ -47,6 +49,14 @@ def retry(
         except grpc.RpcError as e:
             if e.code() not in RETRYABLE | also or time.monotonic() > give_up_s:
                 raise
+        time.sleep(_PAUSE_S)
+
+
+def wait_until(condition: Callable[[], bool], *, timeout_s: float) -> None:
+    """Ask *condition* again and again until it holds; fails after *timeout_s* seconds."""
+    give_up_s = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < give_up_s, f"did not come true within {timeout_s:g} s"
         time.sleep(_PAUSE_S)
 
 

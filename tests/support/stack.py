@@ -64,8 +64,11 @@ class Stack:
         driver.start(processes.DRIVER_READY)
 
     def calm(self) -> None:
-        """No faults, no planned kills, every driver running."""
+        """The cloud and every driver running; no faults, no lag, no planned kills."""
+        if not self.rig.sim.running:
+            self.rig.start_sim()
         self.control.clear_faults()
+        self.control.set_consistency_lag(0.0)
         self.tools.disarm()
         for driver in self.rig.drivers:
             if not driver.running:
