@@ -112,7 +112,8 @@ class ServeInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  #
             self._time.inc(method, self._driver, code.name, by=elapsed_s)
             self._duration.observe(elapsed_s, method, self._driver)
             ended = log.info if code is not grpc.StatusCode.OK else tell
-            ended("rpc ended", code=code.name, error=message or None, elapsed_s=round(elapsed_s, 4))
+            why = {"error": message} if message else {}
+            ended("rpc ended", code=code.name, elapsed_s=round(elapsed_s, 4), **why)
         await context.abort(code, message)
         return None
 
