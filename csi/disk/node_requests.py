@@ -13,7 +13,7 @@ from core import errors
 from csi import requests
 from csi._pb import csi_pb2
 from csi.disk import node_options
-from host import cgroup, mounts, paths
+from host import cgroup, paths
 
 Mode = requests.AccessMode
 
@@ -77,7 +77,7 @@ def parse_stage(request: csi_pb2.NodeStageVolumeRequest, root: pathlib.Path) -> 
     capability = _capability(request.volume_capability)
     return _staging(
         volume_id,
-        _below(root, staging, "staging_target_path"),
+        paths.resolve_under(root, staging, "staging_target_path"),
         capability,
         requests.string_map("publish_context", request.publish_context),
         requests.string_map("volume_context", request.volume_context),
@@ -88,7 +88,9 @@ def parse_unstage(request: csi_pb2.NodeUnstageVolumeRequest, root: pathlib.Path)
     """NodeUnstageVolume."""
     volume_id = requests.require("volume_id", request.volume_id)
     staging = requests.path("staging_target_path", request.staging_target_path)
-    return AtPath(volume_id=volume_id, path=_below(root, staging, "staging_target_path"))
+    return AtPath(
+        volume_id=volume_id, path=paths.resolve_under(root, staging, "staging_target_path")
+    )
 
 
 def parse_publish(request: csi_pb2.NodePublishVolumeRequest, root: pathlib.Path) -> Publishing:
@@ -100,8 +102,8 @@ def parse_publish(request: csi_pb2.NodePublishVolumeRequest, root: pathlib.Path)
         raise errors.Precondition("staging_target_path is required: call NodeStageVolume first")
     staging = requests.path("staging_target_path", request.staging_target_path)
     volume_context = requests.string_map("volume_context", request.volume_context)
-    target_path = _below(root, target, "target_path")
-    staging_path = _below(root, staging, "staging_target_path")
+    target_path = paths.resolve_under(root, target, "target_path")
+    staging_path = paths.resolve_under(root, staging, "staging_target_path")
     if target_path == staging_path:
         raise errors.InvalidField("target_path", "is the staging_target_path too", value=target)
     limits = node_options.parse_io_limits(volume_context)
@@ -125,7 +127,7 @@ def parse_unpublish(request: csi_pb2.NodeUnpublishVolumeRequest, root: pathlib.P
     """NodeUnpublishVolume."""
     volume_id = requests.require("volume_id", request.volume_id)
     target = requests.path("target_path", request.target_path)
-    return AtPath(volume_id=volume_id, path=_below(root, target, "target_path"))
+    return AtPath(volume_id=volume_id, path=paths.resolve_under(root, target, "target_path"))
 
 
 def parse_stats(request: csi_pb2.NodeGetVolumeStatsRequest, root: pathlib.Path) -> AtPath:
@@ -195,22 +197,7 @@ def _volume_path(volume_id: str, text: str, root: pathlib.Path) -> pathlib.Path:
     path = pathlib.PurePath(requests.path("volume_path", text))
     if not path.is_absolute() or not _exists(path):
         raise errors.NotFound(f"volume {volume_id} is not at {text}: there is no such path")
-    return _below(root, text, "volume_path")
-
-
-def _below(root: pathlib.Path, text: str, field: str) -> pathlib.Path:
-    """*text* as a path below *root*, even when what is mounted there cannot be looked at.
-
-    A file system that shut down answers EIO to the look whether it is a symbolic link. A mount
-    point is none; so its directory is checked, which lies on another file system.
-    """
-    try:
-        return paths.resolve_under(root, text, field)
-    except OSError:
-        real = pathlib.Path(os.path.realpath(os.path.dirname(text)), os.path.basename(text))  # noqa: PTH119, PTH120  # text
-        if not mounts.is_mount_point(real):
-            raise
-        return paths.resolve_under(root, str(real.parent / "x"), field).parent / real.name
+    return paths.resolve_under(root, text, "volume_path")
 
 
 def _exists(path: pathlib.PurePath) -> bool:
