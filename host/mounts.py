@@ -42,32 +42,19 @@ def mount(source: StrPath, target: StrPath, *, fs_type: str, options: Sequence[s
 def bind(source: StrPath, target: StrPath, *, read_only: bool, options: Sequence[str] = ()) -> None:
     """Make *source*, a directory or a file, visible at *target* too.
 
-    options: per-mount options such as noexec. A bind cannot be read-only from its first moment, so
-    it is remounted, and unmounted again when that fails: never left writable by mistake.
+    options: per-mount options such as noexec. The kernel cannot bind and restrict in one step;
+    mount(8) does both, in a process of its own that goes on when ours is killed. So the next try
+    never finds a bind that is still writable by mistake. What it did is looked at.
     """
+    words = ["bind", *options, *(["ro"] if read_only else [])]
     run.run(
-        ["mount", "--bind", "--", os.fspath(source), os.fspath(target)],
+        ["mount", "-o", _joined(words), "--", os.fspath(source), os.fspath(target)],
         timeout_s=_BIND_TIMEOUT_S,
     )
-    wanted = [*options, *(["ro"] if read_only else [])]
-    if not wanted:
-        return
-    try:
-        remount_bind(target, wanted)
-        there = mountinfo.mounts_at(target)
-        if read_only and not (there and "ro" in there[-1].options):
-            raise errors.Internal(f"{target} stayed writable after a read-only remount")
-    except errors.Error:
+    there = mountinfo.mounts_at(target)
+    if read_only and not (there and "ro" in there[-1].options):
         unmount(target)
-        raise
-
-
-def remount_bind(target: StrPath, options: Sequence[str]) -> None:
-    """Change the per-mount options of the bind mount at *target*."""
-    run.run(
-        ["mount", "-o", _joined(["remount", "bind", *options]), "--", os.fspath(target)],
-        timeout_s=_BIND_TIMEOUT_S,
-    )
+        raise errors.Internal(f"{target} stayed writable after a read-only bind")
 
 
 def make_shared(path: StrPath) -> None:

@@ -4,6 +4,8 @@ import hashlib
 import os
 import pathlib
 import subprocess
+import sys
+import time
 
 import pytest
 
@@ -146,6 +148,38 @@ def test_a_read_only_bind_cannot_be_written(tmp_path, device, mount_point):
         mounts.ensure_unmounted(target)
 
     assert not mounts.is_mount_point(target)
+
+
+def test_a_caller_killed_during_a_read_only_bind_leaves_no_writable_one(
+    tmp_path, device, mount_point
+):
+    """The bind goes on in mount(8), stopped here while its caller is killed."""
+    filesystem.make(device, "ext4")
+    mounts.mount(device, mount_point, fs_type="ext4")
+    target = tmp_path / "target"
+    target.mkdir()
+    wrapper = tmp_path / "mount"
+    wrapper.write_text(
+        "#!/bin/sh\nkill -9 $(cat $0.caller)\n"
+        f'exec {pathlib.Path("/usr/bin/mount").resolve()} "$@"\n'
+    )
+    wrapper.chmod(0o700)
+    code = (
+        "import os, pathlib; from host import mounts\n"
+        f"pathlib.Path('{wrapper}.caller').write_text(str(os.getpid()))\n"
+        f"mounts.bind('{mount_point}', '{target}', read_only=True, options=['noexec'])"
+    )
+    env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+
+    killed = subprocess.run([sys.executable, "-c", code], env=env, check=False)
+    try:
+        while not mounts.is_mount_point(target):
+            time.sleep(0.01)  # mount(8) is on its own now; pytest's time limit bounds this
+        assert killed.returncode == -9
+        with pytest.raises(OSError, match="Read-only"):
+            (target / "file").write_text("x")
+    finally:
+        mounts.ensure_unmounted(target)
 
 
 def test_a_mount_in_use_is_busy_and_stays(device, mount_point):
