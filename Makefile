@@ -43,14 +43,14 @@ lint: setup      ## ruff, mypy --strict, import-linter
 	@.venv/bin/mypy --no-error-summary
 	@.tools/lint/bin/lint-imports --no-logo 2>/dev/null || .tools/lint/bin/lint-imports
 
-format:          ## let ruff lay out the code
+format: base     ## let ruff lay out the code
 	@.venv/bin/ruff check --fix -q . || true
 	@.venv/bin/ruff format -q .
 
-proto:           ## regenerate csi/_pb from proto/
+proto: base      ## regenerate csi/_pb from proto/
 	@$(PY) -m grpc_tools.protoc -Icsi/_pb=proto --python_out=. --pyi_out=. --grpc_python_out=. csi/_pb/csi.proto csi/_pb/pluginregistration.proto
 
 clean:           ## remove what the targets above made in this directory
-	rm -rf .venv .tools .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis bench/out dist
+	rm -rf .venv .tools .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache bench/out dist
 
 .PHONY: help setup base demo test unit sim kernel sanity e2e bench lint format proto clean

@@ -1,8 +1,8 @@
 """The error tree. Every error we raise on purpose descends from `Error` and has a `Kind`.
 
 A kind says what the caller may do about it. Each outer boundary turns kinds into its own codes
-once: `core.grpc_errors` for gRPC. What is not here: the classes of one area (`cloud.errors`,
-`host.errors`), which carry that area's data.
+once: `core.grpc_errors` for gRPC. What is not here: the classes of one area, such as
+`cloud.errors`, which carry that area's data.
 """
 
 import enum

@@ -51,7 +51,9 @@ class Reader:
         if raw is None:
             raw, origin = default, "default"
         shown = "***" if secret and raw else raw
-        self.origins.append(Origin(name=flag or name, value=shown, origin=origin))
+        told = Origin(name=flag or name, value=shown, origin=origin)
+        if told not in self.origins:  # two readers of one variable are one setting
+            self.origins.append(told)
         return raw
 
     def boolean(self, name: str, *, default: bool, flag: str = "") -> bool:

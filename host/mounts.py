@@ -57,11 +57,6 @@ def bind(source: StrPath, target: StrPath, *, read_only: bool, options: Sequence
         raise errors.Internal(f"{target} stayed writable after a read-only bind")
 
 
-def make_shared(path: StrPath) -> None:
-    """Let mounts below *path* reach the pods' namespaces and back."""
-    run.run(["mount", "--make-shared", "--", os.fspath(path)], timeout_s=_BIND_TIMEOUT_S)
-
-
 def is_mount_point(path: StrPath) -> bool:
     """Whether something is mounted at exactly *path*; asks the table, never the file system."""
     return bool(mountinfo.mounts_at(path))

@@ -30,6 +30,8 @@ DEBIAN_PACKAGE = {
     "mount": "mount",
     "umount": "mount",
     "blkid": "util-linux",
+    "blockdev": "util-linux",
+    "sync": "coreutils",
     "losetup": "mount",
     "partx": "util-linux",
     "sfdisk": "fdisk",

@@ -4,7 +4,7 @@
 #   .venv/            our dependencies at the versions of constraints.txt
 #   .tools/           csi-sanity (go install), import-linter (its own environment: it would bring
 #                     `rich` into ours, which structlog then imports, 5 MB in every process)
-# Usage: tools/setup.sh [base|all]   base = without the tools that only tests need
+# Usage: tools/setup.sh [base|all]   base = without csi-sanity and import-linter
 set -euo pipefail
 cd "$(dirname "$0")/.."
 what=${1:-all}

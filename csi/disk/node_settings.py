@@ -61,7 +61,7 @@ def read_node(reader: settings.Reader) -> NodeSettings:
         private_topology_key=reader.boolean("PRIVATE_TOPOLOGY_KEY", default=False),
         default_fs_type=node_options.FsType(
             reader.choice(
-                "DISK_DEFAULT_FSTYPE", node_options.FsType.EXT4, tuple(node_options.FsType)
+                "DISK_DEFAULT_FSTYPE", node_options.FsType.EXT4.value, tuple(node_options.FsType)
             )
         ),
         accept_partition=reader.boolean("DISK_PARTITION_ENABLE", default=True),
