@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from cloud import ecs_model
 from core import errors
 from csi import requests
-from csi.disk import category, params, tags, topology
+from csi.disk import category, params, tags, topology_keys
 
 LABEL_PREFIX = "csi.alibabacloud.com/label-prefix/"
 ANNOTATION_PREFIX = "csi.alibabacloud.com/annotation-prefix/"
@@ -26,9 +26,9 @@ def volume_context(parameters: params.VolumeParameters, disk: ecs_model.Disk) ->
     told.pop("performanceLevel", None)
     if disk.performance_level:
         told["performanceLevel"] = disk.performance_level
-    told[LABEL_PREFIX + topology.REGION_KEY] = disk.region_id
+    told[LABEL_PREFIX + topology_keys.DISK_REGION] = disk.region_id
     if disk.zone_id:
-        told[LABEL_PREFIX + topology.ZONE_KEY] = disk.zone_id
+        told[LABEL_PREFIX + topology_keys.DISK_ZONE] = disk.zone_id
     told[LABEL_PREFIX + DISK_TYPE_LABEL] = disk_type(disk.category, disk.performance_level)
     told[ANNOTATION_PREFIX + TOPOLOGY_ANNOTATION] = _node_selector(disk.category)
     return told
@@ -58,8 +58,8 @@ def disk_type(category_name: str, performance_level: str) -> str:
 def place(disk: ecs_model.Disk, *, private_topology_key: bool) -> dict[str, str]:
     """Segments of where *disk* is: its zone, or the region for a regional disk."""
     if disk.zone_id:
-        return {topology.ZONE_KEY: disk.zone_id}
-    key = topology.REGION_KEY if private_topology_key else topology.STANDARD_REGION_KEY
+        return {topology_keys.DISK_ZONE: disk.zone_id}
+    key = topology_keys.DISK_REGION if private_topology_key else topology_keys.REGION
     return {key: disk.region_id}
 
 
@@ -73,16 +73,16 @@ def accessible_topology(
     """
     segments = place(disk, private_topology_key=private_topology_key)
     if category.of(disk.category).single_instance and instance_id:
-        segments[topology.INSTANCE_KEY] = instance_id
+        segments[topology_keys.INSTANCE] = instance_id
     return segments | _lingjun(disk.tags)
 
 
 def _lingjun(disk_tags: Mapping[str, str]) -> dict[str, str]:
     if disk_tags.get(tags.LINGJUN_PRODUCT) != tags.LINGJUN_PRODUCT_EFLO:
         return {}
-    segments = {topology.LINGJUN_KEY: "true"}
+    segments = {topology_keys.LINGJUN: "true"}
     if disk_tags.get(tags.LINGJUN_HPN_ZONE):
-        segments[topology.LINGJUN_HPN_KEY] = disk_tags[tags.LINGJUN_HPN_ZONE]
+        segments[topology_keys.LINGJUN_HPN_ZONE] = disk_tags[tags.LINGJUN_HPN_ZONE]
     return segments
 
 

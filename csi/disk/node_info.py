@@ -10,17 +10,10 @@ import structlog
 
 from cloud import metadata as cloud_metadata
 from core import errors
-from csi.disk import node_limits, node_settings
+from csi.disk import node_limits, node_settings, topology_keys
 
 log = structlog.get_logger()
 
-INSTANCE_KEY = "alibabacloud.com/ecs-instance-id"
-DISK_ZONE_KEY = "topology.diskplugin.csi.alibabacloud.com/zone"
-DISK_REGION_KEY = "topology.diskplugin.csi.alibabacloud.com/region"
-ZONE_KEY = "topology.kubernetes.io/zone"
-REGION_KEY = "topology.kubernetes.io/region"
-LINGJUN_KEY = "alibabacloud.com/lingjun-worker"
-LINGJUN_HPN_KEY = "alibabacloud.com/lingjun-hpnzone"
 
 _Key = cloud_metadata.Key
 
@@ -82,12 +75,14 @@ def topology(node_id: str, zone_id: str, region_id: str, *, private_key: bool) -
 
     private_key: keep out of the standard keys, which a cloud controller manager owns.
     """
-    segments = {INSTANCE_KEY: node_id, DISK_ZONE_KEY: zone_id}
+    segments = {topology_keys.INSTANCE: node_id, topology_keys.DISK_ZONE: zone_id}
     if private_key:
-        return segments | {DISK_REGION_KEY: region_id}
-    return segments | {ZONE_KEY: zone_id, REGION_KEY: region_id}
+        return segments | {topology_keys.DISK_REGION: region_id}
+    return segments | {topology_keys.ZONE: zone_id, topology_keys.REGION: region_id}
 
 
 def lingjun_topology(hpn_zone: str) -> dict[str, str]:
     """What a Lingjun machine adds. hpn_zone: "" = not known. Source: spec/csi-driver.md 2.14."""
-    return {LINGJUN_KEY: "true"} | ({LINGJUN_HPN_KEY: hpn_zone} if hpn_zone else {})
+    return {topology_keys.LINGJUN: "true"} | (
+        {topology_keys.LINGJUN_HPN_ZONE: hpn_zone} if hpn_zone else {}
+    )

@@ -8,15 +8,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from core import errors
-from csi.disk import tags
-
-ZONE_KEY = "topology.diskplugin.csi.alibabacloud.com/zone"
-REGION_KEY = "topology.diskplugin.csi.alibabacloud.com/region"
-STANDARD_ZONE_KEY = "topology.kubernetes.io/zone"
-STANDARD_REGION_KEY = "topology.kubernetes.io/region"
-INSTANCE_KEY = "alibabacloud.com/ecs-instance-id"
-LINGJUN_KEY = "alibabacloud.com/lingjun-worker"
-LINGJUN_HPN_KEY = "alibabacloud.com/lingjun-hpnzone"
+from csi.disk import tags, topology_keys
 
 Segments = Mapping[str, str]
 
@@ -44,7 +36,9 @@ class Requirement:
     @property
     def instance_id(self) -> str:
         """Instance the CO has chosen, "" when it has not."""
-        return next((t[INSTANCE_KEY] for t in self.terms if t.get(INSTANCE_KEY)), "")
+        return next(
+            (t[topology_keys.INSTANCE] for t in self.terms if t.get(topology_keys.INSTANCE)), ""
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,12 +51,12 @@ class Lingjun:
 
 def zone_of(term: Segments) -> str:
     """Zone that *term* names, "" when it names none."""
-    return term.get(ZONE_KEY, "") or term.get(STANDARD_ZONE_KEY, "")
+    return term.get(topology_keys.DISK_ZONE, "") or term.get(topology_keys.ZONE, "")
 
 
 def region_of(term: Segments) -> str:
     """Region that *term* names, "" when it names none."""
-    return term.get(REGION_KEY, "") or term.get(STANDARD_REGION_KEY, "")
+    return term.get(topology_keys.DISK_REGION, "") or term.get(topology_keys.REGION, "")
 
 
 def choose_zones(
@@ -110,7 +104,7 @@ def plan_lingjun(
     or when the user's tags say so. Source: spec/csi-driver.md 2.6.
     """
     terms = requirement.preferred or requirement.requisite
-    by_terms = bool(terms) and all(t.get(LINGJUN_KEY) == "true" for t in terms)
+    by_terms = bool(terms) and all(t.get(topology_keys.LINGJUN) == "true" for t in terms)
     said = user_tags.get(tags.LINGJUN_PRODUCT)
     if by_terms and said not in (None, tags.LINGJUN_PRODUCT_EFLO):
         raise errors.InvalidField(
@@ -122,11 +116,11 @@ def plan_lingjun(
     if not by_terms and said != tags.LINGJUN_PRODUCT_EFLO:
         return Lingjun()
     told = {tags.LINGJUN_PRODUCT: tags.LINGJUN_PRODUCT_EFLO}
-    segments = {LINGJUN_KEY: "true"}
+    segments = {topology_keys.LINGJUN: "true"}
     if restrict_to_hpn_zone:
         hpn_zone = _hpn_zone(terms, user_tags)
         told[tags.LINGJUN_HPN_ZONE] = hpn_zone
-        segments[LINGJUN_HPN_KEY] = hpn_zone
+        segments[topology_keys.LINGJUN_HPN_ZONE] = hpn_zone
     return Lingjun(tags=told, segments=segments)
 
 
@@ -137,7 +131,7 @@ def _hpn_zone(terms: Sequence[Segments], user_tags: Mapping[str, str]) -> str:
             "is set by restrictToHpnZone",
             value=user_tags[tags.LINGJUN_HPN_ZONE],
         )
-    hpn_zone = terms[0].get(LINGJUN_HPN_KEY, "") if terms else ""
+    hpn_zone = terms[0].get(topology_keys.LINGJUN_HPN_ZONE, "") if terms else ""
     if not hpn_zone:
         raise errors.InvalidField(
             "parameters[restrictToHpnZone]",

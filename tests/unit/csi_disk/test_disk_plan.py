@@ -3,7 +3,7 @@ from collections.abc import Mapping
 import pytest
 
 from core import errors
-from csi.disk import params, plan, tags, topology
+from csi.disk import params, plan, tags, topology, topology_keys
 from tests.unit.csi_disk import disk_harness as harness
 
 ZONE_KEY = "topology.diskplugin.csi.alibabacloud.com/zone"
@@ -149,7 +149,7 @@ def test_another_region_is_unreachable() -> None:
         topology.choose_zones(asked, wanted=("b",), region_id="near")
 
 
-LINGJUN = {topology.LINGJUN_KEY: "true", topology.LINGJUN_HPN_KEY: "hpn-1"}
+LINGJUN = {topology_keys.LINGJUN: "true", topology_keys.LINGJUN_HPN_ZONE: "hpn-1"}
 
 
 def test_lingjun_nodes_get_a_tag_and_a_segment() -> None:
@@ -172,7 +172,7 @@ def test_mixed_nodes_get_neither() -> None:
     [
         (LINGJUN, {tags.LINGJUN_PRODUCT: "other"}),
         (LINGJUN, {tags.LINGJUN_HPN_ZONE: "mine"}),
-        ({topology.LINGJUN_KEY: "true"}, {}),
+        ({topology_keys.LINGJUN: "true"}, {}),
     ],
 )
 def test_contradicting_lingjun_wishes_are_refused(

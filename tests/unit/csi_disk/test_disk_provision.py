@@ -7,7 +7,7 @@ import pytest
 from cloud import ecs_model
 from cloud import errors as cloud_errors
 from core import errors
-from csi.disk import controller_requests, settings, snapshot_params, tags, topology
+from csi.disk import controller_requests, settings, snapshot_params, tags, topology, topology_keys
 from tests.fakes import fake_refusals
 from tests.unit.csi_disk import disk_harness as harness
 
@@ -65,7 +65,11 @@ async def test_the_answer_to_create_is_lost_and_the_retry_finds_the_disk() -> No
         ({"source": harness.from_snapshot("s-1")}, "made from nothing"),
         ({"source": harness.from_volume("d-1")}, "made from nothing"),
         (
-            {"requirement": topology.Requirement(requisite=({topology.ZONE_KEY: "z-other"},))},
+            {
+                "requirement": topology.Requirement(
+                    requisite=({topology_keys.DISK_ZONE: "z-other"},)
+                )
+            },
             "not asked for",
         ),
     ],
@@ -202,8 +206,8 @@ async def test_zones_are_tried_in_the_order_of_the_orchestrator() -> None:
         "create", fake_refusals.refusal("CreateDisk", "OperationDenied.NoStock")
     )
     asked = topology.Requirement(
-        preferred=({topology.ZONE_KEY: "z-2"}, {topology.ZONE_KEY: "z-1"}),
-        requisite=({topology.ZONE_KEY: "z-1"}, {topology.ZONE_KEY: "z-2"}),
+        preferred=({topology_keys.DISK_ZONE: "z-2"}, {topology_keys.DISK_ZONE: "z-1"}),
+        requisite=({topology_keys.DISK_ZONE: "z-1"}, {topology_keys.DISK_ZONE: "z-2"}),
     )
 
     disk = await parts.provisioner.create(
