@@ -5,6 +5,7 @@ read, and `make` asks again itself before it writes.
 """
 
 import dataclasses
+import errno
 import os
 import pathlib
 import re
@@ -24,7 +25,9 @@ _CHECK_TIMEOUT_S = 1800.0
 _RESIZE_TIMEOUT_S = 900.0
 _BLKID_NOTHING = 2
 _BLKID_AMBIVALENT = 8
-_PROBE_READ_BYTES = 64 * 1024
+_PROBE_START_BYTES = 4 << 20
+_PROBE_END_BYTES = 1 << 20
+_READ_BYTES = 256 * 1024
 
 _E2FSCK_CORRECTED = 1
 _E2FSCK_REBOOT = 2
@@ -85,13 +88,16 @@ def probe(device: pathlib.Path) -> Probe:
     Raises Unavailable when the device cannot be read: blkid would say "nothing" then too.
     Raises SeveralSignatures when blkid cannot tell. Source: blkid(8), "EXIT STATUS".
     """
-    _check_readable(device)
+    _read_where_signatures_are(device)
     argv = ["blkid", "--probe", "--output", "export", "--", str(device)]
     result = run.run(argv, timeout_s=_PROBE_TIMEOUT_S, check=False)
     if result.returncode == _BLKID_AMBIVALENT:
         raise SeveralSignatures(device)
     if result.returncode not in (0, _BLKID_NOTHING):
         raise run.CommandFailed(argv, result)
+    if result.returncode == _BLKID_NOTHING:
+        # A device can fail between the two reads.
+        _read_where_signatures_are(device)
     told = dict(line.partition("=")[::2] for line in result.stdout.splitlines())
     return Probe(
         fs_type=told.get("TYPE") or None,
@@ -171,8 +177,11 @@ def _with_force(fs_type: str, options: Sequence[str]) -> list[str]:
     return [*options] if force in options else [force, *options]
 
 
-def _check_readable(device: pathlib.Path) -> None:
-    """Raise when *device* is no block device or its start and end cannot be read."""
+def _read_where_signatures_are(device: pathlib.Path) -> None:
+    """Raise unless *device* is a block device whose start and end can be read, every byte of them.
+
+    Those are the places blkid looks at; once read they are in the page cache, where it finds them.
+    """
     try:
         fd = os.open(device, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as e:
@@ -181,12 +190,24 @@ def _check_readable(device: pathlib.Path) -> None:
         if not stat.S_ISBLK(os.fstat(fd).st_mode):
             raise errors.Precondition(f"{device} is not a block device")
         size = os.lseek(fd, 0, os.SEEK_END)
-        for offset in (0, max(0, size - _PROBE_READ_BYTES)):
-            os.pread(fd, _PROBE_READ_BYTES, offset)
+        _read_all(fd, 0, min(size, _PROBE_START_BYTES))
+        _read_all(fd, max(0, size - _PROBE_END_BYTES), size)
     except OSError as e:
-        raise errors.Unavailable(f"device {device} cannot be read: {e.strerror}") from e
+        raise errors.Unavailable(
+            f"device {device} cannot be read: {e.strerror}; what is on it is not known"
+        ) from e
     finally:
         os.close(fd)
+
+
+def _read_all(fd: int, start: int, end: int) -> None:
+    """Read the bytes from *start* to *end*. Raises OSError at the first that cannot be read."""
+    while start < end:
+        # The kernel answers with less when only the rest of a read fails, so go on from there.
+        got = len(os.pread(fd, min(_READ_BYTES, end - start), start))
+        if not got:
+            raise OSError(errno.EIO, f"nothing at byte {start}")
+        start += got
 
 
 def _ext_geometry(device: pathlib.Path) -> tuple[int, int]:

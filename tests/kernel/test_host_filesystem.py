@@ -238,3 +238,18 @@ def test_a_sysfs_setting_is_written_and_a_way_out_is_refused(device):
             block.set_sysfs(device, key, "1")
     with pytest.raises(errors.InvalidField, match="refused by the kernel"):
         block.set_sysfs(device, "queue/read_ahead_kb", "lots")
+
+
+@pytest.mark.parametrize("good_bytes", [0, 4096, 64 << 10])
+def test_a_device_that_cannot_be_read_is_not_called_empty(device, image, good_bytes):
+    filesystem.make(device, "ext4")
+    run.run(["blockdev", "--flushbufs", str(device)], timeout_s=10)
+    # Its end is in the page cache: a look at the first page and the last bytes would be content.
+    with device.open("rb") as f:
+        f.seek(-MIB, os.SEEK_END)
+        f.read()
+        os.truncate(image, good_bytes)  # the kernel answers EIO for what the file no longer has
+        with pytest.raises(errors.Unavailable, match="cannot be read"):
+            filesystem.probe(device)
+        with pytest.raises(errors.Unavailable, match="cannot be read"):
+            filesystem.make(device, "ext4")
