@@ -8,13 +8,14 @@ import contextlib
 import dataclasses
 import os
 import pathlib
+import selectors
 import shutil
 import signal
 import subprocess
 import threading
 import time
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import IO, ClassVar
 
 import structlog
 
@@ -23,7 +24,13 @@ from core import errors
 log = structlog.get_logger()
 
 _OUTPUT_MAX = 64 * 1024
+_SAID_MAX = 1000
 _KILL_WAIT_S = 2.0
+_LOOK_S = 0.1
+"""How often to look whether a command ended whose output somebody else still holds open."""
+_LINGER_S = 1.0
+"""How long to go on reading then. FUSE helpers leave a daemon behind that never closes it."""
+_READ_BYTES = 64 * 1024
 _ROOT = pathlib.Path("/")
 
 DEBIAN_PACKAGE = {
@@ -32,6 +39,7 @@ DEBIAN_PACKAGE = {
     "blkid": "util-linux",
     "blockdev": "util-linux",
     "sync": "coreutils",
+    "dd": "coreutils",
     "losetup": "mount",
     "partx": "util-linux",
     "sfdisk": "fdisk",
@@ -57,11 +65,12 @@ class Result:
 
 
 class CommandFailed(errors.Internal):
-    """A command ended with a status other than 0."""
+    """A command ended with a status other than 0, or by a signal."""
 
     def __init__(self, argv: Sequence[str], result: Result) -> None:
-        said = (result.stderr.strip() or result.stdout.strip())[-1000:]
-        super().__init__(f"{' '.join(argv)} failed with status {result.returncode}: {said}")
+        said = (result.stderr.strip() or result.stdout.strip())[-_SAID_MAX:]
+        super().__init__(f"{' '.join(argv)} {_ending(result.returncode)}: {said}")
+        self.argv = tuple(argv)
         self.result = result
 
 
@@ -70,17 +79,32 @@ class CommandTimeout(errors.Error):
 
     kind: ClassVar[errors.Kind] = errors.Kind.DEADLINE
 
-    def __init__(self, argv: Sequence[str], timeout_s: float) -> None:
-        super().__init__(f"{' '.join(argv)} did not end within {timeout_s:g} s and was killed")
+    def __init__(self, argv: Sequence[str], timeout_s: float, said: str = "") -> None:
+        hint = f"; it said: {said.strip()[-_SAID_MAX:]}" if said.strip() else ""
+        super().__init__(
+            f"{' '.join(argv)} did not end within {timeout_s:g} s and was killed{hint}"
+        )
+        self.argv = tuple(argv)
+        self.timeout_s = timeout_s
 
 
 class CommandMissing(errors.Precondition):
-    """A command is not installed."""
+    """A command is not installed. package: the Debian package that has it, None = not known."""
 
     def __init__(self, name: str) -> None:
         package = DEBIAN_PACKAGE.get(name)
         hint = f"; install Debian package {package}" if package else ""
         super().__init__(f"command {name} is not on PATH of this node{hint}")
+        self.command = name
+        self.package = package
+
+
+class CommandNotStarted(errors.Internal):
+    """The system could not start a command that is installed."""
+
+    def __init__(self, argv: Sequence[str], why: str) -> None:
+        super().__init__(f"{argv[0]} cannot be started: {why}")
+        self.argv = tuple(argv)
 
 
 def run(
@@ -95,53 +119,173 @@ def run(
 
     cwd: never a volume by accident, since that could not be unmounted then.
     Callers put no secret into *argv*: it is logged, and every process of the node can read it.
-    Raises CommandMissing, CommandTimeout, and with *check* CommandFailed.
+    Returns or raises at most 2 s after *timeout_s* has passed, whatever the command does.
+    Raises CommandMissing, CommandNotStarted, CommandTimeout, and with *check* CommandFailed.
     """
     if shutil.which(argv[0]) is None:
         raise CommandMissing(argv[0])
     started_s = time.monotonic()
-    # vfork, not fork: without preexec_fn, gRPC's threads are not in the way.
-    process = subprocess.Popen(
-        list(argv),
-        stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "LC_ALL": "C"},
-        process_group=0,
-        cwd=cwd,
-    )
+    process = _start(argv, stdin, cwd)
+    stdout, stderr = _Tail(), _Tail()
     try:
-        out, err = process.communicate(input=stdin, timeout=timeout_s)
-    except subprocess.TimeoutExpired as e:
+        ended = _attend(process, stdin or b"", stdout, stderr, started_s + timeout_s)
+    except BaseException:
         _kill(process)
-        raise CommandTimeout(argv, timeout_s) from e
-    result = Result(returncode=process.returncode, stdout=_text(out), stderr=_text(err))
+        raise
+    finally:
+        _close(process)
+    if not ended:
+        _kill(process)
     log.debug(
-        "command ended",
+        "command ended" if ended else "command killed, its time is up",
         argv=list(argv),
-        returncode=result.returncode,
+        returncode=process.returncode,
         elapsed_s=round(time.monotonic() - started_s, 4),
     )
+    if not ended:
+        raise CommandTimeout(argv, timeout_s, stderr.text())
+    result = Result(returncode=process.returncode, stdout=stdout.text(), stderr=stderr.text())
     if check and result.returncode != 0:
         raise CommandFailed(argv, result)
     return result
 
 
+class _Tail:
+    """The last 64 KiB of an output, however long that is."""
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+
+    def collect(self, fd: int) -> bool:
+        """Take what *fd* has; whether it is at its end."""
+        try:
+            more = os.read(fd, _READ_BYTES)
+        except BlockingIOError:
+            return False
+        self._bytes += more
+        if len(self._bytes) > 2 * _OUTPUT_MAX:
+            del self._bytes[:-_OUTPUT_MAX]
+        return not more
+
+    def text(self) -> str:
+        """What was kept."""
+        return self._bytes[-_OUTPUT_MAX:].decode(errors="replace")
+
+
+class _Feeder:
+    """An input that is written piece by piece."""
+
+    def __init__(self, data: bytes) -> None:
+        self._rest = memoryview(data)
+
+    def __call__(self, fd: int) -> bool:
+        """Write to *fd* what it takes; whether that was all, or its reader is gone."""
+        try:
+            self._rest = self._rest[os.write(fd, self._rest) :]
+        except BlockingIOError:
+            return False
+        except BrokenPipeError:
+            return True
+        return not self._rest
+
+
+def _start(
+    argv: Sequence[str], stdin: bytes | None, cwd: pathlib.Path
+) -> "subprocess.Popen[bytes]":
+    # vfork, not fork: without preexec_fn, gRPC's threads are not in the way.
+    try:
+        return subprocess.Popen(
+            list(argv),
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            env={**os.environ, "LC_ALL": "C"},
+            process_group=0,
+            cwd=cwd,
+        )
+    except OSError as e:
+        raise CommandNotStarted(argv, str(e)) from e
+
+
+def _attend(
+    process: "subprocess.Popen[bytes]",
+    stdin: bytes,
+    stdout: _Tail,
+    stderr: _Tail,
+    deadline_s: float,
+) -> bool:
+    """Feed *process* and collect what it says; whether it ended before *deadline_s*.
+
+    `Popen.communicate` would keep all output, and would wait for whoever inherited the pipes.
+    """
+    ended_s: float | None = None
+    with selectors.DefaultSelector() as selector:
+        streams = _watch(selector, process, stdin, stdout, stderr)
+        while streams:
+            now_s = time.monotonic()
+            if ended_s is None and process.poll() is not None:
+                ended_s = now_s
+            until_s = deadline_s if ended_s is None else min(deadline_s, ended_s + _LINGER_S)
+            if now_s >= until_s:
+                break
+            for key, _ in selector.select(min(until_s - now_s, _LOOK_S)):
+                if key.data(key.fd):
+                    selector.unregister(key.fd)
+                    streams.pop(key.fd).close()
+    try:
+        process.wait(max(0.0, deadline_s - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def _watch(
+    selector: selectors.BaseSelector,
+    process: "subprocess.Popen[bytes]",
+    stdin: bytes,
+    stdout: _Tail,
+    stderr: _Tail,
+) -> dict[int, IO[bytes]]:
+    """Register the pipes of *process*, each with what to do when it is ready; by their number."""
+    streams = {}
+    for stream, event, ready in (
+        (process.stdin, selectors.EVENT_WRITE, _Feeder(stdin)),
+        (process.stdout, selectors.EVENT_READ, stdout.collect),
+        (process.stderr, selectors.EVENT_READ, stderr.collect),
+    ):
+        if stream is not None:
+            os.set_blocking(stream.fileno(), False)
+            selector.register(stream.fileno(), event, ready)
+            streams[stream.fileno()] = stream
+    return streams
+
+
 def _kill(process: "subprocess.Popen[bytes]") -> None:
     """Kill the process group; leave one that does not die to a thread of its own."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    if process.returncode is None:  # not reaped yet, so that the number is still its own
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
     try:
         process.wait(_KILL_WAIT_S)
     except subprocess.TimeoutExpired:
         log.warning("killed command does not end", argv=process.args, pid=process.pid)
         threading.Thread(target=process.wait, name=f"reap {process.pid}", daemon=True).start()
-        return
+
+
+def _close(process: "subprocess.Popen[bytes]") -> None:
+    """Close our ends of the pipes, also of a process that lives on."""
     for stream in (process.stdin, process.stdout, process.stderr):
         if stream is not None:
             with contextlib.suppress(OSError):
                 stream.close()
 
 
-def _text(output: bytes) -> str:
-    return output[-_OUTPUT_MAX:].decode(errors="replace")
+def _ending(returncode: int) -> str:
+    """How a command ended, in words. A negative code is a signal; see `subprocess`."""
+    if returncode >= 0:
+        return f"failed with status {returncode}"
+    try:
+        return f"was ended by {signal.Signals(-returncode).name}"
+    except ValueError:
+        return f"was ended by signal {-returncode}"

@@ -61,3 +61,27 @@ def _gone(pid):
 def test_one_mount_option_cannot_bring_another_along(option):
     with pytest.raises(errors.InvalidField, match="mount option"):
         mounts.mount("/dev/null", "/nowhere", fs_type="ext4", options=[option])
+
+
+def test_a_daemon_that_keeps_the_output_open_does_not_hold_up_its_starter():
+    result = run.run(["sh", "-c", "sleep 5 & echo started"], timeout_s=4.5)
+
+    assert result.returncode == 0
+    assert result.stdout == "started\n"
+
+
+def test_of_endless_output_only_the_end_is_kept():
+    result = run.run(["sh", "-c", "head -c 3000000 /dev/zero; echo the end"], timeout_s=20)
+
+    assert len(result.stdout) == 64 * 1024
+    assert result.stdout.endswith("the end\n")
+
+
+def test_a_timeout_tells_what_the_command_said():
+    with pytest.raises(run.CommandTimeout, match="it said: waiting for the server"):
+        run.run(["sh", "-c", "echo waiting for the server >&2; sleep 5"], timeout_s=0.3)
+
+
+def test_a_signal_is_told_by_name():
+    with pytest.raises(run.CommandFailed, match="was ended by SIGKILL"):
+        run.run(["sh", "-c", "kill -9 $$"], timeout_s=5)
