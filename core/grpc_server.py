@@ -10,7 +10,7 @@ import pathlib
 import stat
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 import grpc
@@ -18,7 +18,7 @@ import grpc.aio
 import structlog
 
 from core import call as current_call
-from core import errors, grpc_errors, metrics
+from core import errors, grpc_errors
 
 log = structlog.get_logger()
 
@@ -27,37 +27,25 @@ EARLY_MAX_S = 1.0
 """We stop min(10 %, 1 s) before the caller's deadline, so that a proper error reaches it."""
 _NO_DEADLINE_S = 10 * 365 * 86400.0
 """gRPC reports "no deadline" as a huge number of seconds."""
-_QUIET = (
-    "Probe",
-    "GetCapabilities",
-    "GetPluginCapabilities",
-    "GetPluginInfo",
-    "NodeGetCapabilities",
-    "ControllerGetCapabilities",
-)
-
 Redact = Callable[[Any], object]
+Observe = Callable[[str, str, float], None]
+"""Called after each RPC with its method, the name of its status code, and the seconds it took."""
 Handler = Callable[[Any, "grpc.aio.ServicerContext[Any, Any]"], Awaitable[Any]]
 
 
 class ServeInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # no generic at run time
     """Wraps each unary handler. One per server.
 
-    driver: label of the metrics. redact: what of a request may be logged.
+    observe: counts. redact: what of a request may be logged. quiet: methods that are called all the
+    time and change nothing; they are logged at debug level.
     """
 
-    def __init__(self, *, driver: str, registry: metrics.Metrics, redact: Redact) -> None:
-        self._driver = driver
+    def __init__(
+        self, *, observe: Observe, redact: Redact, quiet: Collection[str] = frozenset()
+    ) -> None:
+        self._observe = observe
         self._redact = redact
-        self._count = registry.counter(
-            "csi_grpc_execution_count", "RPCs answered", ("method", "type", "code")
-        )
-        self._time = registry.counter(
-            "csi_grpc_execution_time_total", "seconds spent in RPCs", ("method", "type", "code")
-        )
-        self._duration = registry.histogram(
-            "csi_grpc_execution_duration_seconds", "duration of RPCs", ("method", "type")
-        )
+        self._quiet = quiet
         self._running: set[asyncio.Task[Any]] = set()
 
     async def intercept_service(self, continuation: Any, details: Any) -> Any:
@@ -87,7 +75,7 @@ class ServeInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  #
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(call_id=running.call_id, method=method)
         current_call.enter(running)
-        tell = log.debug if method.endswith(_QUIET) else log.info
+        tell = log.debug if method in self._quiet else log.info
         tell("rpc started", request=self._redact(request))
         code, message = grpc.StatusCode.OK, ""
         try:
@@ -108,9 +96,7 @@ class ServeInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  #
             message = f"internal error (call {running.call_id}); see the driver log"
         finally:
             elapsed_s = time.monotonic() - started_s
-            self._count.inc(method, self._driver, code.name)
-            self._time.inc(method, self._driver, code.name, by=elapsed_s)
-            self._duration.observe(elapsed_s, method, self._driver)
+            self._observe(method, code.name, elapsed_s)
             ended = log.info if code is not grpc.StatusCode.OK else tell
             why = {"error": message} if message else {}
             ended("rpc ended", code=code.name, elapsed_s=round(elapsed_s, 4), **why)

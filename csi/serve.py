@@ -7,7 +7,7 @@ import grpc.aio
 import structlog
 
 from core import errors, grpc_server, metrics
-from csi import driver, identity, redact, registrar
+from csi import driver, identity, redact, registrar, rpc_metrics
 from csi._pb import csi_pb2_grpc
 
 log = structlog.get_logger()
@@ -33,7 +33,9 @@ class DriverServer:
         self._driver = served
         self._socket = socket
         self._interceptor = grpc_server.ServeInterceptor(
-            driver=served.name, registry=registry, redact=redact.loggable
+            observe=rpc_metrics.observer(registry, served.name),
+            redact=redact.loggable,
+            quiet=rpc_metrics.QUIET,
         )
         self._identity = identity.IdentityService(
             driver_name=served.name,

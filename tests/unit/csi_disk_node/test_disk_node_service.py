@@ -7,7 +7,7 @@ import grpc
 import pytest
 
 from core import grpc_server, metrics
-from csi import redact
+from csi import redact, rpc_metrics
 from csi._pb import csi_pb2, csi_pb2_grpc
 from tests.unit.csi_disk_node import disk_node_harness as harness
 
@@ -25,7 +25,7 @@ async def stub(tmp_path: pathlib.Path) -> AsyncIterator[csi_pb2_grpc.NodeStub]:
     node = harness.Node(tmp_path)
     server = grpc_server.make_server(
         grpc_server.ServeInterceptor(
-            driver="disk", registry=metrics.Metrics(), redact=redact.loggable
+            observe=rpc_metrics.observer(metrics.Metrics(), "disk"), redact=redact.loggable
         )
     )
     csi_pb2_grpc.add_NodeServicer_to_server(node.servicer, server)
