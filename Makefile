@@ -47,8 +47,10 @@ format: base     ## let ruff lay out the code
 	@.venv/bin/ruff check --fix -q . || true
 	@.venv/bin/ruff format -q .
 
-proto: base      ## regenerate csi/_pb from proto/
-	@$(PY) -m grpc_tools.protoc -Icsi/_pb=proto --python_out=. --pyi_out=. --grpc_python_out=. csi/_pb/csi.proto csi/_pb/pluginregistration.proto
+PROTOC := $(PY) -m grpc_tools.protoc --python_out=. --pyi_out=. --grpc_python_out=.
+proto: base      ## regenerate csi/_pb and ipamd/_pb from proto/
+	@$(PROTOC) -Icsi/_pb=proto csi/_pb/csi.proto csi/_pb/pluginregistration.proto
+	@$(PROTOC) -Iipamd/_pb=proto ipamd/_pb/ipamd.proto ipamd/_pb/terway.proto
 
 clean:           ## remove what the targets above made in this directory
 	rm -rf .venv .tools .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache bench/out dist

@@ -2,7 +2,17 @@
 
 import asyncio
 
-from cloud import ecs_disk, ecs_instance, ecs_snapshot, imds, metadata, openapi, sts
+from cloud import (
+    ecs_disk,
+    ecs_eni,
+    ecs_instance,
+    ecs_snapshot,
+    imds,
+    metadata,
+    openapi,
+    sts,
+    vpc,
+)
 from cloud import settings as cloud_settings
 from core import clock, errors, metrics
 
@@ -11,7 +21,7 @@ _UNREACHABLE_KEEP_S = 2.0
 
 
 class Alibaba:
-    """The cloud's parts: `disks`, `snapshots`, `instances`, `sts`."""
+    """The cloud's parts: `disks`, `snapshots`, `instances`, `enis`, `vswitches`, `sts`."""
 
     def __init__(
         self,
@@ -26,6 +36,8 @@ class Alibaba:
         self.disks = ecs_disk.Disks(self._api, time, describe_qps=settings.describe_qps)
         self.snapshots = ecs_snapshot.Snapshots(self._api, time, describe_qps=settings.describe_qps)
         self.instances = ecs_instance.Instances(self._api, time)
+        self.enis = ecs_eni.Enis(self._api)
+        self.vswitches = vpc.VSwitches(self._api)
         self.sts = sts.Sts(self._api)
         self._checking = asyncio.Lock()
         self._checked_until_s = float("-inf")

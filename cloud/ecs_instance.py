@@ -56,6 +56,8 @@ class Instances:
                 found = ecs_model.InstanceType(
                     instance_type_id=instance_type_id,
                     disk_quantity=None if raw.disk_quantity is None else int(raw.disk_quantity),
+                    eni_quantity=int(raw.eni_quantity or 0),
+                    eni_ipv4_quantity=int(raw.eni_private_ip_address_quantity or 0),
                 )
                 self._types[instance_type_id] = (
                     self._clock.monotonic_s() + _INSTANCE_TYPE_KEEP_S,

@@ -124,10 +124,16 @@ class Instance:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceType:
-    """disk_quantity counts the system disk; None = ECS does not say."""
+    """disk_quantity counts the system disk; None = ECS does not say.
+
+    eni_quantity counts the primary interface. eni_ipv4_quantity: addresses of one interface, its
+    primary one included.
+    """
 
     instance_type_id: str
     disk_quantity: int | None = None
+    eni_quantity: int = 0
+    eni_ipv4_quantity: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

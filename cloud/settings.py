@@ -25,6 +25,7 @@ class CloudSettings:
     region_id: str
     ecs_endpoint: str
     sts_endpoint: str
+    vpc_endpoint: str
     scheme: str
     vpc_network: bool
     imds_endpoint: str
@@ -44,7 +45,7 @@ class CloudSettings:
     read_timeout_s: float = 20.0
 
     def endpoint(self, product: str, region_id: str) -> str:
-        """Host of *product* ("ecs", "sts") for *region_id*."""
+        """Host of *product* ("ecs", "sts", "vpc") for *region_id*."""
         given = self._given(product)
         if given:
             return given.rpartition("://")[2].rstrip("/")
@@ -61,7 +62,11 @@ class CloudSettings:
         return {**self.common_headers, **own}
 
     def _given(self, product: str) -> str:
-        return {"ecs": self.ecs_endpoint, "sts": self.sts_endpoint}[product]
+        return {
+            "ecs": self.ecs_endpoint,
+            "sts": self.sts_endpoint,
+            "vpc": self.vpc_endpoint,
+        }[product]
 
 
 def read_cloud(reader: settings.Reader) -> CloudSettings:
@@ -71,6 +76,7 @@ def read_cloud(reader: settings.Reader) -> CloudSettings:
         region_id=reader.text("REGION_ID"),
         ecs_endpoint=_endpoint(reader, "ECS_ENDPOINT"),
         sts_endpoint=_endpoint(reader, "STS_ENDPOINT"),
+        vpc_endpoint=_endpoint(reader, "VPC_ENDPOINT"),
         scheme=reader.choice("ALICLOUD_CLIENT_SCHEME", "https", ("https", "http")),
         vpc_network=reader.choice("ALIBABA_CLOUD_NETWORK_TYPE", "public", ("vpc", "public"))
         == "vpc",

@@ -6,6 +6,8 @@ memory (measured 2026-11-23) for three GET paths without a body.
 
 import asyncio
 import dataclasses
+import os
+import pathlib
 from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
@@ -37,7 +39,7 @@ Route = Callable[[], Awaitable[Answer]]
 
 
 class HttpStatus:
-    """Serves *routes* (path → coroutine function) on one TCP address."""
+    """Serves *routes* (path → coroutine function) on one address."""
 
     def __init__(self, routes: Mapping[str, Route]) -> None:
         self._routes = dict(routes)
@@ -49,6 +51,15 @@ class HttpStatus:
         self._server = await asyncio.start_server(self._serve, host, port)
         bound: int = self._server.sockets[0].getsockname()[1]
         return bound
+
+    async def start_unix(self, path: pathlib.Path) -> None:
+        """Listen on a unix socket of mode 0600, replacing a stale one."""
+        path.unlink(missing_ok=True)  # noqa: ASYNC240  # a local file, once at start
+        before = os.umask(0o177)
+        try:
+            self._server = await asyncio.start_unix_server(self._serve, path)
+        finally:
+            os.umask(before)
 
     async def stop(self) -> None:
         """Stop listening."""

@@ -15,6 +15,10 @@ class KeyedLock:
     def __init__(self) -> None:
         self._held: set[str] = set()
 
+    def is_held(self, key: str) -> bool:
+        """Whether somebody holds *key* now."""
+        return key in self._held
+
     @contextlib.contextmanager
     def hold(self, *keys: str) -> Iterator[None]:
         """Hold all *keys* for the body. Raises Busy, holding nothing, when one of them is held."""

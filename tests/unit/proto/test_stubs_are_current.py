@@ -1,34 +1,41 @@
-"""The committed stubs in csi/_pb are what the compiler makes of proto/ today."""
+"""The committed stubs are what the compiler makes of proto/ today."""
 
 import pathlib
 import subprocess
 import sys
 
+import pytest
+
 ROOT = pathlib.Path(__file__).parents[3]
-PROTOS = ("csi.proto", "pluginregistration.proto")
+PROTOS = {
+    "csi/_pb": ("csi.proto", "pluginregistration.proto"),
+    "ipamd/_pb": ("ipamd.proto", "terway.proto"),
+}
 
 
-def test_stubs_are_what_the_compiler_makes_of_proto(tmp_path: pathlib.Path) -> None:
-    generate(tmp_path)
+@pytest.mark.parametrize("place", sorted(PROTOS))
+def test_stubs_are_what_the_compiler_makes_of_proto(tmp_path: pathlib.Path, place: str) -> None:
+    generate(tmp_path, place)
 
-    made = contents(tmp_path / "csi" / "_pb")
-    committed = contents(ROOT / "csi" / "_pb")
+    made = contents(tmp_path / place)
+    committed = contents(ROOT / place)
     assert sorted(made) == sorted(committed)
     differing = [name for name in made if made[name] != committed[name]]
-    assert differing == [], "stubs are stale: run `make proto` and commit csi/_pb"
+    assert differing == [], f"stubs are stale: run `make proto` and commit {place}"
 
 
 def test_every_proto_of_the_directory_is_compiled() -> None:
-    assert sorted(path.name for path in (ROOT / "proto").glob("*.proto")) == sorted(PROTOS)
+    compiled = sorted(name for names in PROTOS.values() for name in names)
+    assert sorted(path.name for path in (ROOT / "proto").glob("*.proto")) == compiled
 
 
-def generate(out: pathlib.Path) -> None:
+def generate(out: pathlib.Path, place: str) -> None:
     """Run the command of proto/README.md with *out* in place of the repository."""
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "grpc_tools.protoc", "-Icsi/_pb=proto"),
+            *(sys.executable, "-m", "grpc_tools.protoc", f"-I{place}=proto"),
             *(f"--{kind}_out={out}" for kind in ("python", "pyi", "grpc_python")),
-            *(f"csi/_pb/{name}" for name in PROTOS),
+            *(f"{place}/{name}" for name in PROTOS[place]),
         ],
         cwd=ROOT,
         capture_output=True,

@@ -1,0 +1,1 @@
+"""The per-node daemon that gives pods addresses of the VPC."""

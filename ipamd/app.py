@@ -1,0 +1,162 @@
+"""The `ipamd` program: reads settings, builds every part by hand, serves until a signal.
+
+The socket answers from the first moment. What needs the pool is answered "try again later" until
+the node's state is recovered, so that no DEL is taken for done that nobody did.
+"""
+
+import asyncio
+import contextlib
+import ipaddress
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import grpc.aio
+import structlog
+
+from cloud import client as cloud_client
+from cloud import imds as cloud_imds
+from cloud import metadata as cloud_metadata
+from cloud import settings as cloud_settings
+from core import clock, errors, grpc_server, http_status, lifecycle, logs, metrics, version
+from core import settings as core_settings
+from ipamd import (
+    conflist,
+    daemon,
+    events,
+    instance_lock,
+    node_worker,
+    pages,
+    rpc_metrics,
+    settings,
+    store,
+)
+
+log = structlog.get_logger()
+
+EXIT_BAD_SETTINGS = 2
+EXIT_REFUSED = 3
+_DATABASE = "ipamd.db"
+_LOCK = "terwayd.lock"
+_DEBUG_VERBOSITY = 4
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program; returns its exit status."""
+    flags = settings.parse_flags(argv)
+    reader = core_settings.Reader({})
+    process = settings.read(flags, reader)
+    reader_of_cloud = core_settings.Reader(settings.with_access_key(os.environ, process.conf))
+    cloud = cloud_settings.read_cloud(reader_of_cloud)
+    faults = [*reader.faults, *reader_of_cloud.faults]
+    try:
+        content = conflist.build(process.config_dir)
+    except errors.Invalid as e:
+        faults.append(str(e))
+        content = b""
+    for fault in faults:
+        print(f"ipamd: {fault}", file=sys.stderr)  # noqa: T201
+    if faults:
+        return EXIT_BAD_SETTINGS
+    if flags.print_settings:
+        print(settings.shown(process))  # noqa: T201
+        return 0
+    logs.configure(json=process.json_logs, verbosity=_DEBUG_VERBOSITY if process.debug else 0)
+    app = App(process, cloud, content)
+    try:
+        asyncio.run(lifecycle.run_until_signal(app.start))
+    except errors.Precondition as e:
+        log.error("ipamd cannot start", error=str(e))  # noqa: TRY400  # the message tells all
+        return EXIT_REFUSED
+    return 0
+
+
+class App:
+    """The process's parts. Made before the event loop runs; nothing here touches the network."""
+
+    def __init__(
+        self,
+        process: settings.ProcessSettings,
+        cloud: cloud_settings.CloudSettings,
+        conflist_content: bytes,
+    ) -> None:
+        self._process = process
+        self._clock = clock.SystemClock()
+        self._registry = metrics.Metrics()
+        self._lock = instance_lock.InstanceLock(process.run_dir / _LOCK)
+        self._alibaba = cloud_client.Alibaba(cloud, self._registry, self._clock)
+        self._metadata = cloud_metadata.make(cloud, environ=os.environ, openapi=None)
+        self._worker = node_worker.NodeWorker(
+            open_store=lambda: store.Store(process.state_dir / _DATABASE),
+            make_datapath=_make_datapath,
+            imds=cloud_imds.Imds(cloud.imds_endpoint),
+        )
+        self._pages = pages.Pages(self._registry, settings.shown(process))
+        self._daemon = daemon.Daemon(
+            process,
+            alibaba=self._alibaba,
+            metadata=self._metadata,
+            worker=self._worker,
+            time=self._clock,
+            registry=self._registry,
+            pages=self._pages,
+            tell=events.LogEvents(),
+            conflist_content=conflist_content,
+        )
+        self._interceptor = grpc_server.ServeInterceptor(
+            observe=rpc_metrics.observer(self._registry),
+            redact=_loggable,
+            quiet=rpc_metrics.QUIET,
+        )
+        self._server: grpc.aio.Server | None = None
+
+    async def start(self, stack: contextlib.AsyncExitStack) -> None:
+        """Take the lock, open the state, serve, and bring the pool up in the background."""
+        log.info("ipamd starts", version=version.VERSION)
+        for warning in self._process.warnings:
+            log.warning(warning)
+        await asyncio.to_thread(self._lock.take)
+        stack.push_async_callback(self._alibaba.close)
+        await self._daemon.open()
+        stack.push_async_callback(self._worker.close)
+        http = http_status.HttpStatus(self._pages.routes())
+        await http.start_unix(self._process.debug_socket)
+        stack.push_async_callback(http.stop)
+        stack.push_async_callback(self._daemon.stop)
+        await self._serve()
+        stack.push_async_callback(self._stop_serving)
+        stack.callback(self._daemon.drain)
+        self._daemon.begin()
+
+    async def _serve(self) -> None:
+        self._server = grpc_server.make_server(self._interceptor)
+        self._daemon.add_services(self._server)
+        self._process.socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        grpc_server.add_unix_socket(self._server, self._process.socket)
+        await self._server.start()
+        log.info("ipamd serves", socket=str(self._process.socket))
+
+    async def _stop_serving(self) -> None:
+        if self._server is not None:
+            await self._server.stop(grace=self._process.drain_timeout_s)
+            await self._interceptor.drain(self._process.drain_timeout_s)
+        self._process.socket.unlink(missing_ok=True)
+
+
+def _make_datapath(node_ip: ipaddress.IPv4Address) -> node_worker.Datapath:
+    """In the datapath thread: pyroute2 is imported there, after the settings were found good."""
+    from ipamd.datapath import veth_policy_route  # noqa: PLC0415
+
+    made: node_worker.Datapath = veth_policy_route.VethPolicyRoute(node_ip)
+    return made
+
+
+def _loggable(request: Any) -> object:
+    """Of a request, what identifies it. Configurations may carry anything."""
+    found = {}
+    for field in ("container_id", "ifname", "netns", "args", "K8sPodNamespace", "K8sPodName"):
+        value = getattr(request, field, "")
+        if value:
+            found[field] = value
+    return found

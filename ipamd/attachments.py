@@ -1,0 +1,285 @@
+"""ADD, DEL, CHECK and GC of attachments: who gets which address, and in which order things happen.
+
+The order is what makes a kill at any instant harmless. ADD: lease in memory, lease on disk, kernel.
+DEL: kernel, disk, memory. So a stored lease may lack its interface, which DEL, a repeated ADD and
+the janitor all mend; an interface without a stored lease cannot be, but when the database is lost,
+and then it carries its key and address and is taken up again.
+"""
+
+import asyncio
+import dataclasses
+import pathlib
+from collections.abc import Coroutine, Iterable
+from typing import Any, TypeVar
+
+import structlog
+
+from core import clock, errors, keyed_lock
+from ipamd import cni_config, cni_error, events, model, node_worker, pool
+from ipamd.datapath import model as datapath_model
+from ipamd.datapath import names
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Added:
+    """What an ADD made."""
+
+    lease: model.Lease
+    wired: datapath_model.Wired
+
+
+class NoAttachment(cni_error.CniError):
+    """CHECK of something that was never added, or is gone."""
+
+    def __init__(self, key: model.AttachmentKey) -> None:
+        super().__init__(
+            cni_error.UNKNOWN_CONTAINER, f"there is no attachment {key}", "run ADD first"
+        )
+
+
+class CheckFailed(cni_error.CniError):
+    """CHECK found differences."""
+
+    def __init__(self, differences: Iterable[datapath_model.Difference]) -> None:
+        told = "; ".join(
+            f"{each.where}: {each.what}: expected {each.expected}, found {each.found}"
+            for each in differences
+        )
+        super().__init__(cni_error.CHECK_FAILED, "the network is not as ADD made it", told)
+
+
+class Attachments:
+    """Every lease of the node. mtu: for configurations that name none."""
+
+    def __init__(
+        self,
+        addresses: pool.Pool,
+        worker: node_worker.NodeWorker,
+        time: clock.Clock,
+        tell: events.Events,
+        *,
+        mtu: int,
+    ) -> None:
+        self._pool = addresses
+        self._worker = worker
+        self._clock = time
+        self._tell = tell
+        self._mtu = mtu
+        self._locks = keyed_lock.KeyedLock()
+        self.leases: dict[model.AttachmentKey, model.Lease] = {}
+
+    async def add(self, config: cni_config.NetworkConfig, asked: cni_config.Attachment) -> Added:
+        """Give the attachment an address and an interface; the same again for the same one."""
+        if asked.netns_path is None:
+            raise cni_error.CniError(cni_error.INVALID_ENVIRONMENT, "CNI_NETNS is missing")
+        started_s = self._clock.monotonic_s()
+        with self._locks.hold(str(asked.key)):
+            added = await self._add(config, asked, asked.netns_path)
+        took_s = self._clock.monotonic_s() - started_s
+        self._tell.pod(
+            asked.pod,
+            events.Reason.ALLOC_IP_SUCCEED,
+            f"Alloc IP {added.lease.ipv4}/32 took {took_s * 1000:.6f}ms",
+            warning=False,
+        )
+        return added
+
+    async def lease_only(self, asked: cni_config.Attachment) -> model.Lease:
+        """Give an address to an attachment whose interface the caller makes."""
+        with self._locks.hold(str(asked.key)):
+            known = self.leases.get(asked.key)
+            if known is not None:
+                return known
+            eni, address = await self._pool.allocate(asked.key)
+            lease = self._lease(asked, eni, address, self._mtu, datapath_model.UNLIMITED)
+            lease = dataclasses.replace(lease, owner=model.Owner.CALLER)
+            try:
+                await self._worker.put_lease(lease)
+            except errors.Error:
+                self._pool.release(asked.key)
+                raise
+            self.leases[asked.key] = lease
+            return lease
+
+    async def remove(self, asked: cni_config.Attachment) -> bool:
+        """Take interface and address away; whether there was anything to take."""
+        return await self.end(self._known_as(asked), asked.netns_path)
+
+    async def end(self, key: model.AttachmentKey, netns_path: pathlib.Path | None = None) -> bool:
+        """Like `remove`, by key. netns_path: where the interface is, None when not known."""
+        with self._locks.hold(str(key)):
+            lease = self.leases.get(key)
+            if lease is None:
+                return False
+            await _finish(self._remove(lease, netns_path))
+            return True
+
+    async def check(self, config: cni_config.NetworkConfig, asked: cni_config.Attachment) -> None:
+        """Raise NoAttachment or CheckFailed unless all is as ADD made it."""
+        with self._locks.hold(str(asked.key)):
+            lease = self.leases.get(asked.key)
+            if lease is None:
+                raise NoAttachment(asked.key)
+            if asked.netns_path is None:
+                raise cni_error.CniError(cni_error.INVALID_ENVIRONMENT, "CNI_NETNS is missing")
+            _check_previous(config, lease)
+            wiring = self.wiring(dataclasses.replace(lease, netns=str(asked.netns_path)))
+            differences = await self._worker.check(wiring)
+        if differences:
+            raise CheckFailed(differences)
+
+    async def collect(self, network: str, valid: frozenset[tuple[str, str]]) -> list[str]:
+        """Remove every attachment of *network* that is not in *valid*; what could not be removed.
+
+        Goes on past failures. Source: CNI specification, "GC".
+        """
+        failures = []
+        for key in [key for key in self.leases if key.network == network]:
+            if (key.container_id, key.ifname) in valid:
+                continue
+            try:
+                await self.end(key)
+            except errors.Error as e:
+                failures.append(f"{key}: {e}")
+            else:
+                log.info("attachment collected", attachment=str(key))
+        return failures
+
+    async def repair(self, key: model.AttachmentKey) -> list[datapath_model.Difference]:
+        """Mend the node's half of an interface; what was mended. Raises Busy."""
+        with self._locks.hold(str(key)):
+            lease = self.leases.get(key)
+            return [] if lease is None else await self._worker.repair_node(self.wiring(lease))
+
+    def is_busy(self, key: str) -> bool:
+        """Whether a command on *key* is under way."""
+        return self._locks.is_held(key)
+
+    def wiring(self, lease: model.Lease) -> datapath_model.Wiring:
+        """What the kernel must hold for *lease*. Raises Unavailable while its interface is gone."""
+        eni = self._pool.state.enis.get(lease.eni_id)
+        if eni is None or eni.link is None:
+            raise errors.Unavailable(
+                f"interface {lease.eni_id}, which {lease.ipv4} belongs to, is not on this node"
+            )
+        return datapath_model.Wiring(
+            alias=lease.alias,
+            netns_path=pathlib.Path(lease.netns),
+            ifname=lease.key.ifname,
+            host_ifname=lease.host_ifname,
+            ipv4=lease.ipv4,
+            gateway=eni.gateway,
+            eni=eni.link,
+            mtu=lease.mtu,
+            bandwidth=lease.bandwidth,
+        )
+
+    def _known_as(self, asked: cni_config.Attachment) -> model.AttachmentKey:
+        """The key of *asked*, or of the lease that was found in the kernel for the same pod.
+
+        A stock Terway's interface does not tell its container, only, by its name, its pod.
+        """
+        if asked.key in self.leases or not asked.pod.name:
+            return asked.key
+        host_ifname = names.host_ifname(asked.pod.namespace, asked.pod.name, asked.key.ifname)
+        adopted = model.AttachmentKey(
+            network=model.ADOPTED, container_id=host_ifname, ifname="eth0"
+        )
+        return adopted if adopted in self.leases else asked.key
+
+    async def _add(
+        self,
+        config: cni_config.NetworkConfig,
+        asked: cni_config.Attachment,
+        netns_path: pathlib.Path,
+    ) -> Added:
+        """A repeated ADD keeps the lease, and takes over what it asks for now."""
+        known = self.leases.get(asked.key)
+        eni, address = await self._pool.allocate(asked.key)
+        lease = self._lease(asked, eni, address, config.mtu or self._mtu, config.bandwidth)
+        if known is not None:
+            lease = dataclasses.replace(lease, created_at=known.created_at)
+        return await _finish(self._wire(lease, netns_path, undo=known is None))
+
+    async def _wire(self, lease: model.Lease, netns_path: pathlib.Path, *, undo: bool) -> Added:
+        try:
+            wired = await self._worker.wire(lease, self.wiring(lease))
+        except errors.Error as e:
+            if undo:
+                await self._undo(lease, netns_path, e)
+            raise
+        self.leases[lease.key] = lease
+        return Added(lease=lease, wired=wired)
+
+    async def _undo(
+        self, lease: model.Lease, netns_path: pathlib.Path, cause: BaseException
+    ) -> None:
+        """Take back a failed ADD. What cannot be taken back stays leased for DEL or the janitor."""
+        log.warning("add failed", attachment=str(lease.key), error=str(cause))
+        try:
+            await self._remove(lease, netns_path)
+        except errors.Error as e:
+            self.leases[lease.key] = lease
+            log.warning("lease is kept for a later try", attachment=str(lease.key), error=str(e))
+
+    async def _remove(self, lease: model.Lease, netns_path: pathlib.Path | None) -> None:
+        if lease.owner is model.Owner.DAEMON:
+            await self._worker.unwire(lease, netns_path)
+        ipv4 = lease.ipv4 if self._pool.state.find(lease.key) is not None else None
+        await self._worker.end_lease(lease.key, ipv4, self._clock.now().timestamp())
+        self.leases.pop(lease.key, None)
+        self._pool.release(lease.key)
+
+    def _lease(
+        self,
+        asked: cni_config.Attachment,
+        eni: model.PoolEni,
+        address: model.Address,
+        mtu: int,
+        bandwidth: datapath_model.Bandwidth,
+    ) -> model.Lease:
+        pod = asked.pod
+        # Without a pod the container names the link: cnitool and tests have no Kubernetes.
+        named = (
+            (pod.namespace, pod.name) if pod.name else (asked.key.network, asked.key.container_id)
+        )
+        return model.Lease(
+            key=asked.key,
+            ipv4=address.ipv4,
+            eni_id=eni.eni_id,
+            host_ifname=names.host_ifname(*named, asked.key.ifname),
+            created_at=self._clock.now().timestamp(),
+            pod=pod,
+            netns=str(asked.netns_path or ""),
+            mtu=mtu,
+            bandwidth=bandwidth,
+        )
+
+
+def _check_previous(config: cni_config.NetworkConfig, lease: model.Lease) -> None:
+    """CHECK's prevResult must name the address we gave. Source: CNI specification, "CHECK"."""
+    if config.previous is None:
+        raise cni_error.CniError(
+            cni_error.INVALID_CONFIG, "prevResult is missing", "CHECK needs the result of ADD"
+        )
+    told = [str(each.get("address", "")) for each in config.previous.get("ips") or []]
+    if f"{lease.ipv4}/32" not in told:
+        raise cni_error.CniError(
+            cni_error.CHECK_FAILED,
+            f"prevResult does not name {lease.ipv4}/32",
+            f"it names {', '.join(told) or 'no address'}",
+        )
+
+
+async def _finish(work: Coroutine[Any, Any, T]) -> T:
+    """Let *work* end even when its caller goes away half way: the key stays held till then."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise

@@ -1,0 +1,85 @@
+"""The CNI configuration on the node: there while ADDs can be served, and only then.
+
+The container runtime calls a node ready for pods as soon as it finds one. Source: spec/terway.md
+1.3, 1.5.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+
+from core import errors
+
+log = structlog.get_logger()
+
+FILE_NAME = "10-terway.conflist"
+_OLD_NAME = "10-terway.conf"
+_DEFAULT: Mapping[str, Any] = {"type": "terway", "capabilities": {"bandwidth": True}}
+_VERSION = "1.0.0"
+_NETWORK = "terway-chainer"
+_MODE = 0o600
+
+
+def build(conf_dir: pathlib.Path) -> bytes:
+    """The configuration from the files an operator gives in *conf_dir*.
+
+    `10-terway.conflist` wins over `10-terway.conf`; without either there is a default. Raises
+    Invalid for files that are no CNI configuration.
+    """
+    plain = _read(conf_dir / FILE_NAME)
+    if plain is None:
+        single = _read(conf_dir / _OLD_NAME)
+        plain = {"plugins": [dict(_DEFAULT) if single is None else single]}
+    plugins = plain.get("plugins")
+    if not isinstance(plugins, list) or not all(isinstance(each, dict) for each in plugins):
+        raise errors.Invalid(f"{conf_dir / FILE_NAME}: plugins must be a list of objects")
+    if not any(each.get("type") == "terway" for each in plugins):
+        raise errors.Invalid(f'{conf_dir / FILE_NAME}: no plug-in has the type "terway"')
+    stripped = [{k: v for k, v in p.items() if k not in ("cniVersion", "name")} for p in plugins]
+    document = {
+        "cniVersion": plain.get("cniVersion", _VERSION),
+        "name": plain.get("name", _NETWORK),
+        "plugins": stripped,
+    }
+    return json.dumps(document, indent=2).encode() + b"\n"
+
+
+def write(content: bytes, cni_dir: pathlib.Path) -> None:
+    """Put the configuration in place in one step, and take the old single file away."""
+    target = cni_dir / FILE_NAME
+    partial = cni_dir / f".{FILE_NAME}.partial"
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            partial.unlink()
+        fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE)
+        with os.fdopen(fd, "wb") as f:
+            f.write(content)
+        partial.replace(target)
+        (cni_dir / _OLD_NAME).unlink(missing_ok=True)
+    except OSError as e:
+        raise errors.Precondition(f"CNI configuration {target} cannot be written: {e}") from e
+    log.info("CNI configuration written", path=str(target))
+
+
+def remove(cni_dir: pathlib.Path) -> None:
+    """Take the configuration away; absent is fine."""
+    with contextlib.suppress(FileNotFoundError):
+        (cni_dir / FILE_NAME).unlink()
+        log.info("CNI configuration removed", path=str(cni_dir / FILE_NAME))
+
+
+def _read(path: pathlib.Path) -> dict[str, Any] | None:
+    try:
+        plain = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as e:
+        raise errors.Invalid(f"{path} is not a JSON file: {e}") from e
+    if not isinstance(plain, dict):
+        raise errors.Invalid(f"{path} does not hold a JSON object")
+    return plain

@@ -1,0 +1,277 @@
+"""The daemon's life: recover, prime, serve, drain. What each phase is for is in `readiness`."""
+
+import asyncio
+import contextlib
+from typing import Any
+
+import grpc.aio
+import structlog
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from cloud import client as cloud_client
+from cloud import eni_model
+from cloud import metadata as cloud_metadata
+from core import clock, errors, metrics
+from ipamd import (
+    attachments,
+    cni_service,
+    conflist,
+    diagnose,
+    eni_maker,
+    events,
+    introspection,
+    janitor,
+    limits,
+    model,
+    node_facts,
+    node_worker,
+    pages,
+    pending_dels,
+    pool,
+    pool_state,
+    readiness,
+    rpc_metrics,
+    settings,
+    startup,
+    terway_backend,
+    terway_tracing,
+    vswitches,
+)
+from ipamd._pb import ipamd_pb2_grpc, terway_pb2_grpc
+from ipamd.readiness import Phase
+
+log = structlog.get_logger()
+
+_FACTS = "node"
+_RETRY_FIRST_S = 1.0
+_RETRY_MAX_S = 30.0
+
+
+class Daemon:
+    """Everything behind the sockets."""
+
+    def __init__(
+        self,
+        process: settings.ProcessSettings,
+        *,
+        alibaba: cloud_client.Alibaba,
+        metadata: cloud_metadata.Metadata,
+        worker: node_worker.NodeWorker,
+        time: clock.Clock,
+        registry: metrics.Metrics,
+        pages: pages.Pages,
+        tell: events.Events,
+        conflist_content: bytes,
+    ) -> None:
+        self._process = process
+        self._alibaba = alibaba
+        self._metadata = metadata
+        self._worker = worker
+        self._clock = time
+        self._registry = registry
+        self._tell = tell
+        self._conflist_content = conflist_content
+        self._stored = model.StoredState()
+        self._rebuilt = False
+        self._facts: node_facts.NodeFacts | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        conf = process.conf
+        self._state = pool_state.PoolState(cool_down_s=conf.ip_cooldown_period_s)
+        self._pool = pool.Pool(
+            self._state,
+            time,
+            tell,
+            pack=conf.eni_selection_policy == "most_ips",
+            sync_period_s=conf.ip_pool_sync_period_s,
+            changed=self._store_enis,
+        )
+        self._served = attachments.Attachments(self._pool, worker, time, tell, mtu=process.mtu)
+        self._ready = readiness.Readiness(self._pool)
+        self._cni = cni_service.CniService(self._served, self._ready)
+        self._pending = pending_dels.PendingDels(process.pending_del_dir, self._cni)
+        pages.show(self._pool, self._served, self._ready)
+        rpc_metrics.offer_pool(registry, self._pool)
+
+    async def open(self) -> None:
+        """Open the database. Raises StoreTooNew."""
+        self._stored, self._rebuilt = await self._worker.open()
+
+    def add_services(self, server: grpc.aio.Server) -> None:
+        """Put our services on *server*."""
+        diagnosis = diagnose.Diagnosis(
+            self._pool, self._served, self._worker, self._ready, self._alibaba.reachable
+        )
+        ipamd_pb2_grpc.add_CniServicer_to_server(self._cni, server)
+        ipamd_pb2_grpc.add_IntrospectionServicer_to_server(
+            introspection.IntrospectionService(self._pool, self._served, diagnosis), server
+        )
+        terway_pb2_grpc.add_TerwayBackendServicer_to_server(
+            terway_backend.TerwayBackend(
+                self._pool,
+                self._served,
+                self._ready,
+                self._tell,
+                service_cidr=self._process.conf.service_cidr,
+            ),
+            server,
+        )
+        terway_pb2_grpc.add_TerwayTracingServicer_to_server(
+            terway_tracing.TerwayTracing(
+                self._pool,
+                self._served,
+                {"name": "default", "daemon_mode": "ENIMultiIP"},
+            ),
+            server,
+        )
+        health_pb2_grpc.add_HealthServicer_to_server(_Health(self._ready), server)
+
+    def begin(self) -> None:
+        """Start to recover, in the background, again and again until it works."""
+        self._task(self._live(), "daemon")
+
+    def drain(self) -> None:
+        """Take no more ADDs; the runtime is told by taking its configuration away."""
+        self._ready.phase = Phase.DRAINING
+        if not self._process.keep_conflist:
+            conflist.remove(self._process.cni_dir)
+
+    async def stop(self) -> None:
+        """End the background work. Pods keep their network."""
+        for task in reversed(self._tasks):
+            task.cancel()
+        for task in self._tasks:
+            with contextlib.suppress(asyncio.CancelledError, errors.Error):
+                await task
+
+    async def _live(self) -> None:
+        maker = await self._recover_until_done()
+        self._ready.phase = Phase.PRIMING
+        rounds = janitor.Janitor(
+            addresses=self._pool,
+            served=self._served,
+            worker=self._worker,
+            maker=maker,
+            time=self._clock,
+            tell=self._tell,
+            managed=self._managed,
+            changed=self._store_enis,
+            pending=self._pending,
+        )
+        rpc_metrics.offer_janitor(self._registry, rounds.counts)
+        await self._pending.replay()
+        self._task(self._pool.run(), "pool")
+        self._task(rounds.run(), "janitor")
+        await self._pool.wait_primed()
+        if self._ready.phase is Phase.PRIMING:
+            conflist.write(self._conflist_content, self._process.cni_dir)
+            self._ready.phase = Phase.READY
+            log.info("ipamd ready", free=self._state.count(model.AddressState.WARM))
+
+    async def _recover_until_done(self) -> eni_maker.EniMaker:
+        delay_s = _RETRY_FIRST_S
+        while True:
+            try:
+                return await self._recover()
+            except errors.Error as e:
+                log.warning("recovery failed; trying again", error=str(e), retry_s=delay_s)
+                self._tell.node(events.Reason.RESOURCE_INVALID, f"ipamd cannot start yet: {e}")
+            await self._clock.sleep(delay_s)
+            delay_s = min(delay_s * 2, _RETRY_MAX_S)
+
+    async def _recover(self) -> eni_maker.EniMaker:
+        self._state.clear()
+        self._served.leases.clear()
+        facts, attached = await self._read_facts()
+        self._facts = facts
+        await self._worker.connect(facts.node_ip)
+        maker, choice = self._make_maker(facts)
+        targets = limits.choose_targets(
+            self._process.conf,
+            eni_quantity=facts.eni_quantity,
+            addresses_per_eni=facts.addresses_per_eni,
+        )
+        self._pool.configure(targets, maker, choice)
+        sources = startup.Sources(stored=self._stored, attached=attached, rebuilt=self._rebuilt)
+        now_s = self._clock.now().timestamp()
+        for eni in await startup.find_enis(self._worker, sources, self._process.conf, now_s):
+            self._state.add_eni(eni)
+        await startup.restore(
+            sources,
+            worker=self._worker,
+            state=self._state,
+            served=self._served,
+            time=self._clock,
+            tell=self._tell,
+        )
+        await self._store_enis()
+        return maker
+
+    async def _read_facts(self) -> tuple[node_facts.NodeFacts, list[eni_model.Eni] | None]:
+        """From metadata and cloud; what was remembered when they are silent."""
+        try:
+            facts, attached = await node_facts.read(
+                self._metadata, self._alibaba.instances, self._alibaba.enis
+            )
+        except errors.Error as e:
+            remembered = node_facts.from_json(self._stored.facts.get(_FACTS, ""))
+            if remembered is None:
+                raise
+            log.warning("starting with what is remembered about this node", error=str(e))
+            return remembered, None
+        await self._worker.put_fact(_FACTS, node_facts.to_json(facts))
+        return facts, attached
+
+    def _make_maker(
+        self, facts: node_facts.NodeFacts
+    ) -> tuple[eni_maker.EniMaker, vswitches.VSwitches]:
+        conf = self._process.conf
+        choice = vswitches.VSwitches(
+            self._alibaba.vswitches,
+            self._clock,
+            zone_id=facts.zone_id,
+            vswitch_ids=conf.vswitches.get(facts.zone_id) or (facts.vswitch_id,),
+            most_free=conf.vswitch_selection_policy == "ordered",
+        )
+        maker = eni_maker.EniMaker(
+            self._alibaba.enis,
+            self._worker,
+            choice,
+            self._clock,
+            instance_id=facts.instance_id,
+            security_group_ids=conf.security_groups or facts.security_group_ids,
+            tags=conf.eni_tags,
+            resource_group_id=conf.resource_group_id,
+        )
+        return maker, choice
+
+    async def _managed(self) -> set[str]:
+        facts = self._facts
+        if facts is None:
+            return set()
+        attached = await self._alibaba.enis.find(instance_id=facts.instance_id)
+        return {e.eni_id for e in attached if startup.is_managed(e, self._process.conf)}
+
+    async def _store_enis(self) -> None:
+        await self._worker.put_enis(startup.records_of(self._state))
+
+    def _task(self, work: Any, name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(_told_if_broken)
+        self._tasks.append(task)
+
+
+class _Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # it has no types
+    """The standard health service: serving once ADDs can be."""
+
+    def __init__(self, ready: readiness.Readiness) -> None:
+        self._ready = ready
+
+    async def Check(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
+        serving = self._ready.phase in (Phase.READY, Phase.PRIMING)
+        status = health_pb2.HealthCheckResponse
+        return status(status=status.SERVING if serving else status.NOT_SERVING)
+
+
+def _told_if_broken(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and task.exception() is not None:
+        log.critical("background task ended", task=task.get_name(), error=repr(task.exception()))

@@ -1,0 +1,1 @@
+"""Programs the kernel for pods: links, addresses, routes, rules, queues."""

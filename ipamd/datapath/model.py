@@ -1,0 +1,113 @@
+"""What a datapath is asked for and what it answers: pure data."""
+
+import dataclasses
+import ipaddress
+import pathlib
+from typing import Literal
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Eni:
+    """An interface of this node, as the datapath needs it."""
+
+    mac: str
+    gateway: ipaddress.IPv4Address
+    ipv6_gateway: ipaddress.IPv6Address | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class EniLink:
+    """An interface that is ready for pods. table: 1000 + index."""
+
+    mac: str
+    ifname: str
+    index: int
+    table: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Bandwidth:
+    """Limits; rate 0 = unlimited. Burst 0 = the default. Ingress is what the pod receives."""
+
+    ingress_bytes_per_s: int = 0
+    ingress_burst_bytes: int = 0
+    egress_bytes_per_s: int = 0
+    egress_burst_bytes: int = 0
+
+
+UNLIMITED = Bandwidth()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Wiring:
+    """One pod interface. alias: the attachment's mark, kept on the host's link, ≤ 255 bytes."""
+
+    alias: str
+    netns_path: pathlib.Path
+    ifname: str
+    host_ifname: str
+    ipv4: ipaddress.IPv4Address
+    gateway: ipaddress.IPv4Address
+    eni: EniLink
+    ipv6: ipaddress.IPv6Address | None = None
+    ipv6_gateway: ipaddress.IPv6Address | None = None
+    mtu: int = 1500
+    bandwidth: Bandwidth = UNLIMITED
+    extra_routes: tuple[ipaddress.IPv4Network, ...] = ()
+    default_route: bool = True
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Wired:
+    """What was made."""
+
+    host_mac: str
+    pod_mac: str
+    host_index: int
+    pod_index: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One thing that is not as it was made."""
+
+    where: Literal["node", "pod"]
+    what: str
+    expected: str
+    found: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class HostLink:
+    """A veth of the node whose name starts with "cali"."""
+
+    ifname: str
+    index: int
+    alias: str
+    up: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class HostRule:
+    """A rule of priority 512 (to a pod) or 2048 (from a pod)."""
+
+    priority: int
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address
+    table: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class HostRoute:
+    """A host route of the main table over a "cali" link."""
+
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address
+    index: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class HostState:
+    """What the node carries."""
+
+    links: tuple[HostLink, ...]
+    rules: tuple[HostRule, ...]
+    routes: tuple[HostRoute, ...]

@@ -1,0 +1,161 @@
+"""Why does this pod have no address? Looks at everything an ADD needs, in the order it needs it."""
+
+import dataclasses
+import enum
+import pathlib
+from collections.abc import Awaitable, Callable
+
+from core import errors
+from host import netns
+from ipamd import attachments, cni_error, model, node_worker, pool, readiness
+from ipamd.model import AddressState
+
+
+class Severity(enum.IntEnum):
+    """As `ipamd.v1.Finding.Severity`."""
+
+    OK = 0
+    WARNING = 1
+    ERROR = 2
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that was looked at."""
+
+    severity: Severity
+    subject: str
+    message: str
+    advice: str = ""
+
+
+class Diagnosis:
+    """cloud_reachable: raises what keeps the OpenAPI from answering."""
+
+    def __init__(
+        self,
+        addresses: pool.Pool,
+        served: attachments.Attachments,
+        worker: node_worker.NodeWorker,
+        ready: readiness.Readiness,
+        cloud_reachable: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._pool = addresses
+        self._served = served
+        self._worker = worker
+        self._ready = ready
+        self._cloud_reachable = cloud_reachable
+
+    async def node(self) -> list[Finding]:
+        """What an ADD on this node would meet."""
+        return [
+            self._phase(),
+            self._free(),
+            self._interfaces(),
+            await self._reach("metadata service", self._metadata, "check the route to it"),
+            await self._reach(
+                "OpenAPI", self._cloud_reachable, "check endpoint, credentials and RAM policy"
+            ),
+        ]
+
+    async def pod(self, namespace: str, name: str) -> list[Finding]:
+        """What there is of one pod."""
+        subject = f"pod {namespace}/{name}"
+        leases = [
+            lease
+            for lease in self._served.leases.values()
+            if (lease.pod.namespace, lease.pod.name) == (namespace, name)
+        ]
+        if not leases:
+            return [
+                Finding(
+                    severity=Severity.ERROR,
+                    subject=subject,
+                    message="has no address here",
+                    advice="is it on this node? then see the findings about the node, and the "
+                    "runtime's log for ADD",
+                ),
+                *await self.node(),
+            ]
+        return [await self._lease(subject, lease.key) for lease in leases]
+
+    async def _lease(self, subject: str, key: model.AttachmentKey) -> Finding:
+        lease = self._served.leases[key]
+        if lease.netns and not netns.is_netns(pathlib.Path(lease.netns)):
+            return Finding(
+                severity=Severity.WARNING,
+                subject=subject,
+                message=f"{lease.ipv4}: its namespace {lease.netns} is gone",
+                advice="it is collected within some minutes; nothing to do",
+            )
+        try:
+            differences = await self._worker.check(self._served.wiring(lease))
+        except errors.Error as e:
+            return Finding(severity=Severity.ERROR, subject=subject, message=str(e))
+        if not differences:
+            return Finding(
+                severity=Severity.OK,
+                subject=subject,
+                message=f"{lease.ipv4} on {lease.host_ifname}: all as it was made",
+            )
+        told = "; ".join(
+            f"{d.where}: {d.what}: expected {d.expected}, found {d.found}" for d in differences
+        )
+        return Finding(
+            severity=Severity.ERROR,
+            subject=subject,
+            message=f"{lease.ipv4} on {lease.host_ifname}: {told}",
+            advice="the node's half is mended within a minute; delete a pod whose half differs",
+        )
+
+    def _phase(self) -> Finding:
+        phase = self._ready.phase
+        if phase is readiness.Phase.READY:
+            return Finding(severity=Severity.OK, subject="ipamd", message="ready")
+        return Finding(
+            severity=Severity.WARNING,
+            subject="ipamd",
+            message=f"is {phase}",
+            advice="the runtime gets its CNI configuration when ipamd is ready; see its log",
+        )
+
+    def _free(self) -> Finding:
+        state, targets = self._pool.state, self._pool.targets
+        counts = ", ".join(f"{state.count(each)} {each.value}" for each in AddressState)
+        message = f"{counts}; capacity {targets.capacity}"
+        try:
+            self._ready.require_addresses()
+        except cni_error.CniError as e:
+            return Finding(
+                severity=Severity.ERROR,
+                subject="addresses",
+                message=f"{e.details or e.msg} ({message})",
+                advice="free addresses in the vSwitch, add one to eni_conf, or use a larger "
+                "instance type",
+            )
+        return Finding(severity=Severity.OK, subject="addresses", message=message)
+
+    def _interfaces(self) -> Finding:
+        absent = [eni.eni_id for eni in self._pool.state.enis.values() if eni.link is None]
+        if absent:
+            return Finding(
+                severity=Severity.ERROR,
+                subject="interfaces",
+                message=f"not on this node: {', '.join(absent)}",
+                advice="was it detached, or did the guest rename or delete it?",
+            )
+        count = len(self._pool.state.enis)
+        return Finding(severity=Severity.OK, subject="interfaces", message=f"{count} ready")
+
+    async def _metadata(self) -> None:
+        await self._worker.read_primary_mac()
+
+    @staticmethod
+    async def _reach(subject: str, check: Callable[[], Awaitable[None]], advice: str) -> Finding:
+        try:
+            await check()
+        except errors.Error as e:
+            return Finding(
+                severity=Severity.WARNING, subject=subject, message=str(e), advice=advice
+            )
+        return Finding(severity=Severity.OK, subject=subject, message="answers")

@@ -1,0 +1,49 @@
+"""What an operator is told besides the log. Kubernetes events take this place when there is an API.
+
+Reasons are Terway's, for the people and tools that know them. Source: spec/terway.md 7.1.
+"""
+
+import enum
+from typing import Protocol
+
+import structlog
+
+from ipamd import model
+
+log = structlog.get_logger()
+
+
+class Reason(enum.StrEnum):
+    """Short machine-readable causes."""
+
+    ALLOC_IP_SUCCEED = "AllocIPSucceed"
+    ALLOC_IP_FAILED = "AllocIPFailed"
+    RESOURCE_INVALID = "ResourceInvalid"
+    CONFIG_CHECK = "ConfigCheck"
+    VIRTUAL_MODE_CHANGED = "VirtualModeChanged"
+
+
+class Events(Protocol):
+    """Where events go."""
+
+    def node(self, reason: Reason, message: str, *, warning: bool = True) -> None:
+        """Something about this node."""
+        ...
+
+    def pod(self, pod: model.Pod, reason: Reason, message: str, *, warning: bool = True) -> None:
+        """Something about a pod."""
+        ...
+
+
+class LogEvents:
+    """Writes events to the log: works without any Kubernetes API."""
+
+    def node(self, reason: Reason, message: str, *, warning: bool = True) -> None:
+        """Something about this node."""
+        tell = log.warning if warning else log.info
+        tell("node event", reason=reason.value, message=message)
+
+    def pod(self, pod: model.Pod, reason: Reason, message: str, *, warning: bool = True) -> None:
+        """Something about a pod."""
+        tell = log.warning if warning else log.info
+        tell("pod event", pod=str(pod), reason=reason.value, message=message)

@@ -1,0 +1,250 @@
+"""The slow rounds: compare with metadata and kernel, mend, and clean up after what went away.
+
+Never in the way of an ADD: it holds no lock but that of the one attachment it works on, and skips
+those that are busy. Source of what to mend: spec/terway.md 4.13, 5.10.
+"""
+
+import asyncio
+import dataclasses
+import pathlib
+from collections.abc import Awaitable, Callable, Collection
+
+import structlog
+
+from core import clock, errors
+from host import netns
+from ipamd import (
+    attachments,
+    drift,
+    eni_maker,
+    events,
+    model,
+    node_worker,
+    pending_dels,
+    pool,
+    recovery,
+)
+from ipamd.model import AddressState, EniState
+
+log = structlog.get_logger()
+
+_ROUND_S = 60.0
+_SWEEP_EVERY = 10
+_SETTLED_S = 30.0
+"""A lease younger than this may still be in the making by its ADD."""
+
+
+@dataclasses.dataclass(slots=True)
+class Counts:
+    """What was done since the start, for metrics."""
+
+    repaired: int = 0
+    collected: int = 0
+    stale_rules: int = 0
+    stale_links: int = 0
+    swept_enis: int = 0
+
+
+class Janitor:
+    """managed: ids of interfaces that pods may use, asked when a new one appears."""
+
+    def __init__(
+        self,
+        *,
+        addresses: pool.Pool,
+        served: attachments.Attachments,
+        worker: node_worker.NodeWorker,
+        maker: eni_maker.EniMaker,
+        time: clock.Clock,
+        tell: events.Events,
+        managed: Callable[[], Awaitable[Collection[str]]],
+        changed: Callable[[], Awaitable[None]],
+        pending: pending_dels.PendingDels,
+    ) -> None:
+        self._pool = addresses
+        self._served = served
+        self._worker = worker
+        self._maker = maker
+        self._clock = time
+        self._tell = tell
+        self._managed = managed
+        self._changed = changed
+        self._pending = pending
+        self._compare = drift.Compare()
+        self._netns_gone: dict[model.AttachmentKey, int] = {}
+        self._foreign: set[str] = set()
+        self.counts = Counts()
+
+    async def run(self) -> None:
+        """A round a minute until cancelled."""
+        number = 0
+        while True:
+            await self._clock.sleep(_ROUND_S)
+            await self.round(sweep=number % _SWEEP_EVERY == 0)
+            number += 1
+
+    async def round(self, *, sweep: bool = False) -> None:
+        """One round. A step that fails is told and does not stop the others."""
+        steps: list[tuple[str, Callable[[], Awaitable[None]]]] = [
+            ("do pending DELs", self._pending.replay),
+            ("compare with metadata", self.compare_metadata),
+            ("collect leases", self.collect_leases),
+            ("repair", self.repair),
+            ("remove stale objects", self.remove_stale),
+        ]
+        if sweep:
+            steps.append(("sweep interfaces", self.sweep))
+        for name, step in steps:
+            try:
+                await step()
+            except errors.Error as e:
+                log.warning("janitor step failed", step=name, error=str(e))
+        self._pool.wake()
+
+    async def compare_metadata(self) -> None:
+        """Bring the pool to what the metadata service lists."""
+        primary = await self._worker.read_primary_mac()
+        listed = set(await self._worker.read_macs()) - {primary}
+        known = {eni.mac for eni in self._pool.state.enis.values()}
+        for eni in list(self._pool.state.enis.values()):
+            if eni.busy:
+                continue
+            if eni.mac in listed:
+                await self._compare_eni(eni)
+            else:
+                await self._miss(eni)
+        for mac in listed - known - self._foreign:
+            await self._appeared(mac)
+        await self._changed()
+
+    async def collect_leases(self) -> None:
+        """End leases whose namespace and interface are both gone: no DEL came, or none will."""
+        host = await self._worker.read_host_state()
+        links = {link.ifname for link in host.links}
+        now_s = self._clock.now().timestamp()
+        gone: dict[model.AttachmentKey, int] = {}
+        for lease in list(self._served.leases.values()):
+            young = now_s - lease.created_at < _SETTLED_S
+            if young or lease.host_ifname in links or not lease.netns:
+                continue
+            if netns.is_netns(pathlib.Path(lease.netns)):
+                continue
+            gone[lease.key] = self._netns_gone.get(lease.key, 0) + 1
+            if gone[lease.key] >= drift.SURE:
+                await self._collect(lease)
+        self._netns_gone = gone
+
+    async def repair(self) -> None:
+        """Mend the node's half of every interface."""
+        now_s = self._clock.now().timestamp()
+        for lease in list(self._served.leases.values()):
+            if lease.owner is not model.Owner.DAEMON or now_s - lease.created_at < _SETTLED_S:
+                continue
+            if lease.key not in self._served.leases:
+                continue  # ended meanwhile
+            await self._repair(lease)
+            await asyncio.sleep(0)
+
+    async def remove_stale(self) -> None:
+        """Remove rules and links that belong to no lease."""
+        held = {ipv4 for _, a in self._pool.state.addresses() for ipv4 in [a.ipv4] if a.key is None}
+        host = await self._worker.read_host_state()
+        # Leases are read after the kernel: one that came meanwhile explains what was seen.
+        stale = recovery.find_stale(host, list(self._served.leases.values()), frozenset(held))
+        links = tuple(link for link in stale.links if not self._served.is_busy(link.alias))
+        still_free = {a.ipv4 for _, a in self._pool.state.addresses() if a.key is None}
+        rules = tuple(rule for rule in stale.rules if rule.address in still_free)
+        if not rules and not links:
+            return
+        log.warning("removing stale objects", rules=len(rules), links=[k.ifname for k in links])
+        self.counts.stale_rules += len(rules)
+        self.counts.stale_links += len(links)
+        await self._worker.remove_stale(rules=rules, links=links)
+
+    async def sweep(self) -> None:
+        """Delete interfaces of ours that are attached nowhere."""
+        self.counts.swept_enis += len(await self._maker.sweep())
+
+    async def _compare_eni(self, eni: model.PoolEni) -> None:
+        addresses = await self._worker.read_addresses(eni.mac)
+        if eni.busy or not addresses:
+            return
+        eni.unseen = 0
+        found = self._compare.addresses(eni, addresses, self._clock.now().timestamp())
+        for note in found.notes:
+            log.info("pool follows the cloud", what=note)
+        for warning in found.warnings:
+            self._tell.node(events.Reason.RESOURCE_INVALID, warning)
+        if eni.link is None or eni.state is EniState.DRAINING:
+            eni.link = await self._worker.prepare_eni(eni.mac, eni.gateway)
+            if eni.link is not None and eni.state is EniState.DRAINING:
+                eni.state = EniState.IN_USE
+
+    async def _miss(self, eni: model.PoolEni) -> None:
+        """An interface that is not listed; believed when the kernel lacks it too."""
+        eni.unseen += 1
+        if eni.unseen < drift.SURE or eni.state is EniState.DELETING:
+            return
+        if await self._worker.prepare_eni(eni.mac, eni.gateway) is not None:
+            return
+        leased = [a for a in eni.addresses.values() if a.key is not None]
+        if eni.state is not EniState.DRAINING:
+            self._tell.node(
+                events.Reason.RESOURCE_INVALID,
+                f"interface {eni.eni_id} was removed from this node by somebody else; "
+                f"{len(leased)} pods have no network: delete them",
+            )
+        if not leased:
+            self._pool.state.remove_eni(eni.eni_id)
+            return
+        eni.state, eni.link = EniState.DRAINING, None
+        for address in list(eni.addresses.values()):
+            if address.key is None:
+                del eni.addresses[address.ipv4]
+            else:
+                address.state = AddressState.MISSING
+
+    async def _appeared(self, mac: str) -> None:
+        """An interface we do not know: ours from a call whose answer was lost, or somebody's."""
+        told = await self._worker.read_interface(mac)
+        if told is None:
+            return
+        if told.eni_id not in await self._managed():
+            self._foreign.add(mac)
+            return
+        if any(eni.eni_id == told.eni_id for eni in self._pool.state.enis.values()):
+            return
+        link = await self._worker.prepare_eni(mac, told.gateway)
+        now_s = self._clock.now().timestamp()
+        if link is None or self._maker.is_making(told.eni_id):
+            return
+        self._pool.state.add_eni(eni_maker.pool_eni(told, link, now_s))
+        for lease in self._served.leases.values():
+            if lease.eni_id == told.eni_id:
+                self._pool.state.restore(lease.key, lease.ipv4, lease.eni_id, now_s)
+        log.info("interface taken up", eni_id=told.eni_id, addresses=len(told.ipv4))
+
+    async def _collect(self, lease: model.Lease) -> None:
+        try:
+            await self._served.end(lease.key)
+        except errors.Error as e:
+            log.warning("lease cannot be collected", attachment=str(lease.key), error=str(e))
+            return
+        self.counts.collected += 1
+        log.warning(
+            "lease collected: its namespace is gone and no DEL came",
+            attachment=str(lease.key),
+            pod=str(lease.pod),
+            ipv4=str(lease.ipv4),
+        )
+
+    async def _repair(self, lease: model.Lease) -> None:
+        try:
+            mended = await self._served.repair(lease.key)
+        except errors.Error as e:
+            log.debug("not repaired", attachment=str(lease.key), error=str(e))
+            return
+        if mended:
+            self.counts.repaired += len(mended)
+            told = "; ".join(f"{each.what} (found {each.found})" for each in mended)
+            self._tell.pod(lease.pod, events.Reason.CONFIG_CHECK, f"repaired: {told}")

@@ -1,0 +1,165 @@
+"""What ipamd knows, as plain values: attachments, leases, addresses and interfaces of the pool."""
+
+import dataclasses
+import enum
+import ipaddress
+from collections.abc import Mapping
+
+from ipamd.datapath import model as datapath_model
+
+ADOPTED = ".terway"
+"""Network of leases found in the kernel under links without our mark: pods of a stock Terway. No
+network configuration can have this name."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class AttachmentKey:
+    """What CNI identifies an attachment by. Source: CNI specification, "Attachment parameters"."""
+
+    network: str
+    container_id: str
+    ifname: str
+
+    def __str__(self) -> str:
+        return f"{self.network}/{self.container_id}/{self.ifname}"
+
+    @classmethod
+    def parse(cls, text: str) -> "AttachmentKey | None":
+        """The key that was written as *text*, None when it is none of ours."""
+        parts = text.split("/")
+        if len(parts) != len(dataclasses.fields(cls)) or not all(parts):
+            return None
+        network, container_id, ifname = parts
+        return cls(network=network, container_id=container_id, ifname=ifname)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Pod:
+    """The pod behind a container; "" where the runtime does not tell."""
+
+    namespace: str = ""
+    name: str = ""
+    uid: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}" if self.name else ""
+
+
+NO_POD = Pod()
+
+
+class Owner(enum.StrEnum):
+    """Who programs the kernel for a lease."""
+
+    DAEMON = "daemon"
+    CALLER = "caller"  # the stock CNI executable, over rpc.TerwayBackend
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """An address that an attachment has.
+
+    netns: path, "" when not known. mtu, bandwidth: what ADD was asked for. created_at: seconds
+    since 1970.
+    """
+
+    key: AttachmentKey
+    ipv4: ipaddress.IPv4Address
+    eni_id: str
+    host_ifname: str
+    created_at: float
+    pod: Pod = NO_POD
+    netns: str = ""
+    mtu: int = 1500
+    bandwidth: datapath_model.Bandwidth = datapath_model.UNLIMITED
+    owner: Owner = Owner.DAEMON
+
+    @property
+    def alias(self) -> str:
+        """The mark its link carries, "" when a stock Terway made the link."""
+        return "" if self.key.network == ADOPTED else str(self.key)
+
+
+class AddressState(enum.StrEnum):
+    """Where an address of the pool stands."""
+
+    WARM = "warm"  # free and ready
+    COOLING = "cooling"  # released, not yet reusable
+    LEASED = "leased"
+    RELEASING = "releasing"  # being given back to the cloud
+    MISSING = "missing"  # the cloud does not have it any more, but a lease does
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class Address:
+    """One address of an interface. since_s: when it entered its state, seconds since 1970."""
+
+    ipv4: ipaddress.IPv4Address
+    state: AddressState
+    since_s: float
+    key: AttachmentKey | None = None
+    unseen: int = 0
+    """How often in a row the metadata service did not list it."""
+
+
+class EniState(enum.StrEnum):
+    """Where an interface of the pool stands."""
+
+    IN_USE = "InUse"
+    DRAINING = "Draining"  # takes no new leases
+    DELETING = "Deleting"
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class PoolEni:
+    """An interface whose addresses pods get.
+
+    cidr_block: of its vSwitch, None where nobody told.
+    primary: its own first address, which cannot be given back alone. link: None until the kernel
+    has it. busy: a cloud call about it is under way. assigning: addresses that call will bring.
+    """
+
+    eni_id: str
+    mac: str
+    vswitch_id: str
+    gateway: ipaddress.IPv4Address
+    primary: ipaddress.IPv4Address
+    created_at: float
+    cidr_block: ipaddress.IPv4Network | None = None
+    state: EniState = EniState.IN_USE
+    link: datapath_model.EniLink | None = None
+    addresses: dict[ipaddress.IPv4Address, Address] = dataclasses.field(default_factory=dict)
+    busy: bool = False
+    assigning: int = 0
+    unseen: int = 0
+
+    def count(self, state: AddressState) -> int:
+        """How many of its addresses are in *state*."""
+        return sum(1 for address in self.addresses.values() if address.state is state)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class EniRecord:
+    """What is stored of an interface, to start without the metadata service."""
+
+    eni_id: str
+    mac: str
+    vswitch_id: str
+    gateway: ipaddress.IPv4Address
+    primary: ipaddress.IPv4Address
+    created_at: float
+    addresses: tuple[ipaddress.IPv4Address, ...]
+    cidr_block: ipaddress.IPv4Network | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class StoredState:
+    """All that a restart starts from. released_at: when cooling addresses were released.
+
+    facts: what was remembered about the node, by name.
+    """
+
+    enis: tuple[EniRecord, ...] = ()
+    leases: tuple[Lease, ...] = ()
+    released_at: Mapping[ipaddress.IPv4Address, float] = dataclasses.field(default_factory=dict)
+    facts: Mapping[str, str] = dataclasses.field(default_factory=dict)

@@ -1,0 +1,197 @@
+"""This machine, off the event loop: kernel and state database on one thread, metadata on others.
+
+One thread for the kernel, because more only wait for one another on the kernel's RTNL lock, and
+because that thread enters namespaces (measured, spec/performance.md C). The database shares it, so
+that an ADD changes threads once.
+"""
+
+import asyncio
+import concurrent.futures
+import ipaddress
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from cloud import imds as cloud_imds
+from cloud import imds_network
+from core import executor
+from ipamd import model, store
+from ipamd.datapath import model as datapath_model
+
+Addresses = tuple[ipaddress.IPv4Address, ...]
+
+
+class Datapath(Protocol):
+    """What programs the kernel; see `ipamd.datapath.veth_policy_route.VethPolicyRoute`."""
+
+    def prepare_eni(self, eni: datapath_model.Eni) -> datapath_model.EniLink | None: ...
+    def setup(self, wiring: datapath_model.Wiring) -> datapath_model.Wired: ...
+    def teardown(
+        self,
+        *,
+        host_ifname: str,
+        alias: str,
+        addresses: Sequence[ipaddress.IPv4Address | ipaddress.IPv6Address],
+        netns_path: pathlib.Path | None,
+        ifname: str,
+    ) -> "concurrent.futures.Future[None]": ...
+    def check(self, wiring: datapath_model.Wiring) -> list[datapath_model.Difference]: ...
+    def repair_node(self, wiring: datapath_model.Wiring) -> list[datapath_model.Difference]: ...
+    def read_host_state(self) -> datapath_model.HostState: ...
+    def remove_stale(
+        self,
+        *,
+        rules: Sequence[datapath_model.HostRule],
+        links: Sequence[datapath_model.HostLink],
+    ) -> None: ...
+    def close(self) -> None: ...
+
+
+class NodeWorker:
+    """Opens the database and makes the datapath in its own thread, at `open` and `connect`."""
+
+    def __init__(
+        self,
+        *,
+        open_store: Callable[[], store.Store],
+        make_datapath: Callable[[ipaddress.IPv4Address], Datapath],
+        imds: cloud_imds.Imds,
+    ) -> None:
+        self._thread = executor.BoundedExecutor("datapath", 1)
+        self._imds_threads = executor.BoundedExecutor("imds", 4)
+        self._open_store = open_store
+        self._make_datapath = make_datapath
+        self._imds = imds
+        self._store: store.Store | None = None
+        self._datapath: Datapath | None = None
+
+    async def open(self) -> tuple[model.StoredState, bool]:
+        """What is stored, and whether a damaged database was put aside."""
+        return await self._thread.run(self._open)
+
+    async def connect(self, node_ip: ipaddress.IPv4Address) -> None:
+        """Be ready to program the kernel of the node with this address; again changes nothing."""
+        await self._thread.run(self._connect, node_ip)
+
+    async def close(self) -> None:
+        """Close database and sockets; pods keep their network."""
+        await self._thread.run(self._close)
+        self._thread.close()
+        self._imds_threads.close()
+
+    async def wire(self, lease: model.Lease, wiring: datapath_model.Wiring) -> datapath_model.Wired:
+        """Store the lease, then make the interface."""
+
+        def work() -> datapath_model.Wired:
+            self._db.put_lease(lease)
+            return self._kernel.setup(wiring)
+
+        return await self._thread.run(work)
+
+    async def put_lease(self, lease: model.Lease) -> None:
+        """Store a lease whose interface somebody else makes."""
+        await self._thread.run(lambda: self._db.put_lease(lease))
+
+    async def unwire(self, lease: model.Lease, netns_path: pathlib.Path | None) -> None:
+        """Take the interface away; returns when it is gone from both namespaces."""
+        removed = await self._thread.run(lambda: self._teardown(lease, netns_path))
+        await asyncio.wrap_future(removed)
+
+    async def end_lease(
+        self,
+        key: model.AttachmentKey,
+        ipv4: ipaddress.IPv4Address | None,
+        released_at: float,
+    ) -> None:
+        """Forget the lease in the database."""
+        await self._thread.run(lambda: self._db.end_lease(key, ipv4, released_at))
+
+    async def put_fact(self, name: str, value: str) -> None:
+        """Remember something about this node."""
+        await self._thread.run(lambda: self._db.put_fact(name, value))
+
+    async def put_enis(self, enis: tuple[model.EniRecord, ...]) -> None:
+        """Store the interfaces as they are."""
+        await self._thread.run(lambda: self._db.put_enis(enis))
+
+    async def check(self, wiring: datapath_model.Wiring) -> list[datapath_model.Difference]:
+        """What differs from what ADD made."""
+        return await self._thread.run(lambda: self._kernel.check(wiring))
+
+    async def repair_node(self, wiring: datapath_model.Wiring) -> list[datapath_model.Difference]:
+        """Mend the node's half of an interface; what was mended."""
+        return await self._thread.run(lambda: self._kernel.repair_node(wiring))
+
+    async def read_host_state(self) -> datapath_model.HostState:
+        """Links, rules and routes of the node."""
+        return await self._thread.run(self._read_host_state)
+
+    async def remove_stale(
+        self,
+        *,
+        rules: Sequence[datapath_model.HostRule],
+        links: Sequence[datapath_model.HostLink],
+    ) -> None:
+        """Remove what belongs to nobody."""
+        await self._thread.run(lambda: self._kernel.remove_stale(rules=rules, links=links))
+
+    async def prepare_eni(
+        self, mac: str, gateway: ipaddress.IPv4Address
+    ) -> datapath_model.EniLink | None:
+        """Make the interface ready for pods; None while the kernel does not have it."""
+        eni = datapath_model.Eni(mac=mac, gateway=gateway)
+        return await self._thread.run(lambda: self._kernel.prepare_eni(eni))
+
+    async def read_primary_mac(self) -> str:
+        """MAC of the primary interface."""
+        return await self._imds_threads.run(imds_network.read_primary_mac, self._imds)
+
+    async def read_macs(self) -> tuple[str, ...]:
+        """MACs of all attached interfaces."""
+        return await self._imds_threads.run(imds_network.read_macs, self._imds)
+
+    async def read_interface(self, mac: str) -> imds_network.Interface | None:
+        """What the metadata service tells of an interface."""
+        return await self._imds_threads.run(imds_network.read_interface, self._imds, mac)
+
+    async def read_addresses(self, mac: str) -> Addresses:
+        """Addresses of an interface, as the metadata service tells."""
+        return await self._imds_threads.run(imds_network.read_addresses, self._imds, mac)
+
+    @property
+    def _db(self) -> store.Store:
+        assert self._store is not None, "open() comes first"  # noqa: S101
+        return self._store
+
+    @property
+    def _kernel(self) -> Datapath:
+        assert self._datapath is not None, "connect() comes first"  # noqa: S101
+        return self._datapath
+
+    def _open(self) -> tuple[model.StoredState, bool]:
+        self._store = self._open_store()
+        return self._store.load(), self._store.rebuilt
+
+    def _connect(self, node_ip: ipaddress.IPv4Address) -> None:
+        if self._datapath is None:
+            self._datapath = self._make_datapath(node_ip)
+
+    def _close(self) -> None:
+        if self._datapath is not None:
+            self._datapath.close()
+        if self._store is not None:
+            self._store.close()
+
+    def _read_host_state(self) -> datapath_model.HostState:
+        return self._kernel.read_host_state()
+
+    def _teardown(
+        self, lease: model.Lease, netns_path: pathlib.Path | None
+    ) -> "concurrent.futures.Future[None]":
+        return self._kernel.teardown(
+            host_ifname=lease.host_ifname,
+            alias=lease.alias,
+            addresses=[lease.ipv4],
+            netns_path=netns_path,
+            ifname=lease.key.ifname,
+        )

@@ -1,0 +1,56 @@
+"""DELs that came while no daemon answered: the executable left them as files, we do them now.
+
+Each file is one `CniRequest`; see docs/explanation/cni-executable.md.
+"""
+
+import asyncio
+import pathlib
+from typing import Any, Protocol
+
+import structlog
+
+from ipamd._pb import ipamd_pb2
+
+log = structlog.get_logger()
+
+
+class Service(Protocol):
+    """Who does a DEL."""
+
+    async def Del(self, request: Any, context: Any) -> Any: ...  # noqa: N802
+
+
+class PendingDels:
+    """The files of *directory*, done by *service*."""
+
+    def __init__(self, directory: pathlib.Path, service: Service) -> None:
+        self._directory = directory
+        self._service = service
+
+    async def replay(self) -> None:
+        """Do each of them; what fails stays for the next round."""
+        for path in await asyncio.to_thread(self._files):
+            request = await asyncio.to_thread(_read, path)
+            if request is None:
+                log.warning("pending DEL cannot be read; put aside", path=str(path))
+                path.rename(path.with_suffix(".unreadable"))
+                continue
+            reply = await self._service.Del(request, None)
+            if reply.exit_status == 0:
+                path.unlink(missing_ok=True)
+                log.info("pending DEL done", container_id=request.container_id)
+            else:
+                log.warning("pending DEL failed", path=str(path), error=reply.stdout.decode())
+
+    def _files(self) -> list[pathlib.Path]:
+        try:
+            return sorted(p for p in self._directory.iterdir() if p.suffix == ".del")
+        except FileNotFoundError:
+            return []
+
+
+def _read(path: pathlib.Path) -> Any:
+    try:
+        return ipamd_pb2.CniRequest.FromString(path.read_bytes())
+    except Exception:  # noqa: BLE001  # protobuf's error class differs between its back ends
+        return None

@@ -1,0 +1,137 @@
+"""What to do about the pool: a pure function from what is to what shall be done.
+
+Grow at once, shrink seldom. Cooling addresses are neither free nor a reason to grow beyond what
+waits (AWS VPC CNI issue 2896: counting them as free starves pods; counting them as used grows for
+nothing at every redeploy).
+"""
+
+import dataclasses
+import ipaddress
+from collections.abc import Collection, Sequence
+
+from ipamd import limits, model
+from ipamd.model import AddressState, EniState
+
+ASSIGN_MAX = 49
+"""Most addresses one cloud call brings. Source: `cloud.ecs_eni.ASSIGN_MAX`."""
+_YOUNG_S = 60.0
+"""An interface younger than this is never deleted. Source: spec/terway.md 12.1."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CreateEni:
+    """Make and attach an interface with *count* addresses."""
+
+    count: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Assign:
+    """Add *count* addresses to an interface."""
+
+    eni_id: str
+    count: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Unassign:
+    """Give addresses of an interface back."""
+
+    eni_id: str
+    addresses: tuple[ipaddress.IPv4Address, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteEni:
+    """Detach and delete an interface nobody uses."""
+
+    eni_id: str
+
+
+Action = CreateEni | Assign | Unassign | DeleteEni
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """waiting: ADDs without an address. creating: addresses of each interface being made."""
+
+    waiting: int
+    creating: tuple[int, ...] = ()
+
+
+def plan_growth(
+    enis: Sequence[model.PoolEni],
+    demand: Demand,
+    targets: limits.Targets,
+    *,
+    pack: bool = True,
+    dry_vswitch_ids: Collection[str] = (),
+) -> list[Action]:
+    """Calls that bring what is short. pack: fill the fullest interface first, else the emptiest.
+
+    dry_vswitch_ids: vSwitches without free addresses; their interfaces are not asked for more.
+    """
+    free = sum(eni.count(AddressState.WARM) for eni in enis if eni.state is EniState.IN_USE)
+    total = sum(len(eni.addresses) for eni in enis)
+    coming = sum(eni.assigning for eni in enis) + sum(demand.creating)
+    short = max(
+        demand.waiting + targets.min_free - free - coming,
+        targets.minimum_total - total - coming,
+    )
+    short = min(short, targets.capacity - total - coming)
+    actions: list[Action] = []
+    usable = [
+        eni
+        for eni in enis
+        if eni.state is EniState.IN_USE
+        and eni.link is not None
+        and not eni.busy
+        and eni.vswitch_id not in dry_vswitch_ids
+    ]
+    for eni in sorted(usable, key=lambda e: (len(e.addresses), e.eni_id), reverse=pack):
+        room = targets.addresses_per_eni - len(eni.addresses)
+        count = min(short, room, ASSIGN_MAX)
+        if count > 0:
+            actions.append(Assign(eni_id=eni.eni_id, count=count))
+            short -= count
+    slots = targets.max_enis - len(enis) - len(demand.creating)
+    while short > 0 and slots > 0:
+        count = min(short, targets.addresses_per_eni, ASSIGN_MAX + 1)
+        actions.append(CreateEni(count=count))
+        short -= count
+        slots -= 1
+    return actions
+
+
+def plan_shrink(
+    enis: Sequence[model.PoolEni], demand: Demand, targets: limits.Targets, *, now_s: float
+) -> list[Action]:
+    """Calls that give back what is too much; [] while anybody waits.
+
+    Whole interfaces first, since those cost a slot; then single addresses of the emptiest one.
+    """
+    if demand.waiting or demand.creating:
+        return []
+    free = sum(eni.count(AddressState.WARM) for eni in enis)
+    total = sum(len(eni.addresses) for eni in enis)
+    over = min(free - targets.max_free, total - targets.minimum_total)
+    actions: list[Action] = []
+    for eni in sorted(enis, key=lambda e: (e.count(AddressState.LEASED), len(e.addresses))):
+        if over <= 0:
+            break
+        if eni.busy or eni.state is not EniState.IN_USE:
+            continue
+        warm = [a for a in eni.addresses.values() if a.state is AddressState.WARM]
+        old = now_s - eni.created_at >= _YOUNG_S
+        if len(warm) == len(eni.addresses) <= over and old:
+            actions.append(DeleteEni(eni_id=eni.eni_id))
+            over -= len(warm)
+            continue
+        # Those idle longest go last: they are the next to be leased, being long out of use.
+        given = sorted(
+            (a for a in warm if a.ipv4 != eni.primary), key=lambda a: a.since_s, reverse=True
+        )[:over]
+        if given:
+            actions.append(Unassign(eni_id=eni.eni_id, addresses=tuple(a.ipv4 for a in given)))
+            over -= len(given)
+    return actions

@@ -1,0 +1,380 @@
+"""The warm pool: gives out addresses at once while there are any, and keeps them coming.
+
+One loop compares what is with what the targets want and starts cloud calls, each a task of its own.
+The way of an ADD that finds a warm address touches no lock, no cloud and no other service.
+"""
+
+import asyncio
+import collections
+import ipaddress
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+import structlog
+
+from core import call, clock, errors
+from ipamd import eni_maker, events, limits, model, plan, pool_state
+from ipamd.model import AddressState, EniState
+
+log = structlog.get_logger()
+
+_COALESCE_S = 0.02
+"""ADDs that come within this time share a cloud call. A burst extends it, up to the next figure."""
+_COALESCE_MAX_S = 0.2
+_BACKOFF_FIRST_S = 1.0
+_BACKOFF_MAX_S = 60.0
+_LEAST_S = 0.01
+_SETTLE_S = 0.05
+"""After a change nobody waits for, others are let happen before the pool is looked at."""
+_ADD_WAIT_S = 100.0
+_CREATES_AT_ONCE = 3
+
+
+class Maker(Protocol):
+    """Who calls the cloud for us; see `ipamd.eni_maker.EniMaker`."""
+
+    async def create(self, count: int) -> model.PoolEni: ...
+    async def assign(self, eni: model.PoolEni, count: int) -> tuple[ipaddress.IPv4Address, ...]: ...
+    async def unassign(
+        self, eni: model.PoolEni, addresses: Sequence[ipaddress.IPv4Address]
+    ) -> None: ...
+    async def remove(self, eni_id: str) -> None: ...
+
+
+class Dry(Protocol):
+    """Which vSwitches have nothing left; see `ipamd.vswitches.VSwitches`."""
+
+    def dry(self) -> frozenset[str]: ...
+    def retry_s(self) -> float | None: ...
+
+
+class NoAddress(errors.Exhausted):
+    """An ADD got no address. The message tells why and what to do."""
+
+
+class Pool:
+    """Serves `allocate` and `release`; `run` keeps the targets.
+
+    Made empty, so that the services can be there from the start; `configure` comes before `run`.
+    pack: grow the fullest interface first. sync_period_s: how often the pool may shrink.
+    changed: called after the cloud gave or took something, to store what there is.
+    """
+
+    def __init__(
+        self,
+        state: pool_state.PoolState,
+        time: clock.Clock,
+        tell: events.Events,
+        *,
+        pack: bool,
+        sync_period_s: float,
+        changed: Callable[[], Awaitable[None]],
+    ) -> None:
+        self.state = state
+        self.targets = limits.NOTHING
+        self._maker: Maker | None = None
+        self._dry: Dry | None = None
+        self._clock = time
+        self._tell = tell
+        self._pack = pack
+        self._sync_period_s = sync_period_s
+        self._changed = changed
+        self._waiters: collections.deque[tuple[model.AttachmentKey, asyncio.Future[None]]] = (
+            collections.deque()
+        )
+        self._creating: dict[asyncio.Task[None], int] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+        self._primed = asyncio.Event()
+        self._shrink_at_s = time.monotonic_s() + sync_period_s
+        self._blocked_until_s = 0.0
+        self._backoff_s = 0.0
+        self._why = ""
+        self._hopeless = False
+
+    def configure(self, targets: limits.Targets, maker: Maker, dry: Dry) -> None:
+        """Say what to aim at and who calls the cloud."""
+        self.targets, self._maker, self._dry = targets, maker, dry
+
+    @property
+    def cloud(self) -> Maker:
+        """Who calls the cloud for us."""
+        assert self._maker is not None, "configure() comes first"  # noqa: S101
+        return self._maker
+
+    @property
+    def vswitches(self) -> Dry:
+        """What is known of dry vSwitches."""
+        assert self._dry is not None, "configure() comes first"  # noqa: S101
+        return self._dry
+
+    @property
+    def waiting(self) -> int:
+        """ADDs that wait for an address."""
+        return len(self._waiters)
+
+    @property
+    def growth_blocked(self) -> str:
+        """Why the pool cannot grow now, "" when it can."""
+        return self._why
+
+    async def allocate(self, key: model.AttachmentKey) -> tuple[model.PoolEni, model.Address]:
+        """Lease an address to *key*, the same again if it has one.
+
+        Waits while one is on its way or cooling. Raises NoAddress, DeadlineExceeded.
+        """
+        deadline_s = self._clock.monotonic_s() + call.remaining_s(_ADD_WAIT_S)
+        while True:
+            # Who waits already goes first.
+            if not self._waiters or self.state.find(key) is not None:
+                found = self.state.allocate(key, self._now_s())
+                if found is not None:
+                    self._wake.set()
+                    return found
+            await self._wait(key, deadline_s - self._clock.monotonic_s())
+            found = self.state.find(key)
+            if found is not None:
+                return found
+
+    def release(self, key: model.AttachmentKey) -> ipaddress.IPv4Address | None:
+        """Let the address of *key* cool down; None when it has none."""
+        released = self.state.release(key, self._now_s())
+        self._wake.set()
+        return released
+
+    def wake(self) -> None:
+        """Look at the pool again: something changed it from outside."""
+        self._wake.set()
+
+    async def wait_primed(self) -> None:
+        """Return once the pool holds what its targets want, or cannot and has an address."""
+        await self._primed.wait()
+
+    async def run(self) -> None:
+        """Keep the targets until cancelled."""
+        try:
+            while True:
+                self._wake.clear()
+                self._turn()
+                await self._sleep()
+        finally:
+            await self._end_tasks()
+
+    def _turn(self) -> None:
+        """One look: warm up, serve who waits, start what the plan says."""
+        now_s = self._clock.monotonic_s()
+        self.state.warm_up(self._now_s())
+        self._serve()
+        if now_s >= self._blocked_until_s:
+            self._start(self._growth())
+        if now_s >= self._shrink_at_s:
+            self._shrink_at_s = now_s + self._sync_period_s
+            self._start(
+                plan.plan_shrink(
+                    list(self.state.enis.values()),
+                    self._demand(),
+                    self.targets,
+                    now_s=self._now_s(),
+                )
+            )
+        self._refuse_hopeless()
+        self._note_primed()
+
+    def _growth(self) -> list[plan.Action]:
+        actions = plan.plan_growth(
+            list(self.state.enis.values()),
+            self._demand(),
+            self.targets,
+            pack=self._pack,
+            dry_vswitch_ids=self.vswitches.dry(),
+        )
+        room = _CREATES_AT_ONCE - len(self._creating)
+        creates = [a for a in actions if isinstance(a, plan.CreateEni)][:room]
+        return [*(a for a in actions if not isinstance(a, plan.CreateEni)), *creates]
+
+    def _demand(self) -> plan.Demand:
+        return plan.Demand(waiting=len(self._waiters), creating=tuple(self._creating.values()))
+
+    def _serve(self) -> None:
+        """Give warm addresses to who waits, first come first served."""
+        while self._waiters:
+            key, future = self._waiters[0]
+            if future.done():
+                self._waiters.popleft()
+                continue
+            if self.state.allocate(key, self._now_s()) is None:
+                return
+            self._waiters.popleft()
+            future.set_result(None)
+
+    def _refuse_hopeless(self) -> None:
+        """Fail who waits when no address is on its way: the runtime asks again by itself."""
+        coming = self._creating or any(eni.busy for eni in self.state.enis.values())
+        if not self._waiters or coming or self.state.count(AddressState.COOLING):
+            return
+        if self._clock.monotonic_s() < self._blocked_until_s and not self._hopeless:
+            return
+        total = sum(len(eni.addresses) for eni in self.state.enis.values())
+        why = self._why or (
+            f"all {total} of {self.targets.capacity} addresses of this node are in use"
+        )
+        while self._waiters:
+            _, future = self._waiters.popleft()
+            if not future.done():
+                future.set_exception(NoAddress(f"no address for this pod: {why}"))
+
+    async def _wait(self, key: model.AttachmentKey, timeout_s: float) -> None:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append((key, future))
+        self._wake.set()
+        call.doing("waiting for an address: " + (self._why or "the pool is growing"))
+        try:
+            async with asyncio.timeout(max(0.0, timeout_s)):
+                await future
+        except TimeoutError as e:
+            raise errors.DeadlineExceeded(
+                f"time is up while waiting for an address: {self._why or 'the pool is growing'}"
+            ) from e
+        except BaseException:
+            if future.done() and not future.cancelled() and future.exception() is None:
+                # Served in the moment its caller went away.
+                self.release(key)
+            raise
+        finally:
+            future.cancel()
+
+    async def _sleep(self) -> None:
+        """Until something happens, or the next thing is due. A burst is let arrive first."""
+        now_s = self._clock.monotonic_s()
+        due = [self._shrink_at_s - now_s]
+        warm_s = self.state.next_warm_s(self._now_s())
+        if warm_s is not None:
+            due.append(warm_s)
+        if self._blocked_until_s > now_s:
+            due.append(self._blocked_until_s - now_s)
+        dry_s = self.vswitches.retry_s()
+        if dry_s is not None:
+            due.append(dry_s)
+        try:
+            async with asyncio.timeout(max(_LEAST_S, min(due))):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+        if self._waiters:
+            await self._let_arrive()
+        else:
+            await self._clock.sleep(_SETTLE_S)
+
+    async def _let_arrive(self) -> None:
+        waited_s, seen = 0.0, -1
+        while waited_s < _COALESCE_MAX_S and len(self._waiters) > seen:
+            seen = len(self._waiters)
+            await self._clock.sleep(_COALESCE_S)
+            waited_s += _COALESCE_S
+
+    def _start(self, actions: Sequence[plan.Action]) -> None:
+        for action in actions:
+            if isinstance(action, plan.CreateEni):
+                task = self._task(self._create(action.count), "create eni")
+                self._creating[task] = action.count
+            elif isinstance(action, plan.Assign):
+                eni = self.state.enis[action.eni_id]
+                eni.busy, eni.assigning = True, action.count
+                self._task(self._assign(eni, action.count), f"assign {eni.eni_id}")
+            elif isinstance(action, plan.Unassign):
+                eni = self.state.enis[action.eni_id]
+                eni.busy = True
+                for ipv4 in action.addresses:
+                    eni.addresses[ipv4].state = AddressState.RELEASING
+                self._task(self._unassign(eni, action.addresses), f"unassign {eni.eni_id}")
+            else:
+                eni = self.state.enis[action.eni_id]
+                eni.busy, eni.state = True, EniState.DELETING
+                self._task(self._delete(eni), f"delete {eni.eni_id}")
+
+    async def _create(self, count: int) -> None:
+        eni = await self.cloud.create(count)
+        log.info("interface added", eni_id=eni.eni_id, addresses=len(eni.addresses))
+        self.state.add_eni(eni)
+
+    async def _assign(self, eni: model.PoolEni, count: int) -> None:
+        try:
+            assigned = await self.cloud.assign(eni, count)
+        finally:
+            eni.busy, eni.assigning = False, 0
+        log.info("addresses added", eni_id=eni.eni_id, addresses=len(assigned))
+        if eni.eni_id in self.state.enis:
+            self.state.add_addresses(eni.eni_id, assigned, self._now_s())
+
+    async def _unassign(
+        self, eni: model.PoolEni, addresses: Sequence[ipaddress.IPv4Address]
+    ) -> None:
+        """On failure they stay `releasing`: whether the cloud has them shows the metadata."""
+        try:
+            await self.cloud.unassign(eni, addresses)
+        finally:
+            eni.busy = False
+        for ipv4 in addresses:
+            eni.addresses.pop(ipv4, None)
+        log.info("addresses given back", eni_id=eni.eni_id, addresses=len(addresses))
+
+    async def _delete(self, eni: model.PoolEni) -> None:
+        try:
+            await self.cloud.remove(eni.eni_id)
+        finally:
+            eni.busy = False
+        self.state.remove_eni(eni.eni_id)
+        log.info("interface removed", eni_id=eni.eni_id)
+
+    def _task(self, work: Awaitable[None], name: str) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._guard(work), name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    async def _guard(self, work: Awaitable[None]) -> None:
+        """Run one cloud action; a failure blocks growth for a while, longer each time."""
+        try:
+            await work
+        except eni_maker.VSwitchDry as e:
+            # Told by the cloud for the first time: another vSwitch may do, so no pause.
+            self._why = str(e)
+        except errors.Error as e:
+            self._block(e)
+        else:
+            self._backoff_s, self._why, self._hopeless = 0.0, "", False
+            await self._changed()
+
+    def _block(self, error: errors.Error) -> None:
+        self._backoff_s = min(max(self._backoff_s * 2, _BACKOFF_FIRST_S), _BACKOFF_MAX_S)
+        self._blocked_until_s = self._clock.monotonic_s() + self._backoff_s
+        self._why = str(error)
+        self._hopeless = error.kind is errors.Kind.EXHAUSTED
+        log.warning("pool cannot change", error=str(error), retry_s=self._backoff_s)
+        self._tell.node(events.Reason.ALLOC_IP_FAILED, str(error))
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._creating.pop(task, None)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("pool task failed", task=task.get_name(), error=repr(task.exception()))
+        self._wake.set()
+
+    def _note_primed(self) -> None:
+        free = self.state.count(AddressState.WARM)
+        total = sum(len(eni.addresses) for eni in self.state.enis.values())
+        reached = free >= self.targets.min_free and total >= self.targets.minimum_total
+        if reached or (free and self._why) or total >= self.targets.capacity:
+            self._primed.set()
+
+    async def _end_tasks(self) -> None:
+        """Let cloud calls end: a cancelled one would leave its effect unknown."""
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=_BACKOFF_FIRST_S)
+        for task in set(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(set(self._tasks))
+
+    def _now_s(self) -> float:
+        return self._clock.now().timestamp()

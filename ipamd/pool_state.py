@@ -1,0 +1,158 @@
+"""The addresses of the node and who has them: all in memory, no I/O, one event loop.
+
+The rules that no event may break: an address has at most one lease; a lease has exactly one
+address; a released address is not given out before its cool-down has passed.
+"""
+
+import ipaddress
+from collections.abc import Iterator
+
+from core import errors
+from ipamd import model
+from ipamd.model import AddressState, EniState
+
+
+class PoolState:
+    """Interfaces by id. cool_down_s: seconds a released address rests."""
+
+    def __init__(self, *, cool_down_s: float) -> None:
+        self.enis: dict[str, model.PoolEni] = {}
+        self._cool_down_s = cool_down_s
+        self._leased: dict[model.AttachmentKey, tuple[str, ipaddress.IPv4Address]] = {}
+
+    def clear(self) -> None:
+        """Forget everything, to start the recovery anew."""
+        self.enis.clear()
+        self._leased.clear()
+
+    def add_eni(self, eni: model.PoolEni) -> None:
+        """Take an interface with its addresses into the pool."""
+        self.enis[eni.eni_id] = eni
+        for address in eni.addresses.values():
+            if address.key is not None:
+                self._leased[address.key] = (eni.eni_id, address.ipv4)
+
+    def remove_eni(self, eni_id: str) -> model.PoolEni | None:
+        """Drop an interface and every lease on it."""
+        eni = self.enis.pop(eni_id, None)
+        for address in eni.addresses.values() if eni else ():
+            if address.key is not None:
+                self._leased.pop(address.key, None)
+        return eni
+
+    def add_addresses(
+        self, eni_id: str, addresses: tuple[ipaddress.IPv4Address, ...], now_s: float
+    ) -> None:
+        """Take addresses into the pool as warm; those that are there stay as they are."""
+        eni = self.enis[eni_id]
+        for ipv4 in addresses:
+            eni.addresses.setdefault(
+                ipv4, model.Address(ipv4=ipv4, state=AddressState.WARM, since_s=now_s)
+            )
+
+    def find(self, key: model.AttachmentKey) -> tuple[model.PoolEni, model.Address] | None:
+        """The address that *key* has."""
+        place = self._leased.get(key)
+        if place is None:
+            return None
+        eni = self.enis[place[0]]
+        return eni, eni.addresses[place[1]]
+
+    def allocate(
+        self, key: model.AttachmentKey, now_s: float
+    ) -> tuple[model.PoolEni, model.Address] | None:
+        """Lease the warm address that was idle longest; the same again for the same *key*.
+
+        None when no address is warm.
+        """
+        found = self.find(key)
+        if found is not None:
+            return found
+        self.warm_up(now_s)
+        best: tuple[model.PoolEni, model.Address] | None = None
+        for eni in self.enis.values():
+            if eni.state is not EniState.IN_USE or eni.link is None:
+                continue
+            for address in eni.addresses.values():
+                if address.state is AddressState.WARM and (
+                    best is None or address.since_s < best[1].since_s
+                ):
+                    best = (eni, address)
+        if best is not None:
+            self._lease(best[0], best[1], key, now_s)
+        return best
+
+    def restore(
+        self, key: model.AttachmentKey, ipv4: ipaddress.IPv4Address, eni_id: str, now_s: float
+    ) -> None:
+        """Lease a certain address, as a record of an earlier run says.
+
+        An address the interface does not have (any more) is kept as missing: the pod uses it.
+        Raises Exists when somebody else has it.
+        """
+        eni = self.enis[eni_id]
+        address = eni.addresses.get(ipv4)
+        if address is None:
+            address = model.Address(ipv4=ipv4, state=AddressState.MISSING, since_s=now_s)
+            eni.addresses[ipv4] = address
+        if address.key not in (None, key):
+            raise errors.Exists(f"{ipv4} belongs to {address.key} already, not to {key}")
+        missing = address.state is AddressState.MISSING
+        self._lease(eni, address, key, now_s)
+        if missing:
+            address.state = AddressState.MISSING
+
+    def release(self, key: model.AttachmentKey, now_s: float) -> ipaddress.IPv4Address | None:
+        """Let the address of *key* cool down; None when it has none."""
+        place = self._leased.pop(key, None)
+        if place is None:
+            return None
+        eni = self.enis[place[0]]
+        address = eni.addresses[place[1]]
+        address.key = None
+        if address.state is AddressState.MISSING:
+            del eni.addresses[address.ipv4]
+        else:
+            address.state, address.since_s = AddressState.COOLING, now_s
+        return place[1]
+
+    def cool(self, ipv4: ipaddress.IPv4Address, released_at: float, now_s: float) -> None:
+        """Go on with a cool-down of an earlier run. A clock that went back starts it anew."""
+        for eni in self.enis.values():
+            address = eni.addresses.get(ipv4)
+            if address is not None and address.state is AddressState.WARM:
+                address.state = AddressState.COOLING
+                address.since_s = min(released_at, now_s)
+
+    def warm_up(self, now_s: float) -> list[ipaddress.IPv4Address]:
+        """End the cool-downs that are over; those addresses. They are idle since their release."""
+        warmed = []
+        for _, address in self.addresses():
+            if address.state is not AddressState.COOLING:
+                continue
+            address.since_s = min(address.since_s, now_s)
+            if now_s - address.since_s >= self._cool_down_s:
+                address.state = AddressState.WARM
+                warmed.append(address.ipv4)
+        return warmed
+
+    def next_warm_s(self, now_s: float) -> float | None:
+        """Seconds until the next cool-down ends, None when nothing cools."""
+        since = [a.since_s for _, a in self.addresses() if a.state is AddressState.COOLING]
+        return max(0.0, min(since) + self._cool_down_s - now_s) if since else None
+
+    def addresses(self) -> Iterator[tuple[model.PoolEni, model.Address]]:
+        """Every address with its interface."""
+        for eni in self.enis.values():
+            for address in eni.addresses.values():
+                yield eni, address
+
+    def count(self, state: AddressState) -> int:
+        """How many addresses are in *state*."""
+        return sum(eni.count(state) for eni in self.enis.values())
+
+    def _lease(
+        self, eni: model.PoolEni, address: model.Address, key: model.AttachmentKey, now_s: float
+    ) -> None:
+        address.state, address.key, address.since_s = AddressState.LEASED, key, now_s
+        self._leased[key] = (eni.eni_id, address.ipv4)

@@ -1,0 +1,51 @@
+"""Whether ADDs can be served now: what STATUS, health and the CNI configuration stand on."""
+
+import enum
+
+from core import errors
+from ipamd import cni_error, pool
+from ipamd.model import AddressState
+
+
+class Phase(enum.StrEnum):
+    """Where the daemon is in its life."""
+
+    STARTING = "starting"
+    PRIMING = "priming"  # serves, but has no conflist yet
+    READY = "ready"
+    DRAINING = "draining"
+
+
+class Readiness:
+    """Phase of the daemon, and why it is not ready."""
+
+    def __init__(self, addresses: pool.Pool) -> None:
+        self._pool = addresses
+        self.phase = Phase.STARTING
+
+    def require_serving(self) -> None:
+        """Raise Unavailable when no ADD may start now."""
+        if self.phase is Phase.DRAINING:
+            raise errors.Unavailable("ipamd is stopping; the next one will answer")
+        if self.phase is Phase.STARTING:
+            raise errors.Unavailable("ipamd is starting; retry")
+
+    def require_recovered(self) -> None:
+        """Raise Unavailable while the leases of earlier runs are not known."""
+        if self.phase is Phase.STARTING:
+            raise errors.Unavailable("ipamd is starting; retry")
+
+    def require_addresses(self) -> None:
+        """Raise what STATUS answers when an ADD would fail or wait now."""
+        try:
+            self.require_serving()
+        except errors.Unavailable as e:
+            raise cni_error.CniError(cni_error.NOT_AVAILABLE, "not available", str(e)) from e
+        state = self._pool.state
+        if state.count(AddressState.WARM):
+            return
+        total = sum(len(eni.addresses) for eni in state.enis.values())
+        if total < self._pool.targets.capacity and not self._pool.growth_blocked:
+            return
+        why = self._pool.growth_blocked or f"all {total} addresses of this node are in use"
+        raise cni_error.CniError(cni_error.NOT_AVAILABLE, "no address is free", why)

@@ -1,0 +1,149 @@
+"""Settings of the `ipamd` process: flags, and the files of the configuration directory.
+
+Source of flags and defaults: spec/terway.md 1.2, 1.3.
+"""
+
+import argparse
+import dataclasses
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from core import settings
+from ipamd import eni_conf
+
+DAEMON_MODES = ("ENIMultiIP",)
+_MTU_MIN, _MTU_MAX = 576, 65535
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessSettings:
+    """socket: of the gRPC services. debug_socket: of the HTTP pages.
+
+    cni_dir: where the runtime looks for configurations. keep_conflist: leave it when stopping.
+    """
+
+    socket: pathlib.Path
+    debug_socket: pathlib.Path
+    state_dir: pathlib.Path
+    run_dir: pathlib.Path
+    config_dir: pathlib.Path
+    cni_dir: pathlib.Path
+    pending_del_dir: pathlib.Path
+    keep_conflist: bool
+    json_logs: bool
+    debug: bool
+    mtu: int
+    drain_timeout_s: int
+    conf: eni_conf.EniConf
+    warnings: tuple[str, ...]
+
+
+def parse_flags(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="ipamd",
+        description="Gives the pods of this node addresses of the VPC. Started by a DaemonSet; "
+        "the CNI executable `terway` calls it over a unix socket.",
+        epilog="Documentation: docs/reference/ipamd.md",
+    )
+    add = parser.add_argument
+    add("--config", default="/etc/eni/eni_conf", help="main configuration, JSON (%(default)s)")
+    add(
+        "--dynamic-config",
+        default="",
+        help="a second file, merged onto the first as JSON merge patch (RFC 7396)",
+    )
+    add("--socket", default="/var/run/eni/eni.socket", help="gRPC socket (%(default)s)")
+    add(
+        "--readonly-listen",
+        default="unix:///var/run/eni/eni_debug.socket",
+        help="HTTP socket with metrics, health and introspection (%(default)s)",
+    )
+    add("--state-dir", default="/var/lib/cni/terway", help="database (%(default)s)")
+    add("--run-dir", default="/var/run/eni", help="lock file (%(default)s)")
+    add("--cni-dir", default="/etc/cni/net.d", help="CNI configurations (%(default)s)")
+    add(
+        "--keep-cni-config",
+        action="store_true",
+        help="leave the CNI configuration in place when stopping; the runtime then goes on to "
+        "start pods, which wait for the next ipamd",
+    )
+    add("--daemon-mode", default="ENIMultiIP", help="allowed: ENIMultiIP (%(default)s)")
+    add("--mtu", type=int, default=1500, help="of pods whose configuration has none (%(default)s)")
+    add("--drain-timeout", type=int, default=10, help="seconds for calls in progress (%(default)s)")
+    add("--log-level", default="info", choices=("info", "debug"), help="(%(default)s)")
+    add("--log-format", default="json", choices=("json", "text"), help="(%(default)s)")
+    add("--print-settings", action="store_true", help="show the effective settings and exit")
+    return parser.parse_args(argv)
+
+
+def read(flags: argparse.Namespace, reader: settings.Reader) -> ProcessSettings:
+    """Effective settings; every fault is left in *reader*."""
+    plain, faults = _read_conf(flags)
+    conf = eni_conf.parse(plain, faults)
+    for fault in faults.faults:
+        reader.fault(fault)
+    if flags.daemon_mode not in DAEMON_MODES:
+        reader.fault(f"--daemon-mode: {flags.daemon_mode!r} is not allowed; allowed: ENIMultiIP")
+    if not _MTU_MIN <= flags.mtu <= _MTU_MAX:
+        reader.fault(f"--mtu: {flags.mtu} is not allowed; allowed: {_MTU_MIN} to {_MTU_MAX}")
+    listen = flags.readonly_listen
+    if not listen.startswith("unix:///"):
+        reader.fault(f"--readonly-listen: {listen!r} is not allowed; allowed: unix:///PATH")
+    state_dir = pathlib.Path(flags.state_dir)
+    return ProcessSettings(
+        socket=pathlib.Path(flags.socket),
+        debug_socket=pathlib.Path(listen.removeprefix("unix://")),
+        state_dir=state_dir,
+        run_dir=pathlib.Path(flags.run_dir),
+        config_dir=pathlib.Path(flags.config).parent,
+        cni_dir=pathlib.Path(flags.cni_dir),
+        pending_del_dir=state_dir / "pending-del",
+        keep_conflist=flags.keep_cni_config,
+        json_logs=flags.log_format == "json",
+        debug=flags.log_level == "debug",
+        mtu=flags.mtu,
+        drain_timeout_s=flags.drain_timeout,
+        conf=conf,
+        warnings=tuple(faults.warnings),
+    )
+
+
+def with_access_key(environ: Mapping[str, str], conf: eni_conf.EniConf) -> dict[str, str]:
+    """*environ* with the keys of the file where the environment has none.
+
+    The cloud package then reads them like every other source.
+    """
+    merged = dict(environ)
+    if conf.access_key and not merged.get("ALIBABA_CLOUD_ACCESS_KEY_ID"):
+        merged["ALIBABA_CLOUD_ACCESS_KEY_ID"] = conf.access_key
+        merged["ALIBABA_CLOUD_ACCESS_KEY_SECRET"] = conf.access_secret
+    if conf.credential_path and not merged.get("ALIBABA_CLOUD_ACK_ADDON_TOKEN_PATH"):
+        merged["ALIBABA_CLOUD_ACK_ADDON_TOKEN_PATH"] = conf.credential_path
+    return merged
+
+
+def shown(process: ProcessSettings) -> str:
+    """Effective settings as text, without secrets."""
+    plain = dataclasses.asdict(process)
+    plain["conf"] = eni_conf.shown(plain["conf"])
+    return json.dumps(plain, indent=2, default=str)
+
+
+def _read_conf(flags: argparse.Namespace) -> tuple[dict[str, Any], eni_conf.Faults]:
+    faults = eni_conf.Faults()
+    plain = _load(pathlib.Path(flags.config), faults)
+    if flags.dynamic_config:
+        plain = eni_conf.merge(plain, _load(pathlib.Path(flags.dynamic_config), faults))
+    return plain, faults
+
+
+def _load(path: pathlib.Path, faults: eni_conf.Faults) -> dict[str, Any]:
+    try:
+        text = path.read_text()
+    except OSError as e:
+        faults.faults.append(f"{path} cannot be read: {e.strerror}")
+        return {}
+    return eni_conf.load(text, str(path), faults)

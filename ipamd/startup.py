@@ -1,0 +1,182 @@
+"""From nothing to a pool: every source is read, compared, and gone on with."""
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping
+
+import structlog
+
+from cloud import eni_model, imds_network
+from core import clock, errors
+from host import netns
+from ipamd import (
+    attachments,
+    eni_conf,
+    eni_maker,
+    events,
+    model,
+    node_worker,
+    pool_state,
+    recovery,
+)
+
+log = structlog.get_logger()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """What a start has at hand. attached: None when the cloud did not answer."""
+
+    stored: model.StoredState
+    attached: list[eni_model.Eni] | None
+    rebuilt: bool
+
+
+def is_managed(eni: eni_model.Eni, conf: eni_conf.EniConf) -> bool:
+    """Whether pods may get addresses of *eni*. Source: spec/terway.md 1.6, `eni_tag_filter`."""
+    return (
+        eni.type is eni_model.EniType.SECONDARY
+        and not eni.high_performance
+        and all(eni.tags.get(key) == value for key, value in conf.eni_tag_filter.items())
+    )
+
+
+async def find_enis(
+    worker: node_worker.NodeWorker,
+    sources: Sources,
+    conf: eni_conf.EniConf,
+    now_s: float,
+) -> list[model.PoolEni]:
+    """Interfaces of the pool, ready in the kernel where it has them.
+
+    From metadata and cloud; from the database what they do not tell.
+    """
+    records = {record.eni_id: record for record in sources.stored.enis}
+    managed = (
+        records.keys()
+        if sources.attached is None
+        else {eni.eni_id for eni in sources.attached if is_managed(eni, conf)}
+    )
+    found = []
+    for told in await _interfaces(worker, records):
+        if told.eni_id not in managed:
+            continue
+        link = await worker.prepare_eni(told.mac, told.gateway)
+        eni = eni_maker.pool_eni(told, link, now_s)
+        if told.eni_id in records:
+            eni.created_at = records[told.eni_id].created_at
+        found.append(eni)
+    return found
+
+
+async def restore(
+    sources: Sources,
+    *,
+    worker: node_worker.NodeWorker,
+    state: pool_state.PoolState,
+    served: attachments.Attachments,
+    time: clock.Clock,
+    tell: events.Events,
+) -> None:
+    """Put leases and cool-downs into *state* and *served*; clean up after pods that are gone."""
+    now_s = time.now().timestamp()
+    host = await worker.read_host_state()
+    eni_of = {address.ipv4: eni.eni_id for eni, address in state.addresses()}
+    by_table = {eni.link.table: eni.eni_id for eni in state.enis.values() if eni.link}
+    found = recovery.recover(
+        sources.stored.leases,
+        host,
+        eni_of,
+        eni_by_table=by_table,
+        netns_exists=lambda path: netns.is_netns(pathlib.Path(path)),
+        now_s=now_s,
+    )
+    for note in found.notes:
+        tell.node(events.Reason.RESOURCE_INVALID, note)
+    for lease in found.leases:
+        if _restore_lease(state, served, lease, tell, now_s):
+            await worker.put_lease(lease)
+    for ipv4, released_at in sources.stored.released_at.items():
+        state.cool(ipv4, released_at, now_s)
+    for lease in found.ended:
+        await worker.unwire(lease, None)
+        await worker.end_lease(lease.key, lease.ipv4, now_s)
+        state.cool(lease.ipv4, now_s, now_s)
+    ours = frozenset(address.ipv4 for _, address in state.addresses())
+    stale = recovery.find_stale(await worker.read_host_state(), found.leases, ours)
+    await worker.remove_stale(rules=stale.rules, links=stale.links)
+    log.info(
+        "state recovered",
+        enis=len(state.enis),
+        leases=len(found.leases),
+        ended=len(found.ended),
+        stale_rules=len(stale.rules),
+        stale_links=len(stale.links),
+        database_rebuilt=sources.rebuilt,
+    )
+
+
+def records_of(state: pool_state.PoolState) -> tuple[model.EniRecord, ...]:
+    """The interfaces as the database keeps them."""
+    return tuple(
+        model.EniRecord(
+            eni_id=eni.eni_id,
+            mac=eni.mac,
+            vswitch_id=eni.vswitch_id,
+            gateway=eni.gateway,
+            primary=eni.primary,
+            created_at=eni.created_at,
+            addresses=tuple(eni.addresses),
+            cidr_block=eni.cidr_block,
+        )
+        for eni in state.enis.values()
+        if eni.state is not model.EniState.DELETING
+    )
+
+
+def _restore_lease(
+    state: pool_state.PoolState,
+    served: attachments.Attachments,
+    lease: model.Lease,
+    tell: events.Events,
+    now_s: float,
+) -> bool:
+    """Put one lease in place; whether its interface is here."""
+    served.leases[lease.key] = lease
+    if lease.eni_id not in state.enis:
+        # Kept for DEL to clean up after; its pod has no network until the interface is back.
+        tell.node(
+            events.Reason.RESOURCE_INVALID,
+            f"{lease.ipv4} of {lease.key} is on interface {lease.eni_id}, which is not on this "
+            "node any more: delete the pod",
+        )
+        return False
+    state.restore(lease.key, lease.ipv4, lease.eni_id, now_s)
+    return True
+
+
+async def _interfaces(
+    worker: node_worker.NodeWorker, records: Mapping[str, model.EniRecord]
+) -> list[imds_network.Interface]:
+    """Secondary interfaces; as they were last seen when the metadata service is silent."""
+    try:
+        primary = await worker.read_primary_mac()
+        found = [await worker.read_interface(mac) for mac in await worker.read_macs()]
+    except errors.Unavailable as e:
+        if not records:
+            raise
+        log.warning("metadata service is silent; starting with what is stored", error=str(e))
+        return [_stored_interface(record) for record in records.values()]
+    return [told for told in found if told is not None and told.mac != primary]
+
+
+def _stored_interface(record: model.EniRecord) -> imds_network.Interface:
+    others = [ipv4 for ipv4 in record.addresses if ipv4 != record.primary]
+    return imds_network.Interface(
+        mac=record.mac,
+        eni_id=record.eni_id,
+        vswitch_id=record.vswitch_id,
+        cidr_block=record.cidr_block,
+        gateway=record.gateway,
+        ipv4=(record.primary, *others),
+    )

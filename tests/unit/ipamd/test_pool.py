@@ -1,0 +1,181 @@
+import asyncio
+import contextlib
+import time
+
+import pytest
+
+from cloud import errors as cloud_errors
+from core import call, clock, errors
+from ipamd import eni_maker, limits, pool, pool_state
+from ipamd.model import AddressState
+from tests.fakes import fake_enis
+from tests.unit.ipamd.test_pool_state import key
+
+TARGETS = limits.Targets(max_enis=2, addresses_per_eni=10, min_free=0, max_free=5)
+
+
+class Told:
+    def __init__(self):
+        self.messages = []
+
+    def node(self, reason, message, *, warning=True):
+        self.messages.append(message)
+
+    def pod(self, pod, reason, message, *, warning=True):
+        self.messages.append(message)
+
+
+@contextlib.asynccontextmanager
+async def running(targets=TARGETS, *, cool_down_s=30.0, sync_period_s=600.0):
+    maker, told = fake_enis.FakeMaker(), Told()
+
+    async def changed():
+        pass
+
+    served = pool.Pool(
+        pool_state.PoolState(cool_down_s=cool_down_s),
+        clock.SystemClock(),
+        told,
+        pack=True,
+        sync_period_s=sync_period_s,
+        changed=changed,
+    )
+    served.configure(targets, maker, maker)
+    task = asyncio.create_task(served.run())
+    try:
+        yield served, maker, told
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+def a_failure(code, status=403):
+    return cloud_errors.make(action="A", code=code, status=status, message="m")
+
+
+async def test_a_burst_shares_its_cloud_calls():
+    async with running() as (served, maker, _):
+        found = await asyncio.gather(*(served.allocate(key(n)) for n in range(15)))
+
+    assert len({address.ipv4 for _, address in found}) == 15
+    assert maker.calls == [("create", 10), ("create", 5)]
+
+
+async def test_a_warm_address_costs_no_call():
+    async with running(
+        limits.Targets(max_enis=1, addresses_per_eni=10, min_free=3, max_free=9)
+    ) as (
+        served,
+        maker,
+        _,
+    ):
+        await served.wait_primed()
+        maker.hold = asyncio.Event()
+        calls = list(maker.calls)
+
+        async with asyncio.timeout(0.5):
+            await served.allocate(key(1))
+
+        assert calls == [("create", 3)]
+
+
+async def test_an_add_on_a_full_node_fails_at_once_and_says_why():
+    async with running(limits.Targets(max_enis=1, addresses_per_eni=1, min_free=0, max_free=0)) as (
+        served,
+        _,
+        _,
+    ):
+        await served.allocate(key(1))
+
+        with pytest.raises(pool.NoAddress, match="all 1 of 1 addresses of this node are in use"):
+            await served.allocate(key(2))
+
+
+async def test_an_add_waits_for_an_address_that_cools():
+    tiny = limits.Targets(max_enis=1, addresses_per_eni=1, min_free=0, max_free=0)
+    async with running(tiny, cool_down_s=0.2) as (served, _, _):
+        _, first = await served.allocate(key(1))
+        served.release(key(1))
+
+        _, second = await served.allocate(key(2))
+
+    assert second.ipv4 == first.ipv4
+
+
+async def test_a_quota_fails_who_waits_with_the_cloud_s_words():
+    async with running() as (served, maker, told):
+        maker.failures = [a_failure("EniPerInstanceLimitExceeded")]
+
+        with pytest.raises(pool.NoAddress, match="EniPerInstanceLimitExceeded"):
+            await served.allocate(key(1))
+
+        assert "EniPerInstanceLimitExceeded" in told.messages[0]
+
+
+async def test_a_passing_failure_is_waited_out():
+    async with running() as (served, maker, _):
+        maker.failures = [a_failure("ServiceUnavailable", 503)]
+
+        async with asyncio.timeout(5):
+            _, address = await served.allocate(key(1))
+
+    assert address.state is AddressState.LEASED
+    assert [name for name, _ in maker.calls] == ["create", "create"]
+
+
+async def test_a_dry_vswitch_makes_the_pool_try_another_at_once():
+    async with running(
+        limits.Targets(max_enis=2, addresses_per_eni=10, min_free=0, max_free=0)
+    ) as (
+        served,
+        maker,
+        _,
+    ):
+        await served.allocate(key(1))
+        maker.failures = [eni_maker.VSwitchDry("vsw-1", a_failure("InvalidVSwitchId.IpNotEnough"))]
+        maker.dry_ids = frozenset({"vsw-1"})
+
+        async with asyncio.timeout(0.9):
+            eni, _ = await served.allocate(key(2))
+
+    assert eni.eni_id == "eni-2"
+
+
+async def test_who_gave_up_waiting_leaves_no_lease_behind():
+    async with running() as (served, maker, _):
+        maker.hold = asyncio.Event()
+        waiting = asyncio.create_task(served.allocate(key(1)))
+        await asyncio.sleep(0.1)
+
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        maker.hold.set()
+        await served.allocate(key(2))
+
+        assert served.state.find(key(1)) is None
+
+
+async def test_too_many_free_addresses_are_given_back():
+    async with running(sync_period_s=0.1) as (served, maker, _):
+        await asyncio.gather(*(served.allocate(key(n)) for n in range(9)))
+        for n in range(9):
+            served.release(key(n))
+        for _, address in served.state.addresses():
+            address.since_s -= 1000
+        async with asyncio.timeout(5):
+            while served.state.count(AddressState.WARM) != 5:
+                await asyncio.sleep(0.02)
+
+    assert ("unassign", 4) in maker.calls
+
+
+async def test_the_deadline_of_an_add_is_told_with_what_was_missing():
+    async with running() as (served, maker, _):
+        maker.hold = asyncio.Event()
+        call.enter(call.Call(call_id="1", method="Add", deadline_s=time.monotonic() + 0.3))
+
+        with pytest.raises(errors.DeadlineExceeded, match="the pool is growing"):
+            await served.allocate(key(1))
+        maker.hold.set()

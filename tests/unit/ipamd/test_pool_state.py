@@ -1,0 +1,165 @@
+import ipaddress
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from core import errors
+from ipamd import model, pool_state
+from ipamd.datapath import model as datapath_model
+from ipamd.model import AddressState
+
+COOL_S = 30.0
+
+
+def key(number):
+    return model.AttachmentKey(network="net", container_id=f"c{number}", ifname="eth0")
+
+
+def eni(number, count=3, now_s=0.0):
+    addresses = [ipaddress.IPv4Address(f"10.0.{number}.{n + 1}") for n in range(count)]
+    return model.PoolEni(
+        eni_id=f"eni-{number}",
+        mac=f"00:16:3e:00:00:{number:02x}",
+        vswitch_id="vsw-1",
+        gateway=ipaddress.IPv4Address(f"10.0.{number}.253"),
+        primary=addresses[0],
+        created_at=now_s,
+        link=datapath_model.EniLink(mac="", ifname=f"eth{number}", index=number, table=1000),
+        addresses={
+            a: model.Address(ipv4=a, state=AddressState.WARM, since_s=now_s) for a in addresses
+        },
+    )
+
+
+def pool_of(*enis):
+    state = pool_state.PoolState(cool_down_s=COOL_S)
+    for each in enis:
+        state.add_eni(each)
+    return state
+
+
+def test_the_address_that_was_idle_longest_is_given_first():
+    state = pool_of(eni(1), eni(2))
+    state.enis["eni-2"].addresses[ipaddress.IPv4Address("10.0.2.2")].since_s = -5.0
+
+    _, address = state.allocate(key(1), 100.0)
+
+    assert str(address.ipv4) == "10.0.2.2"
+
+
+def test_the_same_attachment_gets_the_same_address_again():
+    state = pool_of(eni(1))
+
+    first = state.allocate(key(1), 0.0)
+
+    assert state.allocate(key(1), 50.0) == first
+
+
+def test_a_released_address_rests_before_it_is_given_again():
+    state = pool_of(eni(1, count=1))
+    state.allocate(key(1), 0.0)
+    state.release(key(1), 10.0)
+
+    assert state.allocate(key(2), 10.0 + COOL_S - 0.1) is None
+    assert state.allocate(key(2), 10.0 + COOL_S) is not None
+
+
+def test_a_clock_that_goes_back_does_not_cool_for_ever():
+    state = pool_of(eni(1, count=1))
+    state.allocate(key(1), 1_000_000.0)
+    state.release(key(1), 1_000_000.0)
+
+    assert state.allocate(key(2), 100.0) is None
+    assert state.allocate(key(2), 100.0 + COOL_S) is not None
+
+
+def test_an_interface_without_link_gives_no_address():
+    absent = eni(1)
+    absent.link = None
+
+    assert pool_of(absent).allocate(key(1), 0.0) is None
+
+
+def test_a_restored_lease_keeps_an_address_the_interface_has_lost():
+    state = pool_of(eni(1, count=1))
+    lost = ipaddress.IPv4Address("10.0.1.99")
+
+    state.restore(key(1), lost, "eni-1", 0.0)
+
+    assert state.find(key(1))[1].state is AddressState.MISSING
+    assert state.release(key(1), 1.0) == lost
+    assert lost not in state.enis["eni-1"].addresses
+
+
+def test_restoring_the_address_of_another_is_refused():
+    state = pool_of(eni(1, count=1))
+    state.restore(key(1), ipaddress.IPv4Address("10.0.1.1"), "eni-1", 0.0)
+
+    with pytest.raises(errors.Exists, match=r"10\.0\.1\.1 belongs to net/c1/eth0"):
+        state.restore(key(2), ipaddress.IPv4Address("10.0.1.1"), "eni-1", 0.0)
+
+
+class PoolMachine(RuleBasedStateMachine):
+    """Any sequence of events, against the rules of `pool_state`."""
+
+    def __init__(self):
+        super().__init__()
+        self.state = pool_state.PoolState(cool_down_s=COOL_S)
+        self.now_s = 1000.0
+        self.number = 0
+        self.given = {}
+        self.released_at = {}
+
+    @rule(count=st.integers(1, 4))
+    def an_interface_comes(self, count):
+        if self.number < 5:
+            self.number += 1
+            self.state.add_eni(eni(self.number, count, self.now_s))
+
+    @rule(pick=st.integers(0, 4))
+    def an_interface_goes(self, pick):
+        ids = sorted(self.state.enis)
+        if ids:
+            gone = self.state.remove_eni(ids[pick % len(ids)])
+            for address in gone.addresses.values():
+                self.given = {k: v for k, v in self.given.items() if v != address.ipv4}
+                self.released_at.pop(address.ipv4, None)
+
+    @rule(number=st.integers(0, 9))
+    def a_pod_asks(self, number):
+        found = self.state.allocate(key(number), self.now_s)
+        if found is None:
+            return
+        ipv4 = found[1].ipv4
+        if key(number) in self.given:
+            assert self.given[key(number)] == ipv4
+        else:
+            assert ipv4 not in self.given.values()
+            assert self.now_s - self.released_at.get(ipv4, -1e9) >= COOL_S
+        self.given[key(number)] = ipv4
+
+    @rule(number=st.integers(0, 9))
+    def a_pod_goes(self, number):
+        ipv4 = self.state.release(key(number), self.now_s)
+        assert ipv4 == self.given.pop(key(number), None)
+        if ipv4 is not None:
+            self.released_at[ipv4] = self.now_s
+
+    @rule(seconds=st.floats(0, 40))
+    def time_passes(self, seconds):
+        self.now_s += seconds
+
+    @invariant()
+    def each_lease_has_one_address_and_each_address_one_lease(self):
+        leased = {a.key: a.ipv4 for _, a in self.state.addresses() if a.key is not None}
+        assert leased == self.given
+
+    @invariant()
+    def a_leased_address_is_marked_so_and_no_other(self):
+        for _, address in self.state.addresses():
+            held = address.state in (AddressState.LEASED, AddressState.MISSING)
+            assert held == (address.key is not None)
+
+
+TestPoolMachine = PoolMachine.TestCase

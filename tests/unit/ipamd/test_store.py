@@ -1,0 +1,122 @@
+import ipaddress
+import sqlite3
+import stat
+
+import pytest
+
+from ipamd import model, store
+from ipamd.datapath import model as datapath_model
+
+LEASE = model.Lease(
+    key=model.AttachmentKey(network="net", container_id="c1", ifname="eth0"),
+    ipv4=ipaddress.IPv4Address("10.0.1.5"),
+    eni_id="eni-1",
+    host_ifname="cali1",
+    created_at=12.5,
+    pod=model.Pod(namespace="default", name="web-0", uid="u"),
+    netns="/run/netns/x",
+    mtu=1400,
+    bandwidth=datapath_model.Bandwidth(ingress_bytes_per_s=7),
+)
+ENI = model.EniRecord(
+    eni_id="eni-1",
+    mac="00:16:3e:00:00:01",
+    vswitch_id="vsw-1",
+    gateway=ipaddress.IPv4Address("10.0.1.253"),
+    primary=ipaddress.IPv4Address("10.0.1.4"),
+    created_at=1.0,
+    addresses=(ipaddress.IPv4Address("10.0.1.4"), ipaddress.IPv4Address("10.0.1.5")),
+    cidr_block=ipaddress.IPv4Network("10.0.1.0/24"),
+)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "state" / "ipamd.db"
+
+
+def test_what_is_stored_is_there_after_a_restart(path):
+    first = store.Store(path)
+    first.put_lease(LEASE)
+    first.put_enis((ENI,))
+    first.put_fact("node", "{}")
+    # Not closed: a killed process does not close either.
+
+    loaded = store.Store(path).load()
+
+    assert loaded.leases == (LEASE,)
+    assert loaded.enis == (ENI,)
+    assert loaded.facts == {"node": "{}"}
+
+
+def test_an_ended_lease_becomes_a_cool_down(path):
+    db = store.Store(path)
+    db.put_lease(LEASE)
+
+    db.end_lease(LEASE.key, LEASE.ipv4, 99.0)
+
+    assert db.load().leases == ()
+    assert db.load().released_at == {LEASE.ipv4: 99.0}
+
+
+def test_the_cool_down_of_an_address_that_is_gone_is_forgotten(path):
+    db = store.Store(path)
+    db.put_enis((ENI,))
+    db.end_lease(LEASE.key, LEASE.ipv4, 99.0)
+    db.end_lease(LEASE.key, ipaddress.IPv4Address("10.0.9.9"), 99.0)
+
+    db.put_enis((ENI,))
+
+    assert list(db.load().released_at) == [LEASE.ipv4]
+
+
+def test_two_leases_of_one_address_cannot_be_stored(path):
+    db = store.Store(path)
+    db.put_lease(LEASE)
+    other = model.AttachmentKey(network="net", container_id="c2", ifname="eth0")
+
+    db.put_lease(model.dataclasses.replace(LEASE, key=other))
+
+    # The later one replaces: the kernel decided, at recovery.
+    assert [lease.key for lease in db.load().leases] == [other]
+
+
+def test_a_damaged_file_is_put_aside_and_said_so(path):
+    store.Store(path).close()
+    path.write_bytes(b"SQLite format 3\x00" + b"garbage" * 1000)
+
+    db = store.Store(path)
+
+    assert db.rebuilt
+    assert db.load() == model.StoredState()
+    assert len(list(path.parent.glob("ipamd.db.damaged-*"))) == 1
+
+
+@pytest.mark.parametrize("kept", [0, 100, 5000])
+def test_a_truncated_file_is_survived(path, kept):
+    db = store.Store(path)
+    db.put_lease(LEASE)
+    db.close()
+    with path.open("r+b") as f:
+        f.truncate(kept)
+
+    assert store.Store(path).load().leases == ()
+
+
+def test_a_file_of_a_newer_version_is_refused_and_kept(path):
+    store.Store(path).close()
+    db = sqlite3.connect(path)
+    db.execute("PRAGMA user_version = 99")
+    db.close()
+
+    with pytest.raises(store.StoreTooNew, match="schema 99, this one knows 1"):
+        store.Store(path)
+
+    assert path.exists()
+
+
+def test_only_the_owner_may_read(path):
+    store.Store(path)
+
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
