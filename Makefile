@@ -48,8 +48,9 @@ format: base     ## let ruff lay out the code
 	@.venv/bin/ruff format -q .
 
 PROTOC := $(PY) -m grpc_tools.protoc --python_out=. --pyi_out=. --grpc_python_out=.
-proto: base      ## regenerate csi/_pb and ipamd/_pb from proto/
+proto: base      ## regenerate the stubs from the .proto files
 	@$(PROTOC) -Icsi/_pb=proto csi/_pb/csi.proto csi/_pb/pluginregistration.proto
+	@$(PROTOC) -Itests/support/cri=tests/support/cri tests/support/cri/cri.proto
 	@$(PROTOC) -Iipamd/_pb=proto ipamd/_pb/ipamd.proto ipamd/_pb/terway.proto
 
 clean:           ## remove what the targets above made in this directory

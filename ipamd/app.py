@@ -23,12 +23,13 @@ from core import clock, errors, grpc_server, http_status, lifecycle, logs, metri
 from core import settings as core_settings
 from ipamd import (
     conflist,
+    counters,
     daemon,
     events,
+    gauges,
     instance_lock,
     node_worker,
     pages,
-    rpc_metrics,
     settings,
     store,
 )
@@ -84,6 +85,7 @@ class App:
         self._process = process
         self._clock = clock.SystemClock()
         self._registry = metrics.Metrics()
+        self._counted = counters.Counters(self._registry)
         self._lock = instance_lock.InstanceLock(process.run_dir / _LOCK)
         self._alibaba = cloud_client.Alibaba(cloud, self._registry, self._clock)
         self._metadata = cloud_metadata.make(cloud, environ=os.environ, openapi=None)
@@ -91,6 +93,7 @@ class App:
             open_store=lambda: store.Store(process.state_dir / _DATABASE),
             make_datapath=_make_datapath,
             imds=cloud_imds.Imds(cloud.imds_endpoint),
+            counted=self._counted,
         )
         self._pages = pages.Pages(self._registry, settings.shown(process))
         self._daemon = daemon.Daemon(
@@ -100,14 +103,15 @@ class App:
             worker=self._worker,
             time=self._clock,
             registry=self._registry,
+            counted=self._counted,
             pages=self._pages,
             tell=events.LogEvents(),
             conflist_content=conflist_content,
         )
         self._interceptor = grpc_server.ServeInterceptor(
-            observe=rpc_metrics.observer(self._registry),
+            observe=gauges.observer(self._registry),
             redact=_loggable,
-            quiet=rpc_metrics.QUIET,
+            quiet=gauges.QUIET,
         )
         self._server: grpc.aio.Server | None = None
 

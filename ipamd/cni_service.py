@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from core import errors
-from ipamd import attachments, cni_config, cni_error, cni_result, readiness
+from ipamd import attachments, cni_config, cni_error, cni_result, counters, readiness
 from ipamd._pb import ipamd_pb2, ipamd_pb2_grpc
 
 log = structlog.get_logger()
@@ -26,24 +26,49 @@ Handler = Callable[[Any], Awaitable[bytes]]
 class CniService(ipamd_pb2_grpc.CniServicer):
     """Answers the executable. ready: whether an ADD would succeed."""
 
-    def __init__(self, served: attachments.Attachments, ready: readiness.Readiness) -> None:
+    def __init__(
+        self,
+        served: attachments.Attachments,
+        ready: readiness.Readiness,
+        counted: counters.Counters,
+    ) -> None:
         self._attachments = served
         self._ready = ready
+        self._counted = counted
 
     async def Add(self, request: Any, context: Any) -> Any:
-        return await _answer(request, self._add, "add the container to the network")
+        return await self._answer(request, self._add, "ADD", "add the container to the network")
 
     async def Del(self, request: Any, context: Any) -> Any:
-        return await _answer(request, self._del, "remove the container from the network")
+        return await self._answer(
+            request, self._del, "DEL", "remove the container from the network"
+        )
 
     async def Check(self, request: Any, context: Any) -> Any:
-        return await _answer(request, self._check, "check the container's network")
+        return await self._answer(request, self._check, "CHECK", "check the container's network")
 
     async def Gc(self, request: Any, context: Any) -> Any:
-        return await _answer(request, self._gc, "collect attachments")
+        return await self._answer(request, self._gc, "GC", "collect attachments")
 
     async def Status(self, request: Any, context: Any) -> Any:
-        return await _answer(request, self._status, "tell the status")
+        return await self._answer(request, self._status, "STATUS", "tell the status")
+
+    async def _answer(self, request: Any, handle: Handler, command: str, doing: str) -> Any:
+        """Result of *handle*, or the CNI error of what it raises."""
+        try:
+            stdout = await handle(request)
+        except errors.Error as e:
+            error = cni_error.from_error(e, doing)
+        except RecursionError as e:  # nested JSON of a hostile caller
+            error = cni_error.CniError(cni_error.DECODING_FAILURE, "cannot be decoded", str(e))
+        else:
+            self._counted.commands.inc(command, "0")
+            return ipamd_pb2.CniReply(stdout=stdout)
+        self._counted.commands.inc(command, str(error.code))
+        log.info("command refused", code=error.code, error=str(error))
+        return ipamd_pb2.CniReply(
+            exit_status=1, stdout=cni_error.to_json(error, _version_of(request.config))
+        )
 
     async def _add(self, request: Any) -> bytes:
         config = cni_config.parse_config(request.config)
@@ -97,20 +122,6 @@ class CniService(ipamd_pb2_grpc.CniServicer):
         _since(cni_config.parse_config(request.config), _GC_SINCE, "STATUS")
         self._ready.require_addresses()
         return b""
-
-
-async def _answer(request: Any, handle: Handler, doing: str) -> Any:
-    """Result of *handle*, or the CNI error of what it raises."""
-    try:
-        return ipamd_pb2.CniReply(stdout=await handle(request))
-    except errors.Error as e:
-        error = cni_error.from_error(e, doing)
-    except RecursionError as e:  # nested JSON of a hostile caller
-        error = cni_error.CniError(cni_error.DECODING_FAILURE, "cannot be decoded", str(e))
-    log.info("command refused", code=error.code, error=str(error))
-    return ipamd_pb2.CniReply(
-        exit_status=1, stdout=cni_error.to_json(error, _version_of(request.config))
-    )
 
 
 def _attachment(config: cni_config.NetworkConfig, request: Any) -> cni_config.Attachment:

@@ -16,9 +16,12 @@ from ipamd import (
     attachments,
     cni_service,
     conflist,
+    counters,
     diagnose,
+    eni_conf,
     eni_maker,
     events,
+    gauges,
     introspection,
     janitor,
     limits,
@@ -30,7 +33,7 @@ from ipamd import (
     pool,
     pool_state,
     readiness,
-    rpc_metrics,
+    reclaim,
     settings,
     startup,
     terway_backend,
@@ -59,6 +62,7 @@ class Daemon:
         worker: node_worker.NodeWorker,
         time: clock.Clock,
         registry: metrics.Metrics,
+        counted: counters.Counters,
         pages: pages.Pages,
         tell: events.Events,
         conflist_content: bytes,
@@ -84,13 +88,15 @@ class Daemon:
             pack=conf.eni_selection_policy == "most_ips",
             sync_period_s=conf.ip_pool_sync_period_s,
             changed=self._store_enis,
+            counted=counted,
+            reclaim=_reclaim(conf),
         )
         self._served = attachments.Attachments(self._pool, worker, time, tell, mtu=process.mtu)
         self._ready = readiness.Readiness(self._pool)
-        self._cni = cni_service.CniService(self._served, self._ready)
+        self._cni = cni_service.CniService(self._served, self._ready, counted)
         self._pending = pending_dels.PendingDels(process.pending_del_dir, self._cni)
         pages.show(self._pool, self._served, self._ready)
-        rpc_metrics.offer_pool(registry, self._pool)
+        gauges.offer_pool(registry, self._pool)
 
     async def open(self) -> None:
         """Open the database. Raises StoreTooNew."""
@@ -157,7 +163,7 @@ class Daemon:
             changed=self._store_enis,
             pending=self._pending,
         )
-        rpc_metrics.offer_janitor(self._registry, rounds.counts)
+        gauges.offer_janitor(self._registry, rounds.counts)
         await self._pending.replay()
         self._task(self._pool.run(), "pool")
         self._task(rounds.run(), "janitor")
@@ -258,6 +264,17 @@ class Daemon:
         task = asyncio.create_task(work, name=name)
         task.add_done_callback(_told_if_broken)
         self._tasks.append(task)
+
+
+def _reclaim(conf: eni_conf.EniConf) -> reclaim.Reclaim | None:
+    if conf.idle_ip_reclaim_after_s is None:
+        return None
+    return reclaim.Reclaim(
+        after_s=conf.idle_ip_reclaim_after_s,
+        interval_s=conf.idle_ip_reclaim_interval_s,
+        batch=conf.idle_ip_reclaim_batch_size,
+        jitter=conf.idle_ip_reclaim_jitter_factor,
+    )
 
 
 class _Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # it has no types

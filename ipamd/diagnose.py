@@ -81,7 +81,7 @@ class Diagnosis:
 
     async def _lease(self, subject: str, key: model.AttachmentKey) -> Finding:
         lease = self._served.leases[key]
-        if lease.netns and not netns.is_netns(pathlib.Path(lease.netns)):
+        if lease.netns and not netns.exists(pathlib.Path(lease.netns)):
             return Finding(
                 severity=Severity.WARNING,
                 subject=subject,

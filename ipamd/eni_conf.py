@@ -87,6 +87,7 @@ class EniConf:
     idle_ip_reclaim_after_s: float | None = None
     idle_ip_reclaim_interval_s: float = 600.0
     idle_ip_reclaim_batch_size: int = 5
+    idle_ip_reclaim_jitter_factor: float = 0.1
     warm_ip_target: int | None = None
     warm_eni_target: int | None = None
     minimum_ip_target: int = 0
@@ -158,6 +159,7 @@ def parse(plain: Mapping[str, Any], faults: Faults) -> EniConf:
         idle_ip_reclaim_after_s=read.maybe("idle_ip_reclaim_after", read.duration),
         idle_ip_reclaim_interval_s=read.duration("idle_ip_reclaim_interval", 600.0),
         idle_ip_reclaim_batch_size=read.number("idle_ip_reclaim_batch_size", 5, minimum=1),
+        idle_ip_reclaim_jitter_factor=read.jitter("idle_ip_reclaim_jitter_factor", 0.1),
         warm_ip_target=read.maybe("warm_ip_target", read.number),
         warm_eni_target=read.maybe("warm_eni_target", read.number),
         minimum_ip_target=read.number("minimum_ip_target", 0),
@@ -182,7 +184,7 @@ class _Reader:
     def __init__(self, plain: Mapping[str, Any], faults: Faults) -> None:
         self._plain = plain
         self._faults = faults
-        self._known = {"security_group", "idle_ip_reclaim_jitter_factor"}
+        self._known = {"security_group"}
 
     def text(self, key: str) -> str:
         value = self._get(key, "")
@@ -211,6 +213,18 @@ class _Reader:
         if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 1:
             return float(value)
         self._faults.add(key, value, "a number above 0 and at most 1")
+        return default
+
+    def jitter(self, key: str, default: float) -> float:
+        """A number from 0 to 1; Terway writes it as a text."""
+        value = self._get(key, default)
+        try:
+            number = float(value) if isinstance(value, str | int | float) else -1.0
+        except ValueError:
+            number = -1.0
+        if 0 <= number <= 1 and not isinstance(value, bool):
+            return number
+        self._faults.add(key, value, "a number from 0 to 1")
         return default
 
     def duration(self, key: str, default: float = 0.0) -> float:

@@ -127,7 +127,7 @@ class Janitor:
             young = now_s - lease.created_at < _SETTLED_S
             if young or lease.host_ifname in links or not lease.netns:
                 continue
-            if netns.is_netns(pathlib.Path(lease.netns)):
+            if netns.exists(pathlib.Path(lease.netns)):
                 continue
             gone[lease.key] = self._netns_gone.get(lease.key, 0) + 1
             if gone[lease.key] >= drift.SURE:

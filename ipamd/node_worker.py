@@ -7,16 +7,20 @@ that an ADD changes threads once.
 
 import asyncio
 import concurrent.futures
+import contextlib
 import ipaddress
 import pathlib
-from collections.abc import Callable, Sequence
-from typing import Protocol
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol, TypeVar
 
 from cloud import imds as cloud_imds
 from cloud import imds_network
 from core import executor
-from ipamd import model, store
+from ipamd import counters, model, store
 from ipamd.datapath import model as datapath_model
+
+T = TypeVar("T")
 
 Addresses = tuple[ipaddress.IPv4Address, ...]
 
@@ -56,12 +60,14 @@ class NodeWorker:
         open_store: Callable[[], store.Store],
         make_datapath: Callable[[ipaddress.IPv4Address], Datapath],
         imds: cloud_imds.Imds,
+        counted: counters.Counters,
     ) -> None:
         self._thread = executor.BoundedExecutor("datapath", 1)
         self._imds_threads = executor.BoundedExecutor("imds", 4)
         self._open_store = open_store
         self._make_datapath = make_datapath
         self._imds = imds
+        self._counted = counted
         self._store: store.Store | None = None
         self._datapath: Datapath | None = None
 
@@ -83,8 +89,9 @@ class NodeWorker:
         """Store the lease, then make the interface."""
 
         def work() -> datapath_model.Wired:
-            self._db.put_lease(lease)
-            return self._kernel.setup(wiring)
+            with self._timed("setup"):
+                self._db.put_lease(lease)
+                return self._kernel.setup(wiring)
 
         return await self._thread.run(work)
 
@@ -144,19 +151,19 @@ class NodeWorker:
 
     async def read_primary_mac(self) -> str:
         """MAC of the primary interface."""
-        return await self._imds_threads.run(imds_network.read_primary_mac, self._imds)
+        return await self._read_imds("mac", imds_network.read_primary_mac)
 
     async def read_macs(self) -> tuple[str, ...]:
         """MACs of all attached interfaces."""
-        return await self._imds_threads.run(imds_network.read_macs, self._imds)
+        return await self._read_imds("macs", imds_network.read_macs)
 
     async def read_interface(self, mac: str) -> imds_network.Interface | None:
         """What the metadata service tells of an interface."""
-        return await self._imds_threads.run(imds_network.read_interface, self._imds, mac)
+        return await self._read_imds("interface", imds_network.read_interface, mac)
 
     async def read_addresses(self, mac: str) -> Addresses:
         """Addresses of an interface, as the metadata service tells."""
-        return await self._imds_threads.run(imds_network.read_addresses, self._imds, mac)
+        return await self._read_imds("private-ipv4s", imds_network.read_addresses, mac)
 
     @property
     def _db(self) -> store.Store:
@@ -188,10 +195,29 @@ class NodeWorker:
     def _teardown(
         self, lease: model.Lease, netns_path: pathlib.Path | None
     ) -> "concurrent.futures.Future[None]":
-        return self._kernel.teardown(
-            host_ifname=lease.host_ifname,
-            alias=lease.alias,
-            addresses=[lease.ipv4],
-            netns_path=netns_path,
-            ifname=lease.key.ifname,
-        )
+        with self._timed("teardown"):
+            return self._kernel.teardown(
+                host_ifname=lease.host_ifname,
+                alias=lease.alias,
+                addresses=[lease.ipv4],
+                netns_path=netns_path,
+                ifname=lease.key.ifname,
+            )
+
+    @contextlib.contextmanager
+    def _timed(self, operation: str) -> Iterator[None]:
+        started_s = time.monotonic()
+        try:
+            yield
+        finally:
+            self._counted.datapath.observe(time.monotonic() - started_s, operation)
+
+    async def _read_imds(self, what: str, read: Callable[..., T], *words: str) -> T:
+        started_s, failed = time.monotonic(), "true"
+        try:
+            found = await self._imds_threads.run(read, self._imds, *words)
+            failed = "false"
+            return found
+        finally:
+            elapsed_ms = (time.monotonic() - started_s) * 1000
+            self._counted.metadata.observe(elapsed_ms, what, failed)

@@ -104,9 +104,16 @@ def plan_growth(
 
 
 def plan_shrink(
-    enis: Sequence[model.PoolEni], demand: Demand, targets: limits.Targets, *, now_s: float
+    enis: Sequence[model.PoolEni],
+    demand: Demand,
+    targets: limits.Targets,
+    *,
+    now_s: float,
+    extra: int = 0,
 ) -> list[Action]:
     """Calls that give back what is too much; [] while anybody waits.
+
+    extra: addresses beyond that to give back, but never below the free minimum.
 
     Whole interfaces first, since those cost a slot; then single addresses of the emptiest one.
     """
@@ -114,7 +121,9 @@ def plan_shrink(
         return []
     free = sum(eni.count(AddressState.WARM) for eni in enis)
     total = sum(len(eni.addresses) for eni in enis)
-    over = min(free - targets.max_free, total - targets.minimum_total)
+    over = max(0, free - targets.max_free)
+    over += min(extra, max(0, free - over - targets.min_free))
+    over = min(over, total - targets.minimum_total)
     actions: list[Action] = []
     for eni in sorted(enis, key=lambda e: (e.count(AddressState.LEASED), len(e.addresses))):
         if over <= 0:

@@ -13,7 +13,7 @@ from typing import Protocol
 import structlog
 
 from core import call, clock, errors
-from ipamd import eni_maker, events, limits, model, plan, pool_state
+from ipamd import counters, eni_maker, events, limits, model, plan, pool_state, reclaim
 from ipamd.model import AddressState, EniState
 
 log = structlog.get_logger()
@@ -69,6 +69,8 @@ class Pool:
         pack: bool,
         sync_period_s: float,
         changed: Callable[[], Awaitable[None]],
+        counted: counters.Counters,
+        reclaim: "reclaim.Reclaim | None" = None,
     ) -> None:
         self.state = state
         self.targets = limits.NOTHING
@@ -79,6 +81,8 @@ class Pool:
         self._pack = pack
         self._sync_period_s = sync_period_s
         self._changed = changed
+        self._counted = counted
+        self._reclaim = reclaim
         self._waiters: collections.deque[tuple[model.AttachmentKey, asyncio.Future[None]]] = (
             collections.deque()
         )
@@ -129,16 +133,19 @@ class Pool:
             if not self._waiters or self.state.find(key) is not None:
                 found = self.state.allocate(key, self._now_s())
                 if found is not None:
-                    self._wake.set()
+                    self._note_use()
                     return found
             await self._wait(key, deadline_s - self._clock.monotonic_s())
             found = self.state.find(key)
             if found is not None:
+                self._note_use()
                 return found
 
     def release(self, key: model.AttachmentKey) -> ipaddress.IPv4Address | None:
         """Let the address of *key* cool down; None when it has none."""
         released = self.state.release(key, self._now_s())
+        if self._reclaim is not None:
+            self._reclaim.used(self._clock.monotonic_s())
         self._wake.set()
         return released
 
@@ -175,10 +182,18 @@ class Pool:
                     self._demand(),
                     self.targets,
                     now_s=self._now_s(),
+                    extra=self._reclaim.due(now_s) if self._reclaim else 0,
                 )
             )
         self._refuse_hopeless()
         self._note_primed()
+
+    def _note_use(self) -> None:
+        """An ADD got its address: the pool may be short of free ones now."""
+        self._counted.leased()
+        if self._reclaim is not None:
+            self._reclaim.used(self._clock.monotonic_s())
+        self._wake.set()
 
     def _growth(self) -> list[plan.Action]:
         actions = plan.plan_growth(
@@ -293,15 +308,24 @@ class Pool:
                 self._task(self._delete(eni), f"delete {eni.eni_id}")
 
     async def _create(self, count: int) -> None:
-        eni = await self.cloud.create(count)
+        try:
+            eni = await self.cloud.create(count)
+        except errors.Error:
+            self._counted.asked("", count, succeeded=False)
+            raise
+        self._counted.asked(eni.mac, len(eni.addresses), succeeded=True)
         log.info("interface added", eni_id=eni.eni_id, addresses=len(eni.addresses))
         self.state.add_eni(eni)
 
     async def _assign(self, eni: model.PoolEni, count: int) -> None:
         try:
             assigned = await self.cloud.assign(eni, count)
+        except errors.Error:
+            self._counted.asked(eni.mac, count, succeeded=False)
+            raise
         finally:
             eni.busy, eni.assigning = False, 0
+        self._counted.asked(eni.mac, len(assigned), succeeded=True)
         log.info("addresses added", eni_id=eni.eni_id, addresses=len(assigned))
         if eni.eni_id in self.state.enis:
             self.state.add_addresses(eni.eni_id, assigned, self._now_s())
@@ -316,6 +340,7 @@ class Pool:
             eni.busy = False
         for ipv4 in addresses:
             eni.addresses.pop(ipv4, None)
+        self._counted.gave_back(len(addresses))
         log.info("addresses given back", eni_id=eni.eni_id, addresses=len(addresses))
 
     async def _delete(self, eni: model.PoolEni) -> None:
@@ -324,6 +349,7 @@ class Pool:
         finally:
             eni.busy = False
         self.state.remove_eni(eni.eni_id)
+        self._counted.gave_back(len(eni.addresses))
         log.info("interface removed", eni_id=eni.eni_id)
 
     def _task(self, work: Awaitable[None], name: str) -> asyncio.Task[None]:

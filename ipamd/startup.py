@@ -88,7 +88,7 @@ async def restore(
         host,
         eni_of,
         eni_by_table=by_table,
-        netns_exists=lambda path: netns.is_netns(pathlib.Path(path)),
+        netns_exists=lambda path: netns.exists(pathlib.Path(path)),
         now_s=now_s,
     )
     for note in found.notes:

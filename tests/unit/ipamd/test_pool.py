@@ -5,8 +5,8 @@ import time
 import pytest
 
 from cloud import errors as cloud_errors
-from core import call, clock, errors
-from ipamd import eni_maker, limits, pool, pool_state
+from core import call, clock, errors, metrics
+from ipamd import counters, eni_maker, limits, pool, pool_state
 from ipamd.model import AddressState
 from tests.fakes import fake_enis
 from tests.unit.ipamd.test_pool_state import key
@@ -39,6 +39,7 @@ async def running(targets=TARGETS, *, cool_down_s=30.0, sync_period_s=600.0):
         pack=True,
         sync_period_s=sync_period_s,
         changed=changed,
+        counted=counters.Counters(metrics.Metrics()),
     )
     served.configure(targets, maker, maker)
     task = asyncio.create_task(served.run())

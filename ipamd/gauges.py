@@ -1,4 +1,4 @@
-"""What is counted about calls on the socket and in the kernel. Names are Terway's where it has one.
+"""What is counted and measured. Names are Terway's where it has one.
 
 Source: spec/terway.md 7.2.
 """
@@ -6,12 +6,10 @@ Source: spec/terway.md 7.2.
 from collections.abc import Mapping
 
 from core import grpc_server, metrics
-from ipamd import janitor, pool
+from ipamd import counters, janitor, pool
 from ipamd.model import AddressState
 
-LATENCY_BUCKETS_MS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 120000)
 QUIET = frozenset({"Status", "GetPool", "ListAttachments", "GetResourceMapping", "Watch"})
-_TYPE, _STACK = "LocalIP", "ipv4"
 
 
 def observer(registry: metrics.Metrics) -> grpc_server.Observe:
@@ -20,7 +18,7 @@ def observer(registry: metrics.Metrics) -> grpc_server.Observe:
         "terway_rpc_latency",
         "duration of RPCs in milliseconds",
         ("rpc_api", "error"),
-        LATENCY_BUCKETS_MS,
+        counters.LATENCY_BUCKETS_MS,
     )
 
     def observe(method: str, code: str, elapsed_s: float) -> None:
@@ -34,10 +32,14 @@ def offer_pool(registry: metrics.Metrics, addresses: pool.Pool) -> None:
     state = addresses.state
 
     def total() -> Mapping[tuple[str, ...], float]:
-        return {(_TYPE, _STACK): float(sum(len(eni.addresses) for eni in state.enis.values()))}
+        return {
+            (counters.TYPE, counters.STACK): float(
+                sum(len(eni.addresses) for eni in state.enis.values())
+            )
+        }
 
     def idle() -> Mapping[tuple[str, ...], float]:
-        return {(_TYPE, _STACK): float(state.count(AddressState.WARM))}
+        return {(counters.TYPE, counters.STACK): float(state.count(AddressState.WARM))}
 
     def by_state() -> Mapping[tuple[str, ...], float]:
         return {(each.value,): float(state.count(each)) for each in AddressState}

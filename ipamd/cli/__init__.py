@@ -1,0 +1,1 @@
+"""`terway-cli`: looks inside ipamd and at what it stands on. Changes nothing."""
