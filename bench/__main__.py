@@ -5,7 +5,7 @@ import sys
 
 from bench import report
 
-TARGETS = ("disk",)
+TARGETS = ("disk", "cni")
 
 
 def main(names: list[str]) -> int:
@@ -15,7 +15,7 @@ def main(names: list[str]) -> int:
         print(f"bench: no target {', '.join(unknown)}; known: {', '.join(TARGETS)}")
         return 2
     for name in names or TARGETS:
-        print(f"bench: {name} (a minute or two)", flush=True)
+        print(f"bench: {name} (some minutes)", flush=True)
         result: report.Report = importlib.import_module(f"bench.{name}").run()
         print(report.table(result))
         print(f"written to {report.write(result)}")
