@@ -1,6 +1,6 @@
 """Settings of the `csi-plugin` process: flags, and the environment they fall back to.
 
-Each driver reads its own settings from the same reader; see `csi.disk.settings`.
+Each driver reads its own settings from the same reader; see `csi.disk.controller.settings`.
 """
 
 import argparse

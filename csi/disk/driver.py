@@ -22,11 +22,11 @@ def build(context: driver.DriverContext) -> driver.Driver:
     Faults in its settings are left in *context.reader*.
     """
     controller, group_controller = _controllers(context)
-    node = _node(context)
+    service = _node(context)
 
     async def close() -> None:
-        if node is not None:
-            await node.close()
+        if service is not None:
+            await service.close()
 
     return driver.Driver(
         name=NAME,
@@ -36,7 +36,7 @@ def build(context: driver.DriverContext) -> driver.Driver:
         ready=_ready(context),
         controller=controller,
         group_controller=group_controller,
-        node=node,
+        node=service,
         close=close,
     )
 
@@ -52,7 +52,7 @@ def _controllers(context: driver.DriverContext) -> tuple[Any, Any]:
     """Controller and group controller, None where this process does not run them."""
     if not context.roles.controller:
         return None, None
-    from csi.disk import wiring  # noqa: PLC0415
+    from csi.disk.controller import wiring  # noqa: PLC0415
 
     return wiring.build(context)
 
@@ -60,9 +60,9 @@ def _controllers(context: driver.DriverContext) -> tuple[Any, Any]:
 def _node(context: driver.DriverContext) -> Any:
     if not context.roles.node:
         return None
-    from csi.disk import node  # noqa: PLC0415
+    from csi.disk.node import service  # noqa: PLC0415
 
-    return node.build(context)
+    return service.build(context)
 
 
 def _ready(context: driver.DriverContext) -> identity.Ready:

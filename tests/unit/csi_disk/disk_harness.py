@@ -9,16 +9,16 @@ from cloud import ecs_model
 from core import metrics
 from csi import requests
 from csi._pb import csi_pb2
-from csi.disk import (
+from csi.disk.controller import (
     attach,
     clone,
     controller_requests,
     create,
     delete,
     detach,
+    exactly_once,
     group_snapshot,
     params,
-    provision,
     settings,
     slots,
     snapshot,
@@ -103,10 +103,10 @@ class Parts:
         async def own_zone() -> str:
             return self.own_zone
 
-        self.provisioner = provision.Provisioner(
+        self.provisioner = create.Provisioner(
             disks=self.disks,
             snapshots=self.snapshots,
-            creator=create.Creator(self.disks, self.time),
+            creator=exactly_once.Creator(self.disks, self.time),
             cloner=cloner,
             region=self.cloud.region_id,
             own_zone=own_zone,

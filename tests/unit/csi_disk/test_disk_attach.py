@@ -9,7 +9,7 @@ from cloud import ecs_model
 from cloud import errors as cloud_errors
 from core import errors
 from csi import requests
-from csi.disk import settings, tags
+from csi.disk.controller import settings, tags
 from tests.fakes import fake_refusals
 from tests.unit.csi_disk import disk_harness as harness
 

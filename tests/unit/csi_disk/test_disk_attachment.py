@@ -2,10 +2,10 @@ import pytest
 
 from cloud import ecs_model
 from core import errors
-from csi.disk import attachment
+from csi.disk.controller import attach_plan
 from tests.unit.csi_disk import disk_harness as harness
 
-Action = attachment.AttachAction
+Action = attach_plan.AttachAction
 State = harness.State
 NODE, OTHER = harness.NODE, harness.OTHER_NODE
 REGIONAL = {"category": "cloud_regional_disk_auto", "zone_id": ""}
@@ -30,18 +30,20 @@ SINGLE = [
 def test_action_follows_the_disk_s_state(
     disk: ecs_model.Disk, action: Action, may_steal: bool
 ) -> None:
-    chosen = attachment.choose_attach_action(disk, NODE, shared=False, may_steal=may_steal)
+    chosen = attach_plan.choose_attach_action(disk, NODE, shared=False, may_steal=may_steal)
 
     assert chosen is action
 
 
 def test_a_disk_in_use_elsewhere_is_refused_naming_the_node() -> None:
     with pytest.raises(errors.Precondition, match=OTHER):
-        attachment.choose_attach_action(harness.used_by(OTHER), NODE, shared=False, may_steal=False)
+        attach_plan.choose_attach_action(
+            harness.used_by(OTHER), NODE, shared=False, may_steal=False
+        )
 
 
 def test_a_disk_in_use_elsewhere_is_taken_when_the_settings_say_so() -> None:
-    chosen = attachment.choose_attach_action(
+    chosen = attach_plan.choose_attach_action(
         harness.used_by(OTHER), NODE, shared=False, may_steal=True
     )
 
@@ -61,7 +63,7 @@ def test_a_multi_attach_disk_goes_to_a_second_node(
 ) -> None:
     disk = harness.used_by(OTHER, state=state, multi_attach=True)
 
-    chosen = attachment.choose_attach_action(disk, NODE, shared=shared, may_steal=False)
+    chosen = attach_plan.choose_attach_action(disk, NODE, shared=shared, may_steal=False)
 
     assert chosen is expected
 
@@ -70,22 +72,24 @@ def test_a_single_node_mode_keeps_even_a_multi_attach_disk_to_one_node() -> None
     disk = harness.used_by(OTHER, multi_attach=True)
 
     with pytest.raises(errors.Precondition):
-        attachment.choose_attach_action(disk, NODE, shared=False, may_steal=False)
+        attach_plan.choose_attach_action(disk, NODE, shared=False, may_steal=False)
 
 
 def test_a_regional_disk_is_taken_by_force_from_a_detach_that_hangs() -> None:
     disk = harness.used_by(OTHER, state=State.DETACHING, **REGIONAL)
 
     assert (
-        attachment.choose_attach_action(disk, NODE, shared=False, may_steal=True)
+        attach_plan.choose_attach_action(disk, NODE, shared=False, may_steal=True)
         is Action.FORCE_ATTACH
     )
-    assert attachment.choose_attach_action(disk, NODE, shared=False, may_steal=False) is Action.WAIT
+    assert (
+        attach_plan.choose_attach_action(disk, NODE, shared=False, may_steal=False) is Action.WAIT
+    )
 
 
 def test_an_unknown_state_is_left_alone() -> None:
     with pytest.raises(errors.Busy):
-        attachment.choose_attach_action(
+        attach_plan.choose_attach_action(
             harness.disk_of(state=State.UNKNOWN), NODE, shared=False, may_steal=True
         )
 
@@ -96,4 +100,4 @@ def test_an_unknown_state_is_left_alone() -> None:
 def test_no_node_means_every_node_at_detach(instance_id: str, targets: tuple[str, ...]) -> None:
     disk = harness.used_by(NODE, OTHER, multi_attach=True)
 
-    assert attachment.choose_detach_targets(disk, instance_id) == targets
+    assert attach_plan.choose_detach_targets(disk, instance_id) == targets

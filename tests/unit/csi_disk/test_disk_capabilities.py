@@ -2,7 +2,7 @@ import pytest
 
 from core import errors
 from csi import requests
-from csi.disk import capabilities
+from csi.disk.controller import capabilities
 from tests.unit.csi_disk import disk_harness as harness
 
 Mode = requests.AccessMode

@@ -7,7 +7,15 @@ from cloud import ecs_model
 from core import errors
 from core import settings as core_settings
 from csi._pb import csi_pb2 as pb
-from csi.disk import capacity, controller, controller_requests, listing, params, settings, tags
+from csi.disk.controller import (
+    capacity,
+    controller_requests,
+    listing,
+    params,
+    service,
+    settings,
+    tags,
+)
 from tests.unit.csi_disk import disk_harness as harness
 
 GIB = harness.GIB
@@ -301,7 +309,7 @@ async def test_all_fifteen_capabilities_are_told() -> None:
     )
 
     assert sorted(c.rpc.type for c in told.capabilities) == list(range(1, 16))
-    assert len(controller.CAPABILITIES) == 15
+    assert len(service.CAPABILITIES) == 15
 
 
 async def test_lists_show_only_our_data_disks() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from core import errors
 from csi import requests
-from csi.disk import controller_requests, expand, settings, tags
+from csi.disk.controller import controller_requests, expand, settings, tags
 from tests.fakes import fake_refusals
 from tests.unit.csi_disk import disk_harness as harness
 

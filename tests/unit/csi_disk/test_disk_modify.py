@@ -4,7 +4,7 @@ import pytest
 
 from cloud import ecs_model
 from core import errors
-from csi.disk import modify, mutable_params, tags
+from csi.disk.controller import modify, mutable_params, tags
 from tests.fakes import fake_refusals
 from tests.unit.csi_disk import disk_harness as harness
 

@@ -3,7 +3,7 @@ import base64
 import pytest
 
 from core import errors
-from csi.disk import names, tags
+from csi.disk.controller import names, tags
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ from collections.abc import Mapping
 import pytest
 
 from core import errors
-from csi.disk import category, mutable_params, params, snapshot_params
+from csi.disk.controller import category, mutable_params, params, snapshot_params
 
 PVC = {
     "csi.storage.k8s.io/pvc/name": "data",

@@ -3,7 +3,8 @@ from collections.abc import Mapping
 import pytest
 
 from core import errors
-from csi.disk import params, plan, tags, topology, topology_keys
+from csi.disk import topology_keys
+from csi.disk.controller import params, plan, tags, topology
 from tests.unit.csi_disk import disk_harness as harness
 
 ZONE_KEY = "topology.diskplugin.csi.alibabacloud.com/zone"

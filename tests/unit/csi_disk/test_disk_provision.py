@@ -7,7 +7,8 @@ import pytest
 from cloud import ecs_model
 from cloud import errors as cloud_errors
 from core import errors
-from csi.disk import controller_requests, settings, snapshot_params, tags, topology, topology_keys
+from csi.disk import topology_keys
+from csi.disk.controller import controller_requests, settings, snapshot_params, tags, topology
 from tests.fakes import fake_refusals
 from tests.unit.csi_disk import disk_harness as harness
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import strategies
 
 from core import call
-from csi.disk import slots
+from csi.disk.controller import slots
 
 Side = slots.Side
 NODE = "i-1"

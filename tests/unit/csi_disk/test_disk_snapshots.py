@@ -5,7 +5,7 @@ import pytest
 
 from cloud import ecs_model
 from core import errors
-from csi.disk import controller_requests, settings, snapshot, snapshot_params, tags
+from csi.disk.controller import controller_requests, settings, snapshot, snapshot_params, tags
 from tests.fakes import fake_refusals, fake_snapshots
 from tests.unit.csi_disk import disk_harness as harness
 

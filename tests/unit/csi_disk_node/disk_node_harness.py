@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from cloud import metadata as cloud_metadata
 from core import clock
 from csi._pb import csi_pb2
-from csi.disk import node, node_mark, node_settings
+from csi.disk.node import mark, node_settings, service
 
 MIB = 1024 * 1024
 DISK_BYTES = 320 * MIB
@@ -80,7 +80,7 @@ class Node:
         self.disks: list[LoopDisk] = []
         self.servicer = self.restart()
 
-    def restart(self, **changes: object) -> node.NodeServicer:
+    def restart(self, **changes: object) -> service.NodeServicer:
         """A new servicer that knows nothing of the last, as after a crash."""
         settings = node_settings.NodeSettings(kubelet_root=self.root, by_id_dir=self.by_id)
         settings = dataclasses.replace(settings, **changes)
@@ -88,7 +88,7 @@ class Node:
         metadata = FixedMetadata(
             {key.INSTANCE_ID: "i-1", key.ZONE_ID: "cn-hangzhou-b", key.REGION_ID: "cn-hangzhou"}
         )
-        self.servicer = node.make_node(
+        self.servicer = service.make_node(
             metadata, settings, node_id="", limits=NoLimits(), time=self.time
         )
         return self.servicer
@@ -198,7 +198,7 @@ class Node:
             subprocess.run(["umount", "-l", mount_point], check=True)
         for disk in self.disks:
             with contextlib.suppress(OSError):
-                os.removexattr(disk.device, node_mark.MANAGED_XATTR)
+                os.removexattr(disk.device, mark.MANAGED_XATTR)
             subprocess.run(["losetup", "-d", str(disk.device)], check=False, capture_output=True)
 
 

@@ -6,7 +6,8 @@ import pathlib
 import pytest
 
 from core import call, errors, executor
-from csi.disk import device, node_mark, node_options, node_settings
+from csi.disk import node_options
+from csi.disk.node import device, mark, node_settings
 from host import filesystem, mountinfo
 
 EXT4, EXT3, XFS = node_options.FsType.EXT4, node_options.FsType.EXT3, node_options.FsType.XFS
@@ -261,4 +262,4 @@ def test_an_unfinished_xfs_is_told_by_its_super_block(
     image = tmp_path / "image"
     image.write_bytes(head)
 
-    assert node_mark.is_unfinished_xfs(image) is unfinished
+    assert mark.is_unfinished_xfs(image) is unfinished

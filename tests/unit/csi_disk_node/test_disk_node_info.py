@@ -11,7 +11,7 @@ import pytest
 from cloud import ecs_model
 from cloud import metadata as cloud_metadata
 from core import errors, executor, settings
-from csi.disk import node_info, node_limits, node_limits_probe, node_settings
+from csi.disk.node import info, limits_probe, node_settings, volume_limits
 from host import run
 
 Key = cloud_metadata.Key
@@ -42,14 +42,14 @@ class Limits:
 
 
 def reader(
-    limits: node_limits.NodeLimits,
+    limits: volume_limits.NodeLimits,
     known: dict[Key, str] = KNOWN,
     *,
     node_id: str = "",
     **changes: object,
-) -> node_info.NodeInfoReader:
+) -> info.NodeInfoReader:
     chosen = node_settings.NodeSettings(kubelet_root=pathlib.Path("/k"), **changes)
-    return node_info.NodeInfoReader(chosen, Metadata(known), limits, node_id=node_id)
+    return info.NodeInfoReader(chosen, Metadata(known), limits, node_id=node_id)
 
 
 async def test_a_node_tells_its_instance_zone_and_region() -> None:
@@ -142,7 +142,7 @@ def test_foreign_disks_take_slots_and_volumes_do_not() -> None:
         attached("d-local", "local_ssd_pro"),
     ]
 
-    free = node_limits.count_free(17, disks, lambda d: d.disk_id.startswith("d-marked"))
+    free = volume_limits.count_free(17, disks, lambda d: d.disk_id.startswith("d-marked"))
 
     assert free == 14
 
@@ -176,13 +176,13 @@ async def test_the_cloud_tells_how_many_volumes_fit(
     instance_id: str, quantity: int | None, answer: int | None
 ) -> None:
     ecs = Ecs(quantity=quantity, disks=[attached("d-system"), attached("d-foreign")])
-    limits = node_limits.CloudLimits(lambda: ecs, is_marked=lambda _: False)
+    limits = volume_limits.CloudLimits(lambda: ecs, is_marked=lambda _: False)
 
     assert await limits.max_volumes(instance_id) == answer
 
 
 def test_free_slots_are_never_negative() -> None:
-    assert node_limits.count_free(1, [attached("a"), attached("b")], lambda _: False) == 0
+    assert volume_limits.count_free(1, [attached("a"), attached("b")], lambda _: False) == 0
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_free_slots_are_never_negative() -> None:
     [('{"max_volumes": 15}\n', 15), ('noise\n{"max_volumes": null}', None)],
 )
 def test_the_probes_answer_is_its_last_line(text: str, answer: int | None) -> None:
-    assert node_limits.parse_answer(text) == answer
+    assert volume_limits.parse_answer(text) == answer
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_the_probes_answer_is_its_last_line(text: str, answer: int | None) -> No
 )
 def test_an_answer_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(errors.Internal, match="probe"):
-        node_limits.parse_answer(text)
+        volume_limits.parse_answer(text)
 
 
 class SteppingClock:
@@ -228,7 +228,7 @@ async def test_the_probes_answer_is_kept_for_a_while(
 
     monkeypatch.setattr(run, "run", fake_run)
     time = SteppingClock()
-    limits = node_limits.ProbeLimits(executor.BoundedExecutor("test", 1), time)
+    limits = volume_limits.ProbeLimits(executor.BoundedExecutor("test", 1), time)
 
     assert await limits.max_volumes("i-1") == answer
     time.now_s = kept_s - 1
@@ -238,7 +238,7 @@ async def test_the_probes_answer_is_kept_for_a_while(
     await limits.max_volumes("i-1")
 
     assert len(runs) == 2
-    assert runs[0] == ([sys.executable, "-m", "csi.disk.node_limits_probe", "i-1"], 20.0)
+    assert runs[0] == ([sys.executable, "-m", "csi.disk.node.limits_probe", "i-1"], 20.0)
 
 
 def test_settings_have_the_references_names_and_defaults() -> None:
@@ -292,9 +292,9 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 def test_the_probe_without_credentials_knows_nothing(
     bare_environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert node_limits_probe.main(["i-1"]) == 0
+    assert limits_probe.main(["i-1"]) == 0
 
-    assert node_limits.parse_answer(capsys.readouterr().out) is None
+    assert volume_limits.parse_answer(capsys.readouterr().out) is None
 
 
 def test_the_probe_tells_faulty_settings(
@@ -302,10 +302,10 @@ def test_the_probe_tells_faulty_settings(
 ) -> None:
     bare_environment.setenv("KUBELET_ROOT_DIR", "relative")
 
-    assert node_limits_probe.main(["i-1"]) == 1
+    assert limits_probe.main(["i-1"]) == 1
     assert "KUBELET_ROOT_DIR" in capsys.readouterr().err
 
 
 def test_the_probe_wants_one_instance_id(capsys: pytest.CaptureFixture[str]) -> None:
-    assert node_limits_probe.main([]) == 2
+    assert limits_probe.main([]) == 2
     assert "usage" in capsys.readouterr().err

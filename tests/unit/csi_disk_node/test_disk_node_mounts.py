@@ -4,7 +4,7 @@ import pathlib
 
 import pytest
 
-from csi.disk import node_expand, node_mounts, node_stats
+from csi.disk.node import expand, node_mounts, stats
 from host import mountinfo
 
 ROOT = pathlib.Path("/var/lib/kubelet")
@@ -121,7 +121,7 @@ def test_the_topmost_mount_is_the_one_seen() -> None:
 def test_the_condition_of_a_file_system(
     *, options: str, super_options: str, alive: bool, io_error: str, message: str
 ) -> None:
-    condition = node_stats.judge(
+    condition = stats.judge(
         mount(options=options, super_options=super_options), is_alive=alive, io_error=io_error
     )
 
@@ -137,11 +137,11 @@ def test_a_file_system_grows_through_a_writable_mount() -> None:
         mount("/staged"),
     ]
 
-    assert node_expand.choose_writable(table, {"253:16"}) == pathlib.Path("/staged")
+    assert expand.choose_writable(table, {"253:16"}) == pathlib.Path("/staged")
 
 
 @pytest.mark.parametrize(("options", "super_options"), [("ro", "rw"), ("rw", "ro"), ("ro", "ro")])
 def test_a_read_only_file_system_cannot_grow(options: str, super_options: str) -> None:
     table = [mount("/m", options=options, super_options=super_options)]
 
-    assert node_expand.choose_writable(table, {"253:16"}) is None
+    assert expand.choose_writable(table, {"253:16"}) is None

@@ -8,7 +8,7 @@ import pytest
 from core import errors
 from csi import requests
 from csi._pb import csi_pb2
-from csi.disk import node_requests
+from csi.disk.node import node_requests
 from tests.unit.csi_disk_node import disk_node_harness as harness
 
 CAPABILITY = harness.capability_of()

@@ -1,0 +1,1 @@
+"""The disk driver's controller half: talks to the cloud, never to a Linux node."""

@@ -1,0 +1,327 @@
+"""From a disk's serial number to the device its data is on, without ever mistaking one for another.
+
+`choose_source`, `check_not_system` and `choose_content` are pure; `Devices` looks at the node.
+What happens to the device then is in `stage`, `publish` and `node_expand`.
+"""
+
+import contextlib
+import dataclasses
+import pathlib
+from collections.abc import Iterable, Sequence
+
+import structlog
+
+from core import call, clock, errors, executor
+from csi.disk import node_options
+from csi.disk.node import mark, node_settings
+from host import block, filesystem, mountinfo, run
+
+log = structlog.get_logger()
+
+_COMMAND_TIMEOUT_S = 10.0
+_FALSE_TABLE = "atari"
+"""Random bytes, as on a new encrypted disk, often look like an Atari partition table to blkid.
+Source: spec/csi-driver.md 2.13 and the reference's issues 604 and 795."""
+
+
+class DeviceMissing(errors.Unavailable):
+    """No device with that serial number is there (yet)."""
+
+    def __init__(self, volume_id: str, serial: str, waited_s: float) -> None:
+        super().__init__(
+            f"no device with serial number {serial} for volume {volume_id} after {waited_s:.0f} s; "
+            "is the disk attached to this node, and is /dev of the host mounted in this container?"
+        )
+        self.volume_id = volume_id
+        self.serial = serial
+
+
+class SystemDevice(errors.Precondition):
+    """The device carries the node itself."""
+
+    def __init__(self, disk: pathlib.Path, mount_point: str) -> None:
+        super().__init__(
+            f"device {disk} is mounted at {mount_point}, which holds kubelet's own directory; "
+            "it is the node's disk and is never used for a volume"
+        )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Disk:
+    """A whole disk. number: "major:minor" of its device at the time of the look."""
+
+    path: pathlib.Path
+    number: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """The device a file system is on or goes to: the disk, or its only partition.
+
+    partition: its number, None = the whole disk.
+    """
+
+    path: pathlib.Path
+    number: str
+    partition: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """What to do with a source: mount it as *fs_type*, after making that file system or not.
+
+    over: what is there and was found to be worthless, for `filesystem.make`; None = nothing.
+    """
+
+    fs_type: str
+    make: bool
+    over: filesystem.Probe | None = None
+
+
+class Devices:
+    """Finds devices on this node."""
+
+    def __init__(
+        self,
+        settings: node_settings.NodeSettings,
+        workers: executor.BoundedExecutor,
+        time: clock.Clock,
+    ) -> None:
+        self._settings = settings
+        self._workers = workers
+        self._clock = time
+
+    async def wait(self, volume_id: str, serial: str) -> Disk:
+        """The disk with *serial*; looks at once, then every half second for at most 10 s.
+
+        Raises Precondition when the serial is not known, DeviceMissing when time is up.
+        """
+        if not serial:
+            raise errors.Precondition(
+                f"publish_context[{node_options.SERIAL_KEY}] of volume {volume_id} is missing; "
+                "call ControllerPublishVolume first and pass its publish_context on"
+            )
+        call.doing(f"waiting for the device of {volume_id}")
+        started_s = self._clock.monotonic_s()
+        limit_s = min(node_settings.DEVICE_WAIT_S, call.remaining_s(node_settings.DEVICE_WAIT_S))
+        while True:
+            disk = await self._workers.run(self.find, serial)
+            if disk is not None:
+                return disk
+            waited_s = self._clock.monotonic_s() - started_s
+            if waited_s >= limit_s:
+                raise DeviceMissing(volume_id, serial, waited_s)
+            await self._clock.sleep(min(node_settings.DEVICE_POLL_S, limit_s - waited_s))
+
+    def find(self, serial: str) -> Disk | None:
+        """The disk with *serial* as things are now.
+
+        A link that udev has not yet removed may lead to the next disk that got the same name, so
+        the kernel's own word on the serial number, where it has one, must agree.
+        """
+        settings = self._settings
+        path = block.find_device(serial, by_id_dir=settings.by_id_dir, sysfs=settings.sysfs)
+        if path is None:
+            return None
+        number = block.device_number(path)
+        told = self._kernel_serial(number)
+        if told and not serial.startswith(told):
+            log.warning("link leads to another disk", serial=serial, device=str(path), has=told)
+            return None
+        return Disk(path=path, number=number)
+
+    def confirm(self, disk: Disk, serial: str) -> None:
+        """Check that *serial* still means *disk*; device names are used again after a detach.
+
+        Raises Unavailable otherwise.
+        """
+        now = self.find(serial)
+        if now != disk:
+            raise errors.Unavailable(
+                f"device {disk.path} changed while it was prepared: serial number {serial} is now "
+                f"{'nowhere' if now is None else now.path}; retry"
+            )
+
+    def source(self, disk: Disk) -> Source:
+        """The device of *disk* that its file system is on or goes to.
+
+        Raises SystemDevice or Precondition when no device of the disk may be used.
+        """
+        partitions = block.partitions(disk.path)
+        numbers = [disk.number, *(block.device_number(p) for p in partitions)]
+        check_not_system(disk, numbers, mountinfo.read(), self._settings.real_kubelet_root)
+        if not partitions or not self._settings.accept_partition:
+            return Source(path=disk.path, number=disk.number)
+        return choose_source(
+            disk,
+            filesystem.probe(disk.path),
+            [(p, block.device_number(p), filesystem.probe(p)) for p in partitions[:2]],
+        )
+
+    def check_not_system(self, disk: Disk) -> None:
+        """Raise SystemDevice when *disk* carries kubelet's directory."""
+        check_not_system(
+            disk, self.numbers(disk), mountinfo.read(), self._settings.real_kubelet_root
+        )
+
+    def numbers(self, disk: Disk) -> tuple[str, ...]:
+        """Device numbers of *disk* and of its partitions."""
+        return (disk.number, *(block.device_number(p) for p in block.partitions(disk.path)))
+
+    def content(
+        self, source: Source, wanted: node_options.FsType | None, *, read_only: bool
+    ) -> Content:
+        """What to do with *source*. Raises Precondition when its data does not fit the request."""
+        probe = filesystem.probe(source.path)
+        unfinished = probe.fs_type == "xfs" and mark.is_unfinished_xfs(source.path)
+        if unfinished:
+            log.warning("file system was never finished, making it anew", device=str(source.path))
+        return choose_content(
+            source,
+            probe,
+            wanted,
+            default=self._settings.default_fs_type,
+            read_only=read_only,
+            unfinished=unfinished,
+        )
+
+    def _kernel_serial(self, number: str) -> str:
+        """Serial number of disk "major:minor" in sysfs, "" = none. virtio cuts it at 20 bytes."""
+        base = self._settings.sysfs / "dev/block" / number
+        for name in ("serial", "device/serial"):
+            with contextlib.suppress(OSError):
+                return (base / name).read_text().strip()
+        return ""
+
+    def is_alive(self, number: str) -> bool:
+        """Whether the device "major:minor" still exists; after a detach it does not."""
+        return (self._settings.sysfs / "dev/block" / number).exists()
+
+    def set_read_only(self, number: str, *, read_only: bool) -> None:
+        """Let the whole device refuse writes, or not.
+
+        A read-only bind mount of a device file does not: Linux asks the device, not the mount. So
+        a mode that lets nobody write is kept by the device itself.
+        """
+        now = (self._settings.sysfs / "dev/block" / number / "ro").read_text().strip()
+        if (now == "1") != read_only:
+            flag = "--setro" if read_only else "--setrw"
+            run.run(["blockdev", flag, str(self.path_of(number))], timeout_s=_COMMAND_TIMEOUT_S)
+
+    def path_of(self, number: str) -> pathlib.Path:
+        """Device node of "major:minor". Raises Unavailable when the device is gone."""
+        link = self._settings.sysfs / "dev/block" / number
+        try:
+            name = link.readlink().name
+        except OSError as e:
+            raise errors.Unavailable(
+                f"device {number} is gone; was the disk detached while it was in use?"
+            ) from e
+        return _node(name)
+
+    def whole_disk(self, number: str) -> tuple[Disk, int | None]:
+        """The disk that device "major:minor" is or is a partition of, and the partition's number.
+
+        Raises Unavailable when the device is gone.
+        """
+        path = self.path_of(number)
+        directory = (self._settings.sysfs / "dev/block" / number).resolve()
+        try:
+            partition = int((directory / "partition").read_text())
+        except FileNotFoundError:
+            return Disk(path=path, number=number), None
+        whole = _node(directory.parent.name)
+        return Disk(path=whole, number=block.device_number(whole)), partition
+
+
+def _node(name: str) -> pathlib.Path:
+    """Device node of a name in sysfs, which writes "/" as "!"."""
+    return pathlib.Path("/dev") / name.replace("!", "/")
+
+
+def check_not_system(
+    disk: Disk,
+    numbers: Iterable[str],
+    mounts: Iterable[mountinfo.Mount],
+    kubelet_root: pathlib.Path,
+) -> None:
+    """Raise SystemDevice when a device of *numbers* is mounted at *kubelet_root* or above it."""
+    wanted = set(numbers)
+    for mount in mounts:
+        if mount.device in wanted and kubelet_root.is_relative_to(mount.mount_point):
+            raise SystemDevice(disk.path, mount.mount_point)
+
+
+def choose_source(
+    disk: Disk,
+    whole: filesystem.Probe,
+    partitions: Sequence[tuple[pathlib.Path, str, filesystem.Probe]],
+) -> Source:
+    """The only partition of *disk*, if that is where the file system is.
+
+    partitions: (path, "major:minor", probe) of at least one. Source: spec/csi-driver.md 2.13.
+    Raises Precondition: nothing is ever guessed about a disk that somebody partitioned.
+    """
+    path, number, probe = partitions[0]
+    why = ""
+    if len(partitions) > 1:
+        why = "it has more than one partition"
+    elif whole.fs_type is not None:
+        why = f"both the disk ({whole.fs_type}) and its partition hold data"
+    elif probe.fs_type is None:
+        why = f"its partition {path} holds no file system"
+    if why:
+        raise errors.Precondition(
+            f"device {disk.path} cannot be used: {why}; use a disk with one file system, on the "
+            "disk itself or on its only partition; nothing was changed"
+        )
+    return Source(path=path, number=number, partition=1)
+
+
+def choose_content(
+    source: Source,
+    probe: filesystem.Probe,
+    wanted: node_options.FsType | None,
+    *,
+    default: node_options.FsType,
+    read_only: bool,
+    unfinished: bool,
+) -> Content:
+    """What to do with *source*, on which *probe* was found.
+
+    default: for an empty device, when *wanted* is None.
+    unfinished: the file system is one that mkfs did not live to finish; it was never mounted.
+    A disk with data is never formatted: anything else than what was asked for is an error.
+    """
+    empty = probe.fs_type is None and probe.partition_table in {None, _FALSE_TABLE}
+    if empty or unfinished:
+        if read_only:
+            raise errors.Precondition(
+                f"device {source.path} holds no file system and is wanted read-only; "
+                "publish it for writing once, or restore it from a snapshot"
+            )
+        return Content(
+            fs_type=(wanted or default).value, make=True, over=None if probe.empty else probe
+        )
+    found = probe.fs_type or f"{probe.partition_table} partition table"
+    if found in _mountable_as(wanted):
+        return Content(fs_type=wanted.value if wanted else found, make=False)
+    raise errors.Precondition(
+        f"device {source.path} holds {found}, but {wanted or 'a file system'} was asked for "
+        f"(supported: {', '.join(node_options.FsType)}); the data is intact, nothing was changed. "
+        "Ask for the file system that is there, or empty the disk yourself"
+    )
+
+
+def _mountable_as(wanted: node_options.FsType | None) -> frozenset[str]:
+    """Types on disk that satisfy *wanted*.
+
+    An ext3 can be mounted as ext4 without loss, and the reference does; the opposite fails.
+    """
+    match wanted:
+        case None:
+            return frozenset(node_options.FsType)
+        case node_options.FsType.EXT4:
+            return frozenset({"ext4", "ext3"})
+        case _:
+            return frozenset({wanted})
