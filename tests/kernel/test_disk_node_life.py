@@ -10,7 +10,7 @@ import pytest
 
 from core import errors
 from csi._pb import csi_pb2
-from csi.disk import node_grow, node_mark
+from csi.disk.node import grow, mark
 from tests.unit.csi_disk_node import disk_node_harness as harness
 
 pytestmark = [
@@ -44,12 +44,12 @@ async def test_file_system_volume_lives_a_whole_life_with_every_call_twice(
     (target / "file").write_text("kept")
     before = await node.stats(disk, target)
     disk.grow(2 * harness.DISK_BYTES)
-    if fs_type == "xfs" or node_grow.may_grow_ext():
+    if fs_type == "xfs" or grow.may_grow_ext():
         for path in (target, staging):
             assert await node.expand(disk, path, 2 * harness.DISK_BYTES) == 2 * harness.DISK_BYTES
         assert (await node.stats(disk, target)).usage[0].total > 1.8 * before.usage[0].total
     else:
-        with pytest.raises(node_grow.CannotGrowMounted, match="CAP_SYS_RESOURCE"):
+        with pytest.raises(grow.CannotGrowMounted, match="CAP_SYS_RESOURCE"):
             await node.expand(disk, target, 2 * harness.DISK_BYTES)
 
     assert f" {fs_type} " in _mount_line(target)
@@ -262,7 +262,7 @@ async def test_the_device_is_marked_as_ours_while_it_is_attached(node: harness.N
 
     await node.stage(disk)
 
-    assert node_mark.managed_disk_id(disk.device) == disk.volume_id
+    assert mark.managed_disk_id(disk.device) == disk.volume_id
 
 
 async def test_a_disk_with_one_formatted_partition_is_used_and_grown(node: harness.Node) -> None:

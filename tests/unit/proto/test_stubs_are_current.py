@@ -37,7 +37,12 @@ def generate(out: pathlib.Path, place: str) -> None:
     """Run the command of proto/README.md with *out* in place of the repository."""
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "grpc_tools.protoc", f"-I{place}={SOURCES.get(place, 'proto')}"),
+            *(
+                sys.executable,
+                "-m",
+                "grpc_tools.protoc",
+                f"-I{place}={SOURCES.get(place, 'proto')}",
+            ),
             *(f"--{kind}_out={out}" for kind in ("python", "pyi", "grpc_python")),
             *(f"{place}/{name}" for name in PROTOS[place]),
         ],
