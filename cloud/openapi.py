@@ -15,7 +15,7 @@ from typing import Any
 
 import structlog
 
-from cloud import credentials, lazy_models, proxies, sdk_errors, throttle
+from cloud import credentials, lazy_models, proxies, sdk_errors, sync_sdk, throttle
 from cloud import errors as cloud_errors
 from cloud import settings as cloud_settings
 from core import call, clock, errors, executor, metrics, version
@@ -174,6 +174,7 @@ class OpenApi:
             return client
 
     def _make_client(self, product: Product) -> Any:
+        sync_sdk.leave_out_aiohttp()
         lazy_models.install(product.module)
         sdk = importlib.import_module(f"{product.module}.client")
         models = importlib.import_module("alibabacloud_tea_openapi.models")

@@ -5,6 +5,7 @@ its first moment, so one that was made and never attached is swept later and not
 """
 
 import asyncio
+import dataclasses
 import ipaddress
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -162,33 +163,44 @@ class EniMaker:
     async def _create(self, count: int) -> eni_model.Eni:
         """Create in the first vSwitch that has room."""
         refused: VSwitchDry | None = None
-        for vswitch in await self._vswitches.choose():
-            new = eni_model.NewEni(
-                vswitch_id=vswitch.vswitch_id,
-                security_group_ids=self._security_group_ids,
-                ipv4_count=min(count, max(1, vswitch.free_addresses)),
-                tags=self._tags,
-                resource_group_id=self._resource_group_id,
-                description=_DESCRIPTION,
-            )
+        for vswitch_id in await self._vswitches.choose():
             try:
-                made = await self._create_once(new)
+                made = await self._create_in(vswitch_id, count)
             except VSwitchDry as e:
                 refused = e
                 continue
-            self._vswitches.worked(vswitch.vswitch_id)
+            self._vswitches.worked(vswitch_id)
             return made
         if refused is not None:
             raise refused
         raise errors.Exhausted("no vSwitch is left to try")
 
+    async def _create_in(self, vswitch_id: str, count: int) -> eni_model.Eni:
+        """Create there with *count* addresses, or with one when it has not so many left."""
+        new = eni_model.NewEni(
+            vswitch_id=vswitch_id,
+            security_group_ids=self._security_group_ids,
+            ipv4_count=count,
+            tags=self._tags,
+            resource_group_id=self._resource_group_id,
+            description=_DESCRIPTION,
+        )
+        try:
+            return await self._create_once(new)
+        except cloud_errors.CloudError as e:
+            if e.code not in _DRY_CODES:
+                raise
+            if count == 1:
+                self._raise_if_dry(vswitch_id, e)
+        try:
+            return await self._create_once(dataclasses.replace(new, ipv4_count=1))
+        except cloud_errors.CloudError as e:
+            self._raise_if_dry(vswitch_id, e)
+            raise
+
     async def _create_once(self, new: eni_model.NewEni) -> eni_model.Eni:
         token = str(uuid.uuid4())
-        try:
-            return await self._retry(lambda: self._api.create(new, client_token=token))
-        except cloud_errors.CloudError as e:
-            self._raise_if_dry(new.vswitch_id, e)
-            raise
+        return await self._retry(lambda: self._api.create(new, client_token=token))
 
     async def _wait_ready(self, made: eni_model.Eni) -> model.PoolEni:
         """Wait until metadata and kernel have the interface. Costs no OpenAPI call."""

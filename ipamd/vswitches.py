@@ -61,19 +61,28 @@ class VSwitches:
         self._seen: dict[str, tuple[float, eni_model.VSwitch]] = {}
         self._blocked: dict[str, tuple[float, float]] = {}
 
-    async def choose(self) -> list[eni_model.VSwitch]:
-        """Those worth trying, best first. Raises NoVSwitch when there is none."""
+    async def choose(self) -> list[str]:
+        """Ids of those worth trying, best first. Raises NoVSwitch when there is none."""
+        dry = self.dry()
+        if len(self._ids) == 1 and not dry:
+            return list(self._ids)  # no choice, so no call: an API's SDK costs 4 MiB
         usable: list[eni_model.VSwitch] = []
         reasons: list[str] = []
         for vswitch_id in self._ids:
-            why = await self._judge(vswitch_id, usable)
+            why = (
+                "ran dry a moment ago"
+                if vswitch_id in dry
+                else await self._judge(vswitch_id, usable)
+            )
             if why:
                 reasons.append(f"{vswitch_id} {why}")
         if not usable:
             raise NoVSwitch(self._zone_id, reasons)
         if self._most_free:
-            return sorted(usable, key=lambda each: -each.free_addresses)
-        return random.sample(usable, len(usable))
+            usable.sort(key=lambda each: -each.free_addresses)
+        else:
+            random.shuffle(usable)
+        return [each.vswitch_id for each in usable]
 
     def block(self, vswitch_id: str) -> None:
         """Leave a vSwitch alone that the cloud says is dry."""
@@ -100,8 +109,6 @@ class VSwitches:
 
     async def _judge(self, vswitch_id: str, usable: list[eni_model.VSwitch]) -> str:
         """Put the vSwitch into *usable*, or say why not."""
-        if vswitch_id in self.dry():
-            return "ran dry a moment ago"
         found = await self._read(vswitch_id)
         if found is None:
             return "does not exist"
