@@ -1,0 +1,137 @@
+"""Makes an ENI of this node ready for pods. Source: spec/terway.md 4.0, 4.1 #11, #12."""
+
+import errno
+import ipaddress
+import socket
+from collections.abc import Sequence
+
+import structlog
+
+from core import errors
+from host import netlink, rtnl, rtnl_codes, rtnl_read
+from ipamd.datapath import model, names, plan, sysctl
+
+log = structlog.get_logger()
+
+_TABLE_BASE = 1000
+_GONE = frozenset((errno.EADDRNOTAVAIL,))
+"""Deleting an address deletes the others of its network."""
+
+
+def find(links: Sequence[rtnl_read.Link], mac: str) -> rtnl_read.Link | None:
+    """The ENI with this MAC. A vlan or ipvlan on top of it has the same one, and is none.
+
+    Hardware comes first; a veth stands for an ENI where there is no cloud.
+    """
+    found = [
+        link
+        for link in links
+        if link.mac == mac.lower()
+        and link.kind in ("", "veth")
+        and not link.ifname.startswith(names.PREFIX)
+    ]
+    return min(found, key=lambda link: (link.kind, link.index), default=None)
+
+
+class EniPreparer:
+    """node_ip, node_ipv6: of the node, which every ENI carries as the source for its neighbours."""
+
+    def __init__(
+        self,
+        node_ip: ipaddress.IPv4Address,
+        node_ipv6: ipaddress.IPv6Address | None,
+        mtu: int,
+    ) -> None:
+        self._node_ip = node_ip
+        self._node_ipv6 = node_ipv6
+        self._mtu = mtu
+        self._routers: set[tuple[int, str]] = set()
+        """Links whose settings were ensured: once for each, not for each pod."""
+
+    def prepare(self, asking: netlink.Socket, eni: model.Eni) -> model.EniLink | None:
+        """The ENI's link, ready; None while the kernel does not have it.
+
+        Raises Precondition for the node's primary interface, whose address must stay.
+        """
+        links = rtnl_read.read_links(asking)
+        link = find(links, eni.mac)
+        if link is None:
+            return None
+        self._refuse_primary(asking, link)
+        made = model.EniLink(
+            mac=link.mac, ifname=link.ifname, index=link.index, table=_TABLE_BASE + link.index
+        )
+        self._ensure_routers(links)
+        self._ensure_ipv4(asking, made, eni.gateway)
+        if self._node_ipv6 is not None and eni.ipv6_gateway is not None:
+            self._ensure_ipv6(asking, made, self._node_ipv6, eni.ipv6_gateway)
+        return made
+
+    def _refuse_primary(self, asking: netlink.Socket, link: rtnl_read.Link) -> None:
+        """On the primary the node's address has the prefix of its vSwitch."""
+        own = [
+            each.interface
+            for each in rtnl_read.read_addresses(asking, link.index, socket.AF_INET)
+            if each.interface.ip == self._node_ip
+        ]
+        if any(interface.network.prefixlen < interface.max_prefixlen for interface in own):
+            raise errors.Precondition(
+                f"{link.ifname} is the node's primary interface: pods cannot use it"
+            )
+
+    def _ensure_routers(self, links: Sequence[rtnl_read.Link]) -> None:
+        """Settings of every link that is not a pod's; pods' get theirs when they are made."""
+        wanted = [(0, "all"), (0, "default")]
+        wanted += [
+            (link.index, link.ifname) for link in links if not link.ifname.startswith(names.PREFIX)
+        ]
+        for each in wanted:
+            if each in self._routers:
+                continue
+            sysctl.ensure_router(each[1])
+            if self._node_ipv6 is not None:
+                sysctl.ensure_router_v6(each[1])
+        self._routers = set(wanted)
+
+    def _ensure_ipv4(
+        self, asking: netlink.Socket, made: model.EniLink, gateway: ipaddress.IPv4Address
+    ) -> None:
+        """Addresses go first: what dhcp gave would make routes of its own."""
+        requests = self._removals(asking, made, self._node_ip)
+        netlink.require(asking.exchange(requests), fine=_GONE)
+        requests = [
+            rtnl.set_up(made.index, mtu=self._mtu, router=True),
+            rtnl.put_address(made.index, self._node_ip),
+            rtnl.put_route(plan.DEFAULT, made.index, gateway=gateway, table=made.table),
+        ]
+        netlink.require(asking.exchange(requests))
+
+    def _ensure_ipv6(
+        self,
+        asking: netlink.Socket,
+        made: model.EniLink,
+        node_ipv6: ipaddress.IPv6Address,
+        gateway: ipaddress.IPv6Address,
+    ) -> None:
+        sysctl.ensure_no_advertisements(made.ifname)
+        requests = self._removals(asking, made, node_ipv6)
+        netlink.require(asking.exchange(requests), fine=_GONE)
+        requests = [rtnl.put_address(made.index, node_ipv6)]
+        requests += plan.eni_routes_v6(made, gateway)
+        netlink.require(asking.exchange(requests))
+
+    @staticmethod
+    def _removals(
+        asking: netlink.Socket, made: model.EniLink, kept: plan.Address
+    ) -> list[netlink.Request]:
+        """Only one global address of a family stays on an ENI."""
+        family = socket.AF_INET if kept.version == 4 else socket.AF_INET6
+        wrong = [
+            each.interface
+            for each in rtnl_read.read_addresses(asking, made.index, family)
+            if each.scope == rtnl_codes.SCOPE_UNIVERSE
+            and each.interface != ipaddress.ip_interface(kept)
+        ]
+        for interface in wrong:
+            log.info("address taken off the interface", ifname=made.ifname, address=str(interface))
+        return [rtnl.delete_address(made.index, interface) for interface in wrong]
