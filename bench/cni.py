@@ -55,8 +55,8 @@ def _compare(
     executables: network_rig.Executables,
 ) -> None:
     plugins = {
-        "static": cni_plugins.ours("static", executables.static),
-        "pyc": cni_plugins.ours("pyc", executables.pyc),
+        "static": cni_plugins.ours("static", [str(executables.default)]),
+        "pyc": cni_plugins.ours("pyc", [str(executables.pyc)]),
         "ptp": cni_plugins.ptp(node.dir, bandwidth=False),
         "ptp+bw": cni_plugins.ptp(node.dir, bandwidth=True),
     }
@@ -131,7 +131,7 @@ def _crowd(
     told: report.Report, bench: cni_plugins.Bench, executables: network_rig.Executables
 ) -> None:
     """ADD on a node that has many pods already, beside ADD on an empty one."""
-    plugin = cni_plugins.ours("crowd", executables.static)
+    plugin = cni_plugins.ours("crowd", [str(executables.default)])
     pod = bench.pods(1)[0]
     empty, _ = bench.run([(c, plugin, pod) for _ in range(CROWD_TURNS) for c in ("ADD", "DEL")])
     crowd = bench.pods(CROWD)
@@ -156,7 +156,7 @@ def _churn(
     executables: network_rig.Executables,
 ) -> None:
     """Memory of the daemon after many pods."""
-    plugin = cni_plugins.ours("churn", executables.static)
+    plugin = cni_plugins.ours("churn", [str(executables.default)])
     pods = bench.pods(8)
     rss_mib = [node.ipamd.rss_kib() / 1024]
     for _ in range(2):
@@ -180,7 +180,7 @@ def _burst(told: report.Report, rig: network_rig.NetworkRig, node: network_rig.N
     node.configure({"min_pool_size": 0, "max_pool_size": 200, "ip_pool_sync_period": "1h"})
     node.start_daemon()
     executables = network_rig.build_executables(rig.dir / "built")
-    plugin = cni_plugins.ours("burst", executables.static)
+    plugin = cni_plugins.ours("burst", [str(executables.default)])
     bench = cni_plugins.Bench(node)
     try:
         rig.control.request("DELETE", "calls")

@@ -80,6 +80,13 @@ class Attachments:
         with self._locks.hold(str(asked.key)):
             added = await self._add(config, asked, asked.netns_path)
         took_s = self._clock.monotonic_s() - started_s
+        log.info(
+            "attachment added",
+            attachment=str(asked.key),
+            pod=str(asked.pod),
+            ipv4=str(added.lease.ipv4),
+            elapsed_s=round(took_s, 4),
+        )
         self._tell.pod(
             asked.pod,
             events.Reason.ALLOC_IP_SUCCEED,
@@ -116,7 +123,10 @@ class Attachments:
             if lease is None:
                 return False
             await _finish(self._remove(lease, netns_path))
-            return True
+        log.info(
+            "attachment removed", attachment=str(key), pod=str(lease.pod), ipv4=str(lease.ipv4)
+        )
+        return True
 
     async def check(self, config: cni_config.NetworkConfig, asked: cni_config.Attachment) -> None:
         """Raise NoAttachment or CheckFailed unless all is as ADD made it."""

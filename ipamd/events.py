@@ -45,5 +45,6 @@ class LogEvents:
 
     def pod(self, pod: model.Pod, reason: Reason, message: str, *, warning: bool = True) -> None:
         """Something about a pod."""
-        tell = log.warning if warning else log.info
+        # What went well has its own line in the log already.
+        tell = log.warning if warning else log.debug
         tell("pod event", pod=str(pod), reason=reason.value, message=message)

@@ -9,7 +9,10 @@ from core import grpc_server, metrics
 from ipamd import counters, janitor, pool
 from ipamd.model import AddressState
 
-QUIET = frozenset({"Status", "GetPool", "ListAttachments", "GetResourceMapping", "Watch"})
+QUIET = frozenset(
+    {"Add", "Del", "Check", "Status", "Watch", "GetPool", "ListAttachments", "GetResourceMapping"}
+)
+"""RPCs that are not logged at their start and end: the first three have a line that says more."""
 
 
 def observer(registry: metrics.Metrics) -> grpc_server.Observe:

@@ -1,11 +1,12 @@
 """Fixtures of the end-to-end tests: a deployment per module, and clean tables after every test."""
 
 import os
+import pathlib
 from collections.abc import Iterator
 
 import pytest
 
-from tests.support import leaks, stack
+from tests.support import leaks, network_rig, stack
 
 
 @pytest.fixture(scope="module")
@@ -48,3 +49,9 @@ def _require_clean(deployment: stack.Stack) -> None:
     if left:
         deployment.reset()
     assert not left, f"left behind: {left}"
+
+
+@pytest.fixture(scope="session")
+def cni_executable(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """The CNI executable a node gets, built here."""
+    return network_rig.build_executables(tmp_path_factory.mktemp("cni")).default

@@ -48,10 +48,19 @@ class Pod:
 
 
 class Containerd:
-    """netns: name of the network namespace it runs in. bin_dir, conf_dir: CNI's."""
+    """netns: name of the network namespace it runs in. bin_dir, conf_dir: CNI's.
+
+    environment: more variables, which the plug-ins get too.
+    """
 
     def __init__(
-        self, directory: pathlib.Path, *, netns: str, bin_dir: pathlib.Path, conf_dir: pathlib.Path
+        self,
+        directory: pathlib.Path,
+        *,
+        netns: str,
+        bin_dir: pathlib.Path,
+        conf_dir: pathlib.Path,
+        environment: Mapping[str, str],
     ) -> None:
         directory.mkdir(parents=True)
         self._directory = directory
@@ -67,7 +76,9 @@ class Containerd:
             )
         )
         argv = ["nsenter", f"--net=/run/netns/{netns}", "containerd", "--config", str(config)]
-        self.process = processes.Process(argv, directory / "containerd.log", os.environ)
+        self.process = processes.Process(
+            argv, directory / "containerd.log", {**os.environ, **environment}
+        )
         self._channel: grpc.Channel | None = None
 
     def start(self) -> None:

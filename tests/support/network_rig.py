@@ -4,6 +4,7 @@ Used by tests, the demo and the benchmarks. Whatever happens, `close` leaves not
 """
 
 import contextlib
+import dataclasses
 import json
 import os
 import pathlib
@@ -24,6 +25,28 @@ IPAMD_READY = "ipamd ready"
 IDS = {"node-1": processes.NODE_1, "node-2": processes.NODE_2}
 REFERENCE_PLUGINS = pathlib.Path("/usr/lib/cni")
 CNITOOL = processes.ROOT / ".tools/bin/cnitool"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Executables:
+    """The built CNI executables. static: None where it could not be built."""
+
+    static: pathlib.Path | None
+    pyc: pathlib.Path
+
+    @property
+    def default(self) -> pathlib.Path:
+        """The one a node gets."""
+        return self.static or self.pyc
+
+
+def build_executables(directory: pathlib.Path) -> Executables:
+    """Build both into *directory*, once."""
+    static, pyc = directory / "static/terway", directory / "pyc/terway"
+    if not pyc.exists():
+        argv = ["tools/build_cni.sh", str(directory)]
+        subprocess.run(argv, cwd=processes.ROOT, check=True, stdout=subprocess.DEVNULL)
+    return Executables(static=static if static.exists() else None, pyc=pyc)
 
 
 class Node:
@@ -95,10 +118,21 @@ class Node:
     def start_containerd(self) -> containerd.Containerd:
         """A container runtime on this node."""
         self.containerd = containerd.Containerd(
-            self.dir / "c", netns=self.netns, bin_dir=self.bin_dir, conf_dir=self.cni_dir
+            self.dir / "c",
+            netns=self.netns,
+            bin_dir=self.bin_dir,
+            conf_dir=self.cni_dir,
+            environment=self.cni_environment(),
         )
         self.containerd.start()
         return self.containerd
+
+    def cni_environment(self) -> dict[str, str]:
+        """What tells the CNI executable where this node's daemon is."""
+        return {
+            "TERWAY_SOCKET": str(self.socket),
+            "TERWAY_SPOOL": str(self.state_dir / "pending-del"),
+        }
 
     def cli(self, *words: str) -> Any:
         """What `terway-cli --output json` tells."""
@@ -149,8 +183,7 @@ class CniPod:
             "CNI_IFNAME": "eth0",
             "CNI_PATH": str(self.node.bin_dir),
             "CNI_ARGS": f"IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME={self.name}",
-            "TERWAY_SOCKET": str(self.node.socket),
-            "TERWAY_SPOOL": str(self.node.state_dir / "pending-del"),
+            **self.node.cni_environment(),
             "PATH": os.environ["PATH"],
             **self._environment,
             **environment,
