@@ -72,15 +72,16 @@ class LabNode:
 
     def traces(self) -> list[str]:
         """Links, rules and routes of the node."""
-        parts = ("-br addr", "-4 rule", "-4 route show table all")
+        parts = ("-br link", "-br -4 addr", "-4 rule", "-4 route show table all")
         told = [
             subprocess.run(
                 [*self.enter(), "ip", *part.split()], capture_output=True, text=True, check=True
             ).stdout
             for part in parts
         ]
-        # Without the state of a link, which follows by itself.
-        told[0] = re.sub(r" +(UP|DOWN|UNKNOWN) +", " ", told[0])
+        # Only names of links: their state and flags follow by themselves.
+        told[0] = "\n".join(line.split()[0] for line in told[0].splitlines())
+        told[1] = re.sub(r" +(UP|DOWN|UNKNOWN) +", " ", told[1])
         return sorted(line.strip() for text in told for line in text.splitlines())
 
     def close(self) -> None:
