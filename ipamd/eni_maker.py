@@ -34,7 +34,9 @@ _GROWTH = 1.5
 _ATTEMPTS = 4
 _RETRY_FIRST_S = 1.0
 _DRY_CODES = ("InvalidVSwitchId.IpNotEnough", "QuotaExceeded.PrivateIpAddress")
-_DETACHED = (eni_model.EniStatus.AVAILABLE, eni_model.EniStatus.UNKNOWN)
+_IN_BETWEEN = "InvalidOperation.InvalidEniState"
+_SETTLE_FIRST_S = 0.5
+_SETTLE_MAX_S = 4.0
 
 
 class EniApi(Protocol):
@@ -110,7 +112,7 @@ class EniMaker:
         made = await self._create(count)
         self._making.add(made.eni_id)
         try:
-            await self._retry(lambda: self._api.attach(made.eni_id, self._instance_id))
+            await self._settled(lambda: self._api.attach(made.eni_id, self._instance_id))
             return await self._wait_ready(made)
         except BaseException as e:
             log.warning("interface given up", eni_id=made.eni_id, error=str(e))
@@ -145,9 +147,8 @@ class EniMaker:
 
     async def remove(self, eni_id: str) -> None:
         """Detach and delete an interface; what is done already is skipped."""
-        await self._retry(lambda: self._api.detach(eni_id, self._instance_id))
-        await self._wait_detached(eni_id)
-        await self._retry(lambda: self._api.delete(eni_id))
+        await self._settled(lambda: self._api.detach(eni_id, self._instance_id))
+        await self._settled(lambda: self._api.delete(eni_id))
 
     async def sweep(self) -> list[str]:
         """Delete interfaces we made and that are attached nowhere; their ids."""
@@ -233,15 +234,21 @@ class EniMaker:
             await self._clock.sleep(delay_s)
             delay_s = min(delay_s * _GROWTH, _LOOK_MAX_S)
 
-    async def _wait_detached(self, eni_id: str) -> None:
+    async def _settled(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Ask again while the interface is on its way from one state to another.
+
+        Asking the wanted call costs one request a look, as looking would.
+        """
         deadline_s = self._clock.monotonic_s() + _APPEAR_S
+        delay_s = _SETTLE_FIRST_S
         while True:
-            await self._clock.sleep(_LOOK_MAX_S)
-            found = await self._api.find(eni_ids=[eni_id])
-            if not found or found[0].status in _DETACHED:
-                return
-            if self._clock.monotonic_s() >= deadline_s:
-                raise errors.Unavailable(f"interface {eni_id} is still {found[0].status}")
+            try:
+                return await self._retry(call)
+            except cloud_errors.CloudError as e:
+                if e.code != _IN_BETWEEN or self._clock.monotonic_s() >= deadline_s:
+                    raise
+            await self._clock.sleep(delay_s)
+            delay_s = min(delay_s * 2, _SETTLE_MAX_S)
 
     async def _undo(self, eni_id: str) -> None:
         try:

@@ -20,11 +20,12 @@ from sim import cloud as cloud_module
 from sim import store as store_module
 from sim import world as world_module
 from sim.hardware import api as hardware_api
-from sim.hardware import linux
+from sim.hardware import linux, network
 
 _EXIT_USAGE = 2
+_INSTANCES_PORT = 80
 # Modules that register actions when they are imported; sts is imported above.
-_PRODUCTS = ("sim.ecs",)
+_PRODUCTS = ("sim.ecs", "sim.vpc")
 
 
 class UsageError(Exception):
@@ -61,6 +62,12 @@ def _parser() -> argparse.ArgumentParser:
         "clean", help="free the block devices and links that a stopped cloud left attached"
     )
     _add_state_dir(clean)
+    clean.add_argument(
+        "--netns-prefix",
+        default="",
+        metavar="NAME",
+        help="remove the namespaces whose names begin with it, too",
+    )
     clean.set_defaults(run=_clean)
     world = commands.add_parser("world", help="print the default world as YAML")
     world.set_defaults(run=_world)
@@ -92,9 +99,17 @@ def _add_serve(serve: argparse.ArgumentParser) -> None:
     )
     serve.add_argument(
         "--hardware",
-        choices=("none", "linux"),
+        choices=("none", "linux", "disks", "network"),
         default="none",
-        help="linux (root): attached disks are loop devices of this machine; none: records only",
+        help="what is real (root): disks: attached disks are loop devices of this machine; "
+        "network: instances are network namespaces, interfaces real ones on a fabric; "
+        "linux: both; none: records only",
+    )
+    serve.add_argument(
+        "--netns-prefix",
+        default="cloudsim",
+        metavar="NAME",
+        help="names of the namespaces begin with it (default cloudsim)",
     )
     serve.add_argument(
         "--imds-address",
@@ -147,25 +162,31 @@ def _serve(options: argparse.Namespace) -> int:
     if options.time_scale < 0:
         raise UsageError(f"--time-scale must not be negative, is {options.time_scale}")
     world = world_module.load(options.world)
-    hardware = _hardware(options, world) if options.hardware == "linux" else None
+    hardware = _hardware(options, world) if options.hardware in ("linux", "disks") else None
+    fabric = _network(options) if options.hardware in ("linux", "network") else None
     for module in _PRODUCTS:
         importlib.import_module(module)
     cloud = cloud_module.Cloud(
         state_dir=options.state_dir,
         world=world,
         hardware=hardware,
+        network=fabric,
         time_scale=options.time_scale,
         settlers=actions.settlers(),
         seeders=actions.seeders(),
     )
     with contextlib.closing(cloud):
-        asyncio.run(_run(cloud, options))
+        asyncio.run(_run(cloud, options, fabric))
         if hardware is not None and options.release_on_exit:
             _release(hardware)
+        if fabric is not None and options.release_on_exit:
+            fabric.release()
     return 0
 
 
-async def _run(cloud: cloud_module.Cloud, options: argparse.Namespace) -> None:
+async def _run(
+    cloud: cloud_module.Cloud, options: argparse.Namespace, fabric: network.LinuxNetwork | None
+) -> None:
     """Serve until a signal asks to stop."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -175,6 +196,8 @@ async def _run(cloud: cloud_module.Cloud, options: argparse.Namespace) -> None:
     host, port = options.listen
     try:
         real_port = await running.start(host, port, options.imds_address)
+        if fabric is not None:
+            await running.serve_instances(fabric.listen(_INSTANCES_PORT))
         shown = f"[{host}]" if ":" in host else host
         _print(f"cloudsim ready http://{shown}:{real_port}")
         await stop.wait()
@@ -195,12 +218,20 @@ def _hardware(options: argparse.Namespace, world: world_module.World) -> linux.L
     )
 
 
+def _network(options: argparse.Namespace) -> network.LinuxNetwork:
+    if os.geteuid() != 0:
+        raise UsageError("--hardware network needs root; run as root or use --hardware none")
+    return network.LinuxNetwork(options.netns_prefix)
+
+
 def _clean(options: argparse.Namespace) -> int:
     """Free the hardware of a state directory whose server does not run."""
     if not options.state_dir.is_dir():
         raise UsageError(f"there is no state directory {options.state_dir}")
     store_module.Store(options.state_dir).close()  # fails while a server uses it
     _release(linux.LinuxHardware(options.state_dir, options.by_id_dir))
+    if options.netns_prefix:
+        network.LinuxNetwork(options.netns_prefix).release()
     return 0
 
 

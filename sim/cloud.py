@@ -11,6 +11,7 @@ from sim import clock as clock_module
 from sim import consistency, ids, store, world_changes
 from sim import world as world_module
 from sim.hardware import api as hardware_api
+from sim.hardware import network_api
 
 _SETTING = "setting"
 
@@ -19,7 +20,8 @@ class Cloud:
     """One simulated account in one region.
 
     world: the declared world with the changes made at run time. view: the store as Describe
-    actions see it. hardware: None when disks are only records.
+    actions see it. hardware: None when disks are only records;
+    network: None when interfaces are.
     time_scale: multiplies every latency; 0.1 makes the cloud ten times quicker.
     """
 
@@ -29,6 +31,7 @@ class Cloud:
         state_dir: pathlib.Path,
         world: world_module.World,
         hardware: hardware_api.Hardware | None = None,
+        network: network_api.Network | None = None,
         time_scale: float = 1.0,
         settlers: Sequence[Callable[["Cloud", float], float | None]] = (),
         seeders: Sequence[Callable[["Cloud"], None]] = (),
@@ -39,6 +42,7 @@ class Cloud:
         self.view.bind(self.store)
         self.ids = ids.Ids()
         self.hardware = hardware
+        self.network = network
         self.world = world
         self._declared = world
         self._time_scale = time_scale

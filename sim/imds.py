@@ -11,12 +11,13 @@ import functools
 import ipaddress
 import json
 import urllib.parse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sim import clock, identity
 from sim import cloud as cloud_module
 from sim import world as world_module
+from sim.ecs import eni_model
 
 ROOTS = ("latest", "2016-01-01")
 _TOKEN_KIND = "imds_token"  # noqa: S105 - name of a row kind
@@ -80,7 +81,14 @@ class Metadata:
             return chosen
         rows = world.instances
         by_address = (row for row in rows if row.private_ip == client_address)
-        return next(by_address, rows[0] if rows else None)
+        return next(by_address, self._owner(client_address) or (rows[0] if rows else None))
+
+    def _owner(self, address: str) -> world_module.Instance | None:
+        """The instance one of whose interfaces has *address*."""
+        for row in self._cloud.store.all(eni_model.KIND):
+            if address in row["ips"] and row["instance_id"]:
+                return self._cloud.world.instance(row["instance_id"])
+        return None
 
     def _make_token(
         self, method: str, headers: Mapping[str, str], instance: world_module.Instance
@@ -137,7 +145,7 @@ class Metadata:
         document = _identity_document(self._cloud.world, instance)
         return {
             "meta-data": {
-                **_meta_data(self._cloud.world, instance),
+                **_meta_data(self._cloud.world, instance, self._enis(instance)),
                 "ram": {"security-credentials": self._roles(instance)},
             },
             "dynamic": {
@@ -145,6 +153,12 @@ class Metadata:
             },
             "maintenance": {"active-system-events": "[]"},
         }
+
+    def _enis(self, instance: world_module.Instance) -> list[eni_model.Eni]:
+        """Interfaces that are plugged in."""
+        rows = self._cloud.store.by(eni_model.KIND, "instance_id", instance.instance_id)
+        found = [eni_model.Eni.from_row(row) for row in rows]
+        return [eni for eni in found if eni.status == eni_model.IN_USE]
 
     def _roles(self, instance: world_module.Instance) -> Tree:
         """The instance's role, when it has one that trusts ECS."""
@@ -178,7 +192,11 @@ class Metadata:
         return body
 
 
-def _meta_data(world: world_module.World, instance: world_module.Instance) -> Tree:
+def _meta_data(
+    world: world_module.World,
+    instance: world_module.Instance,
+    enis: Sequence[eni_model.Eni],
+) -> Tree:
     network = _network(world, instance)
     flat = ("vpc-id", "vpc-cidr-block", "vswitch-id", "vswitch-cidr-block")
     return {
@@ -194,7 +212,14 @@ def _meta_data(world: world_module.World, instance: world_module.Instance) -> Tr
         },
         "instance-id": instance.instance_id,
         "mac": instance.mac,
-        "network": {"interfaces": {"macs": {instance.mac: network}}},
+        "network": {
+            "interfaces": {
+                "macs": {
+                    instance.mac: network,
+                    **{eni.mac: _interface(world, eni) for eni in enis},
+                }
+            }
+        },
         "network-type": "vpc",
         "ntp-conf": {"ntp-servers": "ntp1.aliyun.com\nntp2.aliyun.com"},
         "owner-account-id": world.account_id,
@@ -219,6 +244,25 @@ def _network(world: world_module.World, instance: world_module.Instance) -> Tree
         "network-interface-id": instance.eni_id,
         "primary-ip-address": instance.private_ip,
         "private-ipv4s": json.dumps([instance.private_ip]),
+        "vpc-cidr-block": vpc.cidr_block,
+        "vpc-id": vpc.vpc_id,
+        "vswitch-cidr-block": vswitch.cidr_block,
+        "vswitch-id": vswitch.vswitch_id,
+    }
+
+
+def _interface(world: world_module.World, eni: eni_model.Eni) -> Tree:
+    """What the service tells of one interface."""
+    vswitch, vpc = world.vswitch(eni.vswitch_id), world.vpc(eni.vpc_id)
+    if vswitch is None or vpc is None:
+        return {}
+    subnet = ipaddress.IPv4Network(vswitch.cidr_block)
+    return {
+        "gateway": str(subnet.broadcast_address - 2),
+        "netmask": str(subnet.netmask),
+        "network-interface-id": eni.eni_id,
+        "primary-ip-address": eni.ips[0],
+        "private-ipv4s": json.dumps(list(eni.ips)),
         "vpc-cidr-block": vpc.cidr_block,
         "vpc-id": vpc.vpc_id,
         "vswitch-cidr-block": vswitch.cidr_block,

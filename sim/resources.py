@@ -13,11 +13,14 @@ _BY_PARAMETER = {
     "SnapshotGroupId": "snapshotgroup",
     "InstanceId": "instance",
     "InstanceIds": "instance",
+    "NetworkInterfaceId": "eni",
+    "VSwitchId": "vswitch",
 }
 _BY_ACTION = (
     ("SnapshotGroup", "snapshotgroup"),
     ("Snapshot", "snapshot"),
     ("Disk", "disk"),
+    ("NetworkInterface", "eni"),
     ("Instances", "instance"),
     ("InstanceHistory", "instance"),
 )

@@ -7,6 +7,7 @@ serve the metadata service alone, at the address instances know.
 
 import asyncio
 import contextlib
+import socket
 import time
 import urllib.parse
 
@@ -50,6 +51,12 @@ class Server:
         self._ticker = asyncio.create_task(self._tick(), name="ticker")
         return real_port
 
+    async def serve_instances(self, listener: socket.socket) -> None:
+        """Serve API and metadata on a socket that only instances reach; no control API."""
+        app = self._application([web.route("*", "/{tail:.*}", self._serve)])
+        runner = await self._runner(app)
+        await web.SockSite(runner, listener).start()
+
     async def stop(self) -> None:
         """Stop listening; held requests lose their connection."""
         if self._ticker is not None:
@@ -67,6 +74,12 @@ class Server:
         return app
 
     async def _listen(self, app: web.Application, host: str, port: int) -> int:
+        runner = await self._runner(app)
+        await web.TCPSite(runner, host, port).start()
+        address = runner.addresses[0]
+        return int(address[1])
+
+    async def _runner(self, app: web.Application) -> web.AppRunner:
         runner = web.AppRunner(
             app,
             access_log=None,
@@ -76,9 +89,7 @@ class Server:
         )
         await runner.setup()
         self._runners.append(runner)
-        await web.TCPSite(runner, host, port).start()
-        address = runner.addresses[0]
-        return int(address[1])
+        return runner
 
     async def _tick(self) -> None:
         while True:

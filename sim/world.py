@@ -50,13 +50,17 @@ class Vpc:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class VSwitch:
-    """A subnet of a VPC in one zone."""
+    """A subnet of a VPC in one zone.
+
+    available_limit: most addresses in use, so that it can run dry; -1 = as many as the block has.
+    """
 
     vswitch_id: str
     vpc_id: str
     zone_id: str
     cidr_block: str
     name: str = ""
+    available_limit: int = -1
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +155,7 @@ class Quotas:
     tags_per_resource: int = 20
     multi_attach_instances: int = 16
     snapshot_group_disks: int = 16
+    enis: int = 50000
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +171,10 @@ class Latencies:
     snapshot_complete: float = 0.5
     delete_snapshot: float = 0.05
     modify_task: float = 0.5
+    create_eni: float = 0.1
+    attach_eni: float = 1.0
+    detach_eni: float = 1.0
+    delete_eni: float = 0.1
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ _SINGLE: Mapping[str, Any] = {
 # Section → row type and the fields that tell its rows apart.
 _ROWS: Mapping[str, tuple[Any, tuple[str, ...]]] = {
     "disk_stock": (world_module.DiskStock, ("zone_id", "category", "performance_level")),
+    "vswitches": (world_module.VSwitch, ("vswitch_id",)),
     "instances": (world_module.Instance, ("instance_id",)),
     "users": (world_module.User, ("user_name",)),
     "access_keys": (world_module.AccessKey, ("access_key_id",)),
@@ -26,9 +27,9 @@ _ROWS: Mapping[str, tuple[Any, tuple[str, ...]]] = {
 def merge(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     """Changes of *old* with those of *new* on top.
 
-    `latencies`, `quotas`, `throttle`: mappings, merged by entry. `disk_stock`, `instances`,
-    `users`, `access_keys`, `roles`, `oidc_providers`: lists of whole rows; a row replaces the one
-    with the same key. Raises WorldError for anything else.
+    `latencies`, `quotas`, `throttle`: mappings, merged by entry. `disk_stock`, `vswitches`,
+    `instances`, `users`, `access_keys`, `roles`, `oidc_providers`: lists of whole rows; a row
+    replaces the one with the same key. Raises WorldError for anything else.
     """
     merged = dict(old)
     faults = []

@@ -7,6 +7,8 @@ it is imported for. Order matters for seeders: instances, then their system disk
 from sim.ecs import (
     attach_actions,
     disk_actions,
+    eni_actions,
+    enis,
     event_actions,
     instance_actions,
     region_actions,
@@ -22,6 +24,8 @@ from sim.ecs import (
 __all__ = [
     "attach_actions",
     "disk_actions",
+    "eni_actions",
+    "enis",
     "event_actions",
     "instance_actions",
     "region_actions",
