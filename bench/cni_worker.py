@@ -1,9 +1,9 @@
 """Runs CNI plug-ins and times each from exec to exit. A process of its own, in a node's network.
 
 Reads a JSON object a line, answers one a line: {"turns": [[command, …], …], "at_once": N} becomes
-{"elapsed_s": […], "wall_s": …}. A turn is a chain of commands, as a runtime runs a list of plug-ins;
-turns run N at once. A command: argv, env, config, and `result`, a file that holds what ADD printed:
-written by the first command of an ADD, given to every other one as prevResult.
+{"elapsed_s": […], "wall_s": …}. A turn is a chain of commands, as a runtime runs a list of plug-
+ins; turns run N at once. A command: argv, env, config, and `result`, a file that holds what ADD
+printed: written by the first command of an ADD, given to every other one as prevResult.
 """
 
 import concurrent.futures

@@ -94,6 +94,8 @@ def plan_growth(
         if count > 0:
             actions.append(Assign(eni_id=eni.eni_id, count=count))
             short -= count
+    # Interfaces at work can be asked for more once they are done: quicker than a new one.
+    short -= _room_soon(enis, demand, targets, dry_vswitch_ids)
     slots = targets.max_enis - len(enis) - len(demand.creating)
     while short > 0 and slots > 0:
         count = min(short, targets.addresses_per_eni, ASSIGN_MAX + 1)
@@ -101,6 +103,22 @@ def plan_growth(
         short -= count
         slots -= 1
     return actions
+
+
+def _room_soon(
+    enis: Sequence[model.PoolEni],
+    demand: Demand,
+    targets: limits.Targets,
+    dry_vswitch_ids: Collection[str],
+) -> int:
+    """Addresses that interfaces with a call under way could still take after it."""
+    most = targets.addresses_per_eni
+    at_work = (
+        most - len(eni.addresses) - eni.assigning
+        for eni in enis
+        if eni.busy and eni.state is EniState.IN_USE and eni.vswitch_id not in dry_vswitch_ids
+    )
+    return sum(at_work) + sum(most - count for count in demand.creating)
 
 
 def plan_shrink(

@@ -4,6 +4,7 @@ JSON in, JSON out; a fault in the request is 400 `{"error": …}`. Served on the
 only. Every route is described in docs/reference/simulator.md.
 """
 
+import dataclasses
 import inspect
 import ipaddress
 import json
@@ -14,6 +15,7 @@ from aiohttp import web
 
 from sim import faults, imds, service
 from sim import world as world_module
+from sim.ecs import enis, fabric
 
 Plain = dict[str, Any]
 
@@ -46,6 +48,8 @@ class Control:
             self._route("GET", "clock", self._read_clock),
             self._route("POST", "clock", self._set_clock),
             self._route("GET", "state", self._state),
+            self._route("GET", "network", self._network),
+            self._route("POST", "enis/{id}", self._change_eni),
             self._route("POST", "world", self._change_world),
             self._route("POST", "world/stock", self._section("disk_stock")),
             self._route("POST", "latency", self._section("latencies")),
@@ -146,6 +150,26 @@ class Control:
         self._cloud.remember("clock", clock.state())
         self._cloud.settle()
         return self._read_clock(ask, body)
+
+    def _network(self, _ask: web.Request, _body: Plain) -> object:
+        """What the fabric refused; {} without one."""
+        network = self._cloud.network
+        return {} if network is None else {"drops": dataclasses.asdict(network.drops())}
+
+    def _change_eni(self, ask: web.Request, body: Plain) -> object:
+        """Something happens to an interface behind its user's back."""
+        eni_id, change = ask.match_info["id"], set(body)
+        eni = enis.find(self._cloud, eni_id)
+        if eni is None or change not in ({"detach"}, {"unassign"}):
+            raise ControlError('an interface, and {"detach": true} or {"unassign": ["10.0.0.5"]}')
+        with self._cloud.store.transaction():
+            if change == {"detach"}:
+                enis.put(self._cloud, enis.taken_away(eni))
+            else:
+                kept = tuple(ip for ip in eni.ips if ip not in body["unassign"])
+                enis.put(self._cloud, dataclasses.replace(eni, ips=kept))
+            fabric.act(self._cloud, enis.every(self._cloud))
+        return {}
 
     def _state(self, ask: web.Request, _body: Plain) -> object:
         kinds = [ask.query["kind"]] if "kind" in ask.query else self._cloud.store.kinds()

@@ -42,6 +42,11 @@ def every(cloud: cloud_module.Cloud) -> list[Eni]:
     return [Eni.from_row(row) for row in cloud.store.all(eni_model.KIND)]
 
 
+def taken_away(eni: Eni) -> Eni:
+    """*eni* as it is once somebody has detached it."""
+    return dataclasses.replace(eni, status=eni_model.AVAILABLE, instance_id="", due_s=None)
+
+
 def on_instance(cloud: cloud_module.Cloud, instance_id: str) -> list[Eni]:
     """Interfaces of an instance, coming and going ones included, the primary one first."""
     rows = cloud.store.by(eni_model.KIND, "instance_id", instance_id)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support import leaks, network_rig, stack
+from tests.support import leaks, network_rig, stack, worlds
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +49,12 @@ def _require_clean(deployment: stack.Stack) -> None:
     if left:
         deployment.reset()
     assert not left, f"left behind: {left}"
+
+
+@pytest.fixture(scope="session")
+def big_nodes(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A world whose nodes hold hundreds of pods."""
+    return worlds.big_nodes(tmp_path_factory.mktemp("world"))
 
 
 @pytest.fixture(scope="session")

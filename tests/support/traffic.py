@@ -52,11 +52,20 @@ def serving(enter: Sequence[str], port: int) -> Iterator[None]:
             server.stdout.close()
 
 
+def fetch(enter: Sequence[str], url: str) -> str:
+    """What *url* answers to a client in the namespace that *enter* leads into."""
+    program = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1], timeout=10).read())"
+    argv = [*enter, sys.executable, "-I", "-c", program, url]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+    return done.stdout.strip() or done.stderr.splitlines()[-1]
+
+
 def send(
     enter: Sequence[str], host: str, port: int, size_bytes: int = 10, *, tries: int = 1
 ) -> tuple[str, float]:
     """The address the server saw, and bytes a second. Raises RuntimeError without a connection."""
     argv = [*enter, sys.executable, "-I", "-c", _SEND, host, str(port), str(size_bytes)]
+    why = ""
     for attempt in range(tries):
         done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=120)
         if done.returncode == 0:
@@ -65,4 +74,5 @@ def send(
             return address, size_bytes / float(elapsed_s)
         if attempt + 1 < tries:
             time.sleep(0.2)
-    raise RuntimeError(f"no connection to {host}:{port}: {done.stderr.splitlines()[-1]}")
+        why = done.stderr.splitlines()[-1]
+    raise RuntimeError(f"no connection to {host}:{port}: {why}")

@@ -52,3 +52,31 @@ def _write(directory: pathlib.Path, sections: dict[str, Any]) -> pathlib.Path:
     path = directory / "world.yaml"
     path.write_text(yaml.safe_dump(sections), encoding="utf-8")
     return path
+
+
+BIG_TYPE = "ecs.big"
+
+
+def big_nodes(directory: pathlib.Path) -> pathlib.Path:
+    """Two instances in zone k that hold hundreds of pods, on a vSwitch with room for them."""
+    plain = yaml.safe_load(world.DEFAULT_FILE.read_text())
+    big = {
+        **plain["instance_types"][0],
+        "instance_type_id": BIG_TYPE,
+        "eni_quantity": 16,
+        "eni_total_quantity": 16,
+        "eni_private_ip_quantity": 50,
+    }
+    for row in plain["vswitches"]:
+        if row["zone_id"] == ZONE_ID:
+            row["cidr_block"] = "192.168.128.0/18"
+    for n, row in enumerate(plain["instances"], start=1):
+        row |= {"instance_type_id": BIG_TYPE, "private_ip": f"192.168.128.{n + 10}"}
+    return _write(
+        directory,
+        {
+            "instance_types": [*plain["instance_types"], big],
+            "instances": plain["instances"],
+            "vswitches": plain["vswitches"],
+        },
+    )

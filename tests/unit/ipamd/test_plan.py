@@ -76,6 +76,12 @@ def test_what_is_on_its_way_is_not_asked_for_again():
     assert grow([], creating=(2,)) == []
 
 
+def test_an_interface_at_work_is_waited_for_before_another_is_made():
+    assert grow([eni(1, leased=3, busy=True, assigning=2)], waiting=5) == []
+    assert grow([], waiting=8, creating=(1,)) == []
+    assert grow([], waiting=12, creating=(1,)) == [plan.CreateEni(count=4)]
+
+
 def test_cooling_addresses_are_no_free_ones_but_count_for_the_capacity():
     full = eni(1, leased=5, cooling=5)
 
