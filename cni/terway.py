@@ -1,4 +1,4 @@
-"""The `terway` CNI executable: environment and stdin to ipamd in one gRPC call, its answer to stdout.
+"""The `terway` CNI executable: environment and stdin to ipamd in one gRPC call, answer to stdout.
 
 A CNI executable is started for each command, so start-up is what it costs. Hence one file, which
 imports `posix` and `_socket` only, speaks just enough HTTP/2 for one unary call, knows no JSON, and
@@ -357,9 +357,8 @@ class Wire:
     def _bound(self, option: int) -> None:
         """Let the next wait end at the deadline. struct timeval, 64 bits, as on all we ship for."""
         left_us = int(self._deadline.remaining_s() * 1_000_000)
-        timeval = (left_us // 1_000_000).to_bytes(8, "little") + (left_us % 1_000_000 or 1).to_bytes(
-            8, "little"
-        )
+        seconds, rest_us = divmod(left_us, 1_000_000)  # 0, 0 would mean "no bound"
+        timeval = seconds.to_bytes(8, "little") + (rest_us or 1).to_bytes(8, "little")
         self._sock.setsockopt(self._s.SOL_SOCKET, option, timeval)
 
     def send(self, data: bytes) -> None:
@@ -407,7 +406,8 @@ class Call:
     def __init__(self, wire: Wire, method: bytes, message: bytes, timeout_ms: int) -> None:
         self._wire = wire
         self._unsent = b"\0" + len(message).to_bytes(4, "big") + message
-        self._out = GREETING + frame(HEADERS, END_HEADERS, STREAM, encode_headers(method, timeout_ms))
+        headers = encode_headers(method, timeout_ms)
+        self._out = GREETING + frame(HEADERS, END_HEADERS, STREAM, headers)
         self._windows = [START_WINDOW, START_WINDOW]  # the peer's: of the connection, of the stream
         self._initial_window = START_WINDOW
         self._max_frame = START_FRAME
@@ -445,7 +445,9 @@ class Call:
             self._out += frame(DATA, 0 if self._unsent else END_STREAM, STREAM, part)
             self._windows = [window - size for window in self._windows]
 
-    def _on_frame(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
+    def _on_frame(  # noqa: C901, PLR0912  # one branch for each type of frame
+        self, kind: int, flags: int, stream: int, payload: bytes
+    ) -> None:
         if (self._block is not None) != (kind == CONTINUATION):
             raise broken(b"headers that are not continued")
         if kind in (DATA, HEADERS, CONTINUATION, RST_STREAM):
@@ -630,12 +632,15 @@ def make_directory(path: bytes, mode: int) -> None:
         if not above:
             raise
         make_directory(above, 0o755)
-        make_directory(path, mode)
+        try:  # noqa: SIM105  # contextlib is an import
+            posix.mkdir(path, mode)
+        except FileExistsError:  # another DEL made it
+            pass
 
 
 def forget_del(path: bytes) -> None:
     """An ADD of the same attachment came: a DEL from before it must not end it."""
-    try:
+    try:  # noqa: SIM105  # contextlib is an import
         posix.unlink(path)
     except OSError:
         pass
@@ -666,7 +671,7 @@ def is_valid(name: bytes, value: bytes) -> bool:
         return value[:1].isalnum() and not value.translate(None, LETTERS_DIGITS + b"_.-")
     if name == b"CNI_IFNAME":
         forbidden = b"/: \t\n\v\f\r"
-        return len(value) < 16 and value not in (b".", b"..") and not any(c in forbidden for c in value)
+        return len(value) < 16 and value not in (b".", b"..") and not {*value} & {*forbidden}
     return True
 
 
@@ -775,7 +780,7 @@ def do_later(
         refused = refusal(b"DEL", socket_path, error)
         refused.details += b"; and the DEL cannot be queued as " + path + b": " + reason(e)
         raise refused from None
-    log(b"ipamd does not answer on " + socket_path + b" (" + error.why + b"): DEL queued as " + path)
+    log(b"no answer on %s (%s): DEL queued as %s" % (socket_path, error.why, path))
     return 0, b""
 
 
@@ -801,7 +806,7 @@ def quote(text: bytes) -> bytes:
         if char in '"\\':
             out.append("\\" + char)
         elif char < " " or char == "\x7f":
-            out.append("\\u%04x" % ord(char))
+            out.append(f"\\u{ord(char):04x}")
         else:
             out.append(char)
     out.append('"')
@@ -842,7 +847,7 @@ def answer(environment: dict[bytes, bytes]) -> tuple[int, bytes]:
 
 def log(line: bytes) -> None:
     """A line for people on stderr; nobody may listen."""
-    try:
+    try:  # noqa: SIM105  # contextlib is an import
         write_all(2, line + b"\n")
     except OSError:
         pass

@@ -151,6 +151,9 @@ class Daemon:
 
     async def _live(self) -> None:
         maker = await self._recover_until_done()
+        self._ready.phase = Phase.RECOVERED
+        # Before any ADD: a DEL that was left for us must not end what is added again.
+        await self._pending.replay()
         self._ready.phase = Phase.PRIMING
         rounds = janitor.Janitor(
             addresses=self._pool,
@@ -164,7 +167,6 @@ class Daemon:
             pending=self._pending,
         )
         gauges.offer_janitor(self._registry, rounds.counts)
-        await self._pending.replay()
         self._task(self._pool.run(), "pool")
         self._task(rounds.run(), "janitor")
         await self._pool.wait_primed()

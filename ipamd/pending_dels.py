@@ -1,17 +1,28 @@
 """DELs that came while no daemon answered: the executable left them as files, we do them now.
 
-Each file is one `CniRequest`; see docs/explanation/cni-executable.md.
+Each file is one `CniRequest`; see docs/explanation/cni-executable.md. One whose attachment was
+added again meanwhile is taken away by the executable that adds it.
 """
 
 import asyncio
+import json
 import pathlib
 from typing import Any, Protocol
 
 import structlog
 
+from ipamd import cni_error
 from ipamd._pb import ipamd_pb2
 
 log = structlog.get_logger()
+
+
+_NEVER = (
+    cni_error.INCOMPATIBLE_VERSION,
+    cni_error.INVALID_ENVIRONMENT,
+    cni_error.DECODING_FAILURE,
+    cni_error.INVALID_CONFIG,
+)
 
 
 class Service(Protocol):
@@ -39,6 +50,9 @@ class PendingDels:
             if reply.exit_status == 0:
                 path.unlink(missing_ok=True)
                 log.info("pending DEL done", container_id=request.container_id)
+            elif json.loads(reply.stdout).get("code") in _NEVER:
+                log.warning("pending DEL can never be done; put aside", path=str(path))
+                path.rename(path.with_suffix(".refused"))
             else:
                 log.warning("pending DEL failed", path=str(path), error=reply.stdout.decode())
 

@@ -11,6 +11,7 @@ class Phase(enum.StrEnum):
     """Where the daemon is in its life."""
 
     STARTING = "starting"
+    RECOVERED = "recovered"  # knows its leases; does what was left undone
     PRIMING = "priming"  # serves, but has no conflist yet
     READY = "ready"
     DRAINING = "draining"
@@ -27,7 +28,7 @@ class Readiness:
         """Raise Unavailable when no ADD may start now."""
         if self.phase is Phase.DRAINING:
             raise errors.Unavailable("ipamd is stopping; the next one will answer")
-        if self.phase is Phase.STARTING:
+        if self.phase in (Phase.STARTING, Phase.RECOVERED):
             raise errors.Unavailable("ipamd is starting; retry")
 
     def require_recovered(self) -> None:

@@ -6,6 +6,7 @@
  */
 #include <Python.h>
 #include <marshal.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -55,8 +56,12 @@ static PyStatus start(void) {
 }
 
 int main(void) {
-    PyStatus status = start();
+    PyStatus status;
     PyObject *code, *globals, *name;
+
+    /* A reader that left is an error to report, as it is under a whole Python. */
+    signal(SIGPIPE, SIG_IGN);
+    status = start();
 
     if (PyStatus_Exception(status))
         return fail(status.err_msg ? status.err_msg : "CPython does not start");

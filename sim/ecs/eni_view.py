@@ -1,28 +1,36 @@
-"""Interfaces as Describe shows them: every key of the SDK's model."""
+"""Interfaces as Create and Describe show them: every key of the SDK's models."""
 
 from typing import Any
 
 from sim import world as world_module
 from sim.ecs import eni_model
 
+_NO_PUBLIC_IP = {"AllocationId": "", "PublicIpAddress": ""}
+
 
 def to_api(world: world_module.World, eni: eni_model.Eni) -> dict[str, Any]:
     """One element of NetworkInterfaceSets.NetworkInterfaceSet."""
+    shared = common(world, eni)
     return {
-        **common(world, eni),
+        **shared,
         "InstanceId": eni.instance_id,
         "CreationTime": eni.creation_time,
         "DeleteOnRelease": eni.delete_on_release,
         "NetworkInterfaceTrafficMode": "Standard",
         "QueueNumber": 2,
         "QueuePairNumber": 0,
-        "AssociatedPublicIp": {"AllocationId": "", "PublicIpAddress": ""},
+        "AssociatedPublicIp": dict(_NO_PUBLIC_IP),
+        "PrivateIpSets": {
+            "PrivateIpSet": [
+                {**each, "PrivateDnsName": "", "AssociatedPublicIp": dict(_NO_PUBLIC_IP)}
+                for each in shared["PrivateIpSets"]["PrivateIpSet"]
+            ]
+        },
         "Attachment": {
             "InstanceId": eni.instance_id,
             "TrunkNetworkInterfaceId": "",
             "DeviceIndex": 0,
             "NetworkCardIndex": 0,
-            "MemberNetworkInterfaceIds": {"MemberNetworkInterfaceId": []},
         },
     }
 
@@ -47,8 +55,7 @@ def common(world: world_module.World, eni: eni_model.Eni) -> dict[str, Any]:
         "SourceDestCheck": eni.source_dest_check,
         "PrivateIpSets": {
             "PrivateIpSet": [
-                {"PrivateIpAddress": ip, "Primary": ip == eni.ips[0], "PrivateDnsName": ""}
-                for ip in eni.ips
+                {"PrivateIpAddress": ip, "Primary": ip == eni.ips[0]} for ip in eni.ips
             ]
         },
         "Ipv6Sets": {"Ipv6Set": []},

@@ -89,11 +89,33 @@ def run_every_action(ecs: Ecs) -> None:
         ecs(action, InstanceId=NODE_2)
         ecs.wait()
         ecs.wait()
+    run_every_eni_action(ecs)
     ecs("DetachDisk", DiskId=disk_id, InstanceId=NODE_1)
     ecs.wait()
     ecs("DeleteDisk", DiskId=disk_id)
     ecs("DeleteSnapshotGroup", SnapshotGroupId=group_id)
     ecs("DeleteSnapshot", SnapshotId=snapshot_id, Force=True)
+
+
+def run_every_eni_action(ecs: Ecs) -> None:
+    eni_id = ecs(
+        "CreateNetworkInterface",
+        VSwitchId="vsw-bp1sim000000000002",
+        SecurityGroupIds=["sg-bp1sim000000000001"],
+        SecondaryPrivateIpAddressCount=1,
+        Tag=[{"Key": "a", "Value": "1"}],
+    )["NetworkInterfaceId"]
+    ecs.wait()
+    ecs("AttachNetworkInterface", NetworkInterfaceId=eni_id, InstanceId=NODE_1)
+    ecs.wait()
+    assigned = ecs(
+        "AssignPrivateIpAddresses", NetworkInterfaceId=eni_id, SecondaryPrivateIpAddressCount=2
+    )["AssignedPrivateIpAddressesSet"]["PrivateIpSet"]["PrivateIpAddress"]
+    ecs("DescribeNetworkInterfaces", InstanceId=NODE_1)
+    ecs("UnassignPrivateIpAddresses", NetworkInterfaceId=eni_id, PrivateIpAddress=assigned)
+    ecs("DetachNetworkInterface", NetworkInterfaceId=eni_id, InstanceId=NODE_1)
+    ecs.wait()
+    ecs("DeleteNetworkInterface", NetworkInterfaceId=eni_id)
 
 
 ACTIONS = sorted(name.removeprefix("ecs:") for name in actions.names() if name.startswith("ecs:"))

@@ -172,7 +172,6 @@ def test_the_sdk_provider_gets_credentials_for_a_service_account(
         oidc_token_file_path=str(file),
         role_session_name="csi",
         sts_endpoint=f"http://{sim.endpoint}",
-        vpc_endpoint="",
     )
 
     credentials = provider.get_credentials()

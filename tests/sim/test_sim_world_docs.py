@@ -4,7 +4,8 @@ import dataclasses
 import pathlib
 import re
 
-import sim.ecs  # noqa: F401 - registers the actions
+import sim.ecs
+import sim.vpc  # noqa: F401 - registers the actions
 from sim import actions, app, calllog, control, faults, sts, world
 from sim.ecs import behaviour
 
