@@ -164,6 +164,7 @@ class Daemon:
             tell=self._tell,
             managed=self._managed,
             changed=self._store_enis,
+            period_s=self._process.check_period_s,
             pending=self._pending,
         )
         gauges.offer_janitor(self._registry, rounds.counts)

@@ -28,7 +28,6 @@ from ipamd.model import AddressState, EniState
 
 log = structlog.get_logger()
 
-_ROUND_S = 60.0
 _SWEEP_EVERY = 10
 _SETTLED_S = 30.0
 """A lease younger than this may still be in the making by its ADD."""
@@ -46,7 +45,10 @@ class Counts:
 
 
 class Janitor:
-    """managed: ids of interfaces that pods may use, asked when a new one appears."""
+    """period_s: between two rounds.
+
+    managed: ids of interfaces that pods may use, asked when a new one appears.
+    """
 
     def __init__(
         self,
@@ -59,6 +61,7 @@ class Janitor:
         tell: events.Events,
         managed: Callable[[], Awaitable[Collection[str]]],
         changed: Callable[[], Awaitable[None]],
+        period_s: float,
         pending: pending_dels.PendingDels,
     ) -> None:
         self._pool = addresses
@@ -69,6 +72,7 @@ class Janitor:
         self._tell = tell
         self._managed = managed
         self._changed = changed
+        self._period_s = period_s
         self._pending = pending
         self._compare = drift.Compare()
         self._netns_gone: dict[model.AttachmentKey, int] = {}
@@ -76,10 +80,10 @@ class Janitor:
         self.counts = Counts()
 
     async def run(self) -> None:
-        """A round a minute until cancelled."""
+        """Rounds until cancelled."""
         number = 0
         while True:
-            await self._clock.sleep(_ROUND_S)
+            await self._clock.sleep(self._period_s)
             await self.round(sweep=number % _SWEEP_EVERY == 0)
             number += 1
 

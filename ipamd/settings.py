@@ -36,6 +36,7 @@ class ProcessSettings:
     debug: bool
     mtu: int
     drain_timeout_s: int
+    check_period_s: int
     conf: eni_conf.EniConf
     warnings: tuple[str, ...]
 
@@ -72,6 +73,12 @@ def parse_flags(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     add("--daemon-mode", default="ENIMultiIP", help="allowed: ENIMultiIP (%(default)s)")
     add("--mtu", type=int, default=1500, help="of pods whose configuration has none (%(default)s)")
+    add(
+        "--check-period",
+        type=int,
+        default=60,
+        help="seconds between comparisons with metadata and kernel (%(default)s)",
+    )
     add("--drain-timeout", type=int, default=10, help="seconds for calls in progress (%(default)s)")
     add("--log-level", default="info", choices=("info", "debug"), help="(%(default)s)")
     add("--log-format", default="json", choices=("json", "text"), help="(%(default)s)")
@@ -89,6 +96,8 @@ def read(flags: argparse.Namespace, reader: settings.Reader) -> ProcessSettings:
         reader.fault(f"--daemon-mode: {flags.daemon_mode!r} is not allowed; allowed: ENIMultiIP")
     if not _MTU_MIN <= flags.mtu <= _MTU_MAX:
         reader.fault(f"--mtu: {flags.mtu} is not allowed; allowed: {_MTU_MIN} to {_MTU_MAX}")
+    if flags.check_period < 1:
+        reader.fault(f"--check-period: {flags.check_period} is not allowed; allowed: 1 or more")
     listen = flags.readonly_listen
     if not listen.startswith("unix:///"):
         reader.fault(f"--readonly-listen: {listen!r} is not allowed; allowed: unix:///PATH")
@@ -106,6 +115,7 @@ def read(flags: argparse.Namespace, reader: settings.Reader) -> ProcessSettings:
         debug=flags.log_level == "debug",
         mtu=flags.mtu,
         drain_timeout_s=flags.drain_timeout,
+        check_period_s=flags.check_period,
         conf=conf,
         warnings=tuple(faults.warnings),
     )

@@ -168,6 +168,7 @@ class Control:
             else:
                 kept = tuple(ip for ip in eni.ips if ip not in body["unassign"])
                 enis.put(self._cloud, dataclasses.replace(eni, ips=kept))
+                enis.forget_ips(self._cloud, tuple(body["unassign"]))
             fabric.act(self._cloud, enis.every(self._cloud))
         return {}
 

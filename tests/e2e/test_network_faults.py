@@ -1,0 +1,265 @@
+"""What happens to ipamd when the cloud, the metadata service, the database or itself fails."""
+
+import contextlib
+import sqlite3
+import time
+
+import pytest
+
+from tests.support import network_rig, traffic
+
+pytestmark = pytest.mark.e2e
+
+CONF = {
+    "min_pool_size": 1,
+    "max_pool_size": 3,
+    "ip_cooldown_period": "1s",
+    "ip_pool_sync_period": "1h",
+}
+NETWORK = {"cniVersion": "1.0.0", "name": "terway", "type": "terway"}
+VSWITCH = "vsw-bp1sim000000000002"
+
+
+@pytest.fixture
+def rig(cni_executable):
+    made = network_rig.NetworkRig(time_scale=0.05)
+    try:
+        made.start_sim()
+        made.install(cni_executable)
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def node(rig):
+    made = rig.node("node-1")
+    made.configure(CONF)
+    made.start_daemon("--check-period", "1")
+    return made
+
+
+def add(rig, node):
+    pod = rig.pod(node)
+    pod.address = pod.add(NETWORK)["ips"][0]["address"].split("/")[0]
+    return pod
+
+
+def cloud_enis(rig):
+    """Secondary interfaces the cloud has, by id."""
+    rows = rig.control.request("GET", "state?kind=eni")["eni"]
+    return {key: row for key, row in rows.items() if row["type"] == "Secondary"}
+
+
+def wait_until(condition, what, timeout_s=20.0):
+    give_up_s = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < give_up_s, what
+        time.sleep(0.1)
+
+
+def fault(rig, action, effect, **more):
+    return rig.control.request("POST", "faults", {"action": action, "effect": effect, **more})
+
+
+def enter(pod):
+    return ["nsenter", f"--net={pod.path}"]
+
+
+def test_pods_keep_network_and_address_when_the_daemon_is_killed(rig, node):
+    one, other = add(rig, node), add(rig, node)
+
+    node.ipamd.kill9()
+    with traffic.serving(enter(other), 8080):
+        assert traffic.send(enter(one), other.address, 8080)[0] == one.address
+    node.start_daemon()
+
+    assert {row["ip"] for row in node.cli("list")} == {one.address, other.address}
+    third = add(rig, node)
+    assert third.address not in (one.address, other.address)
+    for pod in (one, other, third):
+        pod.delete(NETWORK)
+    assert node.cli("list") == []
+
+
+def test_a_stopped_daemon_takes_the_configuration_away_and_leaves_the_pods(rig, node):
+    conflist = node.cni_dir / "10-terway.conflist"
+    pod = add(rig, node)
+    assert conflist.stat().st_mode & 0o777 == 0o600
+
+    assert node.ipamd.terminate() == 0
+
+    assert not conflist.exists()
+    assert not node.socket.exists()
+    assert pod.ip("-4", "addr", "show", "eth0")[0]["addr_info"][0]["local"] == pod.address
+    node.start_daemon()
+    assert conflist.exists()
+
+
+def test_a_second_daemon_is_refused_and_says_who_is_there(rig, node):
+    first = node.ipamd
+
+    with pytest.raises(RuntimeError, match=rf"pid {first.pid}"):
+        node.start_daemon()
+
+    assert node.ipamd.wait_dead() == 3
+    node.daemon = first
+    add(rig, node)
+
+
+@pytest.mark.parametrize(
+    "action", ["CreateNetworkInterface", "AttachNetworkInterface", "AssignPrivateIpAddresses"]
+)
+def test_a_lost_answer_loses_no_address_and_no_interface(rig, action):
+    node = rig.node("node-1")
+    node.configure(CONF)
+    rule = fault(rig, action, "lost_answer")
+    node.start_daemon("--check-period", "1")
+
+    pods = [add(rig, node) for _ in range(4)]
+
+    assert rig.control.request("GET", f"faults/{rule['id']}")["applied"] == 1
+    assert len({pod.address for pod in pods}) == 4
+    known = {row["eni"] for row in node.cli("mapping")}
+    wait_until(lambda: set(cloud_enis(rig)) == known, "an interface was lost")
+
+
+def test_throttling_is_waited_out(rig, node):
+    fault(rig, "AssignPrivateIpAddresses", "error", status=400, code="Throttling.User", count=2)
+
+    pods = [add(rig, node) for _ in range(4)]
+
+    assert len({pod.address for pod in pods}) == 4
+
+
+def test_a_dry_vswitch_is_told_and_comes_back(rig, node):
+    rows = {"vswitch_id": VSWITCH, "vpc_id": "vpc-bp1sim000000000001"}
+    rows |= {"zone_id": "cn-hangzhou-k", "cidr_block": "192.168.1.0/24"}
+    taken = 2 + sum(len(row["ips"]) for row in cloud_enis(rig).values())
+    rig.control.request("POST", "world", {"vswitches": [{**rows, "available_limit": taken}]})
+    add(rig, node)
+
+    pod = rig.pod(node)
+    status, told = pod.cni("ADD", NETWORK)
+
+    assert (status, told["code"]) == (1, 11)
+    assert "IpNotEnough" in told["details"] or "no vSwitch" in told["details"]
+    status, told = pod.cni("STATUS", {**NETWORK, "cniVersion": "1.1.0"})
+    assert (status, told["code"]) == (1, 50)
+    findings = node.cli("doctor")
+    assert any(row["severity"] == "ERROR" and row["subject"] == "addresses" for row in findings)
+
+
+def test_a_quota_fails_the_add_and_leaves_no_interface_behind(rig, node):
+    fault(
+        rig,
+        "AttachNetworkInterface",
+        "error",
+        status=403,
+        code="EniPerInstanceLimitExceeded",
+        always=True,
+    )
+    for _ in range(6):
+        add(rig, node)
+
+    status, told = rig.pod(node).cni("ADD", NETWORK)
+
+    assert (status, told["code"]) == (1, 11)
+    assert "EniPerInstanceLimitExceeded" in told["details"]
+    known = {row["eni"] for row in node.cli("mapping")}
+    wait_until(lambda: set(cloud_enis(rig)) == known, "an interface was left behind")
+
+
+def test_warm_addresses_are_served_while_cloud_and_metadata_are_down(rig, node):
+    rig.sim.kill9()
+
+    pod = add(rig, node)
+
+    assert pod.address
+
+
+def test_a_daemon_starts_with_what_it_remembers_while_the_cloud_is_down(rig, node):
+    kept = add(rig, node)
+    wait_until(
+        lambda: any(row["state"] == "warm" for row in node.cli("mapping")), "no address is warm"
+    )
+    node.ipamd.kill9()
+    rig.sim.kill9()
+
+    node.start_daemon(ready="state recovered")
+
+    def served():
+        with contextlib.suppress(RuntimeError):
+            return add(rig, node)
+        return None
+
+    other = None
+    give_up_s = time.monotonic() + 30
+    while other is None:
+        assert time.monotonic() < give_up_s
+        other = served()
+    assert other.address != kept.address
+
+
+def test_an_interface_that_somebody_else_removed_is_told(rig, node):
+    pod = add(rig, node)
+    (eni_id,) = {row["eni"] for row in node.cli("mapping") if row["pod"]}
+
+    rig.control.request("POST", f"enis/{eni_id}", {"detach": True})
+
+    node.ipamd.wait_for("was removed from this node by somebody else", 30)
+    pod.delete(NETWORK)
+    wait_until(
+        lambda: eni_id not in {row["eni"] for row in node.cli("mapping")}, "it is still there", 30
+    )
+
+
+def test_an_address_that_somebody_else_took_is_told_and_not_given_again(rig, node):
+    pod = add(rig, node)
+    eni_id = next(row["eni"] for row in node.cli("mapping") if row["ip"] == pod.address)
+    if cloud_enis(rig)[eni_id]["ips"][0] == pod.address:
+        pod = add(rig, node)
+
+    rig.control.request("POST", f"enis/{eni_id}", {"unassign": [pod.address]})
+
+    node.ipamd.wait_for("is no longer on", 30)
+    pod.delete(NETWORK)
+    wait_until(
+        lambda: pod.address not in {row["ip"] for row in node.cli("mapping")}, "still there", 30
+    )
+
+
+def test_a_deleted_database_is_rebuilt_from_the_kernel(rig, node):
+    pod = add(rig, node)
+    node.ipamd.terminate()
+    for path in node.state_dir.glob("ipamd.db*"):
+        path.unlink()
+
+    node.start_daemon()
+
+    assert [row["ip"] for row in node.cli("list")] == [pod.address]
+    pod.delete(NETWORK)
+    assert node.cli("list") == []
+
+
+def test_a_database_of_a_newer_version_is_refused(rig, node):
+    node.ipamd.terminate()
+    with contextlib.closing(sqlite3.connect(node.state_dir / "ipamd.db")) as db:
+        db.execute("PRAGMA user_version = 99")
+
+    with pytest.raises(RuntimeError, match="was written by a newer ipamd"):
+        node.start_daemon()
+
+    assert node.ipamd.wait_dead() == 3
+
+
+def test_bad_settings_are_all_told_at_once(rig):
+    node = rig.node("node-2")
+    node.configure({"max_pool_size": -1, "ipam_type": "crd", "ip_stack": "dual"})
+
+    with pytest.raises(RuntimeError) as caught:
+        node.start_daemon()
+
+    for key in ("max_pool_size", "ipam_type", "ip_stack"):
+        assert f"eni_conf: {key}" in str(caught.value)
+    assert node.ipamd.wait_dead() == 2
