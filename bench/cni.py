@@ -193,7 +193,7 @@ def _burst(told: report.Report, rig: network_rig.NetworkRig, node: network_rig.N
         rig.control.request("DELETE", "calls")
         pods = bench.pods(BURST)
         bench.run([("ADD", plugin, pod) for pod in pods], at_once=BURST)
-        counters = rig.control.request("GET", "counters")
+        counters = rig.control.counters()
         calls = sum(v["total"] for name, v in counters.items() if name != "Metadata")
         bench.run([("DEL", plugin, pod) for pod in pods], at_once=8)
     finally:

@@ -57,7 +57,7 @@ class Bench:
     def __init__(self, node: network_rig.Node) -> None:
         self._node = node
         self._dir = node.dir / "bench"
-        self._dir.mkdir()
+        self._dir.mkdir(exist_ok=True)
         self._netns: list[str] = []
         argv = [*node.enter(), sys.executable, "-m", "bench.cni_worker"]
         self._worker = subprocess.Popen(

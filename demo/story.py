@@ -1,15 +1,31 @@
 """How the demo tells what happens: numbered steps, with the cloud's and the node's side."""
 
 import contextlib
+import pathlib
 import sys
 import time
 from collections.abc import Iterator
+from typing import Protocol
 
-from tests.support import processes
+from tests.support import control
 
 _QUIET_ACTIONS = frozenset({"GetCallerIdentity", "Metadata"})
 _TITLE_WIDTH = 78
 _DETAIL = "       {who:<6} {text}"
+
+
+class Rig(Protocol):
+    """What a story is told about."""
+
+    @property
+    def dir(self) -> pathlib.Path:
+        """Where everything of a run is."""
+        ...
+
+    @property
+    def control(self) -> control.Control:
+        """The cloud's control API."""
+        ...
 
 
 class Story:
@@ -18,7 +34,7 @@ class Story:
     Paths below the rig's directory are shown as $RUN/….
     """
 
-    def __init__(self, rig: processes.Rig) -> None:
+    def __init__(self, rig: Rig) -> None:
         self._rig = rig
         self._cloud = rig.control
         self._number = 0

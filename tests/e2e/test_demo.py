@@ -35,6 +35,8 @@ def test_demo_works_and_leaves_nothing() -> None:
     assert "All of it worked" in out
     for step in ("CreateVolume", "NodeStageVolume", "CreateSnapshot", "Expand", "must be refused"):
         assert step in out
+    for step in ("containerd on node-1", "pod to pod, two nodes", "the fabric refused nothing"):
+        assert step in out
     assert not _run_directory(out).exists()
 
 

@@ -1,7 +1,6 @@
 """containerd, driven over CRI, starts pods through our conflist."""
 
 import concurrent.futures
-import json
 
 import pytest
 
@@ -127,13 +126,8 @@ def test_pods_of_the_runtime_reach_each_other(node, runtime):
     client = runtime.run_pod(runtime.sandbox_config("client"))
     try:
         # In the client's network: busybox's own wget cannot resolve names when it is static.
-        told = json.loads(
-            node.run(
-                "curl", "-s", "--unix-socket", str(node.debug_socket), "http://i/v1/attachments"
-            )
-        )
-        netns = next(row["netns"] for row in told if row["ipv4"] == client.ip)
-        page = traffic.fetch(["nsenter", f"--net={netns}"], f"http://{server.ip}/")
+        inside = ["nsenter", f"--net={node.netns_of(client.ip)}"]
+        page = traffic.fetch(inside, f"http://{server.ip}/")
         assert "hello from a pod" in page
     finally:
         runtime.remove(client)

@@ -378,7 +378,7 @@ def start_server(state_dir: pathlib.Path, by_id_dir: pathlib.Path, *more: str) -
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "sim", "serve", "--listen", "127.0.0.1:0"),
-            *("--hardware", "linux", "--time-scale", "0", "--log-level", "warning"),
+            *("--hardware", "disks", "--time-scale", "0", "--log-level", "warning"),
             *("--state-dir", str(state_dir), "--by-id-dir", str(by_id_dir), *more),
         ],
         stdout=subprocess.PIPE,

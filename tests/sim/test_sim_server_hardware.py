@@ -23,7 +23,7 @@ def by_id(tmp_path: pathlib.Path) -> pathlib.Path:
 @pytest.fixture
 def hardware_sim(tmp_path: pathlib.Path, by_id: pathlib.Path) -> Iterator[Sim]:
     running = Sim(
-        tmp_path / "state", "--hardware", "linux", "--by-id-dir", str(by_id), "--time-scale", "0"
+        tmp_path / "state", "--hardware", "disks", "--by-id-dir", str(by_id), "--time-scale", "0"
     )
     running.start()
     yield running
@@ -78,7 +78,7 @@ def test_a_restart_finds_the_devices_again(hardware_sim: Sim, by_id: pathlib.Pat
 
 def test_release_on_exit_leaves_nothing(tmp_path: pathlib.Path, by_id: pathlib.Path) -> None:
     sim = Sim(
-        tmp_path / "state", "--hardware", "linux", "--by-id-dir", str(by_id), "--release-on-exit"
+        tmp_path / "state", "--hardware", "disks", "--by-id-dir", str(by_id), "--release-on-exit"
     )
     sim.start()
     sim.control("POST", "latency", {"create_disk": 0, "attach_disk": 0})

@@ -115,6 +115,22 @@ class Node:
         """What `ip -j` tells in the node's network."""
         return json.loads(self.run("ip", "-j", *words) or "[]")
 
+    def attachments(self) -> list[dict[str, Any]]:
+        """What the daemon's introspection page shows."""
+        fetch = [
+            "curl",
+            "-s",
+            "--unix-socket",
+            str(self.debug_socket),
+            "http://ipamd/v1/attachments",
+        ]
+        found: list[dict[str, Any]] = json.loads(self.run(*fetch))
+        return found
+
+    def netns_of(self, address: str) -> str:
+        """Path of the network namespace of the pod with *address*."""
+        return next(str(row["netns"]) for row in self.attachments() if row["ipv4"] == address)
+
     def start_containerd(self) -> containerd.Containerd:
         """A container runtime on this node."""
         self.containerd = containerd.Containerd(

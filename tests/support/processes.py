@@ -116,11 +116,11 @@ class Process:
 class Rig:
     """A directory with a simulator and any number of drivers.
 
-    hardware: "linux" = real block devices. time_scale: factor on the cloud's latencies.
+    hardware: "disks" = real block devices. time_scale: factor on the cloud's latencies.
     """
 
     def __init__(
-        self, *, hardware: str = "linux", time_scale: float = 0.2, world: pathlib.Path | None = None
+        self, *, hardware: str = "disks", time_scale: float = 0.2, world: pathlib.Path | None = None
     ) -> None:
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="csi-rig-"))
         self.by_id = self.dir / "by-id"
@@ -137,7 +137,7 @@ class Rig:
     @property
     def has_node(self) -> bool:
         """Whether disks are real devices, so that a node service can work."""
-        return self._hardware == "linux"
+        return self._hardware == "disks"
 
     # -- the simulator
 

@@ -26,7 +26,7 @@ class Stack:
     def __init__(
         self,
         *,
-        hardware: str = "linux",
+        hardware: str = "disks",
         time_scale: float = 0.0,
         world: pathlib.Path | None = None,
         environment: Mapping[str, str] | None = None,
@@ -46,7 +46,7 @@ class Stack:
         self.control = self.rig.control
         self.tools = wrappers.Wrappers(self.rig.dir / "tools")
         self.controller = self.rig.start_driver("controller", node=False, **environment)
-        if hardware == "linux":
+        if hardware == "disks":
             path = os.environ["PATH"]
             if wrapped:
                 path = f"{self.tools.directory}:{path}"
