@@ -204,6 +204,7 @@ def test_a_reader_that_is_gone_does_not_kill_it_by_signal(executable):
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
+    assert process.stdout is not None
     process.stdout.close()
 
     assert process.wait(10) != -signal.SIGPIPE

@@ -2,9 +2,13 @@
 
 import contextlib
 import time
+from typing import Any
 
+import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from ipamd._pb import terway_pb2, terway_pb2_grpc
 from tests.support import network_rig, traffic
 
 pytestmark = pytest.mark.e2e
@@ -165,3 +169,90 @@ def test_metrics_and_health_are_served(rig):
     text = node.run(*fetch, "http://ipamd/metrics")
     assert 'terway_resource_pool_idle_count{type="LocalIP",ipStack="ipv4"}' in text
     assert "ipamd_cni_commands_total" in text
+
+
+@pytest.fixture
+def terway(rig):
+    """Stubs of Terway's own services, on the daemon's socket."""
+    with grpc.insecure_channel(f"unix:{rig.nodes[0].socket}") as channel:
+        yield (
+            terway_pb2_grpc.TerwayBackendStub(channel),
+            terway_pb2_grpc.TerwayTracingStub(channel),
+        )
+
+
+def test_the_stock_executable_s_calls_give_and_take_back_an_address(rig, terway):
+    backend, _ = terway
+    asked: dict[str, Any] = {
+        "K8sPodName": "old",
+        "K8sPodNamespace": "default",
+        "K8sPodInfraContainerId": "c-old",
+    }
+
+    given = backend.AllocIP(terway_pb2.AllocIPRequest(**asked, Netns="/x", IfName="eth0"))
+    again = backend.AllocIP(terway_pb2.AllocIPRequest(**asked, Netns="/x", IfName="eth0"))
+    told = backend.GetIPInfo(terway_pb2.GetInfoRequest(**asked))
+
+    assert given.Success
+    assert given.IPType == terway_pb2.TypeENIMultiIP
+    (conf,) = given.NetConfs
+    assert again.NetConfs[0] == conf
+    assert told.NetConfs[0] == conf
+    assert conf.DefaultRoute
+    assert conf.BasicInfo.PodCIDR.IPv4 == "192.168.1.0/24"
+    assert conf.BasicInfo.GatewayIP.IPv4 == "192.168.1.253"
+    address = conf.BasicInfo.PodIP.IPv4
+    assert next(row for row in rig.nodes[0].cli("list") if row["ip"] == address)["pod"] == (
+        "default/old"
+    )
+    assert conf.ENIInfo.MAC in {row["mac"] for row in rig.nodes[0].cli("mapping")}
+
+    for _ in range(2):
+        assert backend.ReleaseIP(terway_pb2.ReleaseIPRequest(**asked)).Success
+    assert address not in {row["ip"] for row in rig.nodes[0].cli("list")}
+    assert list(backend.GetIPInfo(terway_pb2.GetInfoRequest(**asked)).NetConfs) == []
+
+
+def test_an_event_of_the_stock_executable_is_recorded_or_refused_by_name(terway):
+    backend, _ = terway
+
+    known = backend.RecordEvent(terway_pb2.EventRequest(Reason="AllocIPFailed", Message="m"))
+    other = backend.RecordEvent(terway_pb2.EventRequest(Reason="Whatever", Message="m"))
+
+    assert known.Succeed
+    assert not other.Succeed
+    assert "Whatever" in other.Error
+
+
+def test_the_stock_command_line_s_calls_show_the_pool(pods, terway):
+    _, tracing = terway
+    pod = pods()
+    name = terway_pb2.ResourceTypeNameRequest(Type="network_service", Name="default")
+
+    types = tracing.GetResourceTypes(terway_pb2.Placeholder()).TypeNames
+    trace = {each.Key: each.Value for each in tracing.GetResourceTrace(name).Trace}
+    mapping = tracing.GetResourceMapping(terway_pb2.Placeholder())
+    lines = [
+        reply.Message
+        for reply in tracing.ResourceExecute(
+            terway_pb2.ResourceExecuteRequest(
+                Type="network_service", Name="default", Command="resdb"
+            )
+        )
+    ]
+
+    assert list(types) == ["network_service"]
+    assert pod.address in trace[f"pods/default/{pod.name}/resources"]
+    assert pod.address in {entry.ipv4 for entry in mapping.resource_db}
+    assert any(pod.address in line for entry in mapping.info for line in entry.Info)
+    assert f"default/{pod.name} {pod.address}\n" in lines
+    with pytest.raises(grpc.RpcError) as caught:
+        tracing.GetResourceConfig(terway_pb2.ResourceTypeNameRequest(Type="eni", Name="x"))
+    assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+def test_the_health_service_says_serving(rig):
+    with grpc.insecure_channel(f"unix:{rig.nodes[0].socket}") as channel:
+        reply = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
+
+    assert reply.status == health_pb2.HealthCheckResponse.SERVING
