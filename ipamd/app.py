@@ -46,6 +46,9 @@ _DEBUG_VERBOSITY = 4
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; returns its exit status."""
     flags = settings.parse_flags(argv)
+    if os.geteuid() != 0 and not flags.print_settings:
+        print("ipamd: needs root: it programs the network of this node", file=sys.stderr)  # noqa: T201
+        return EXIT_BAD_SETTINGS
     reader = core_settings.Reader({})
     process = settings.read(flags, reader)
     reader_of_cloud = core_settings.Reader(settings.with_access_key(os.environ, process.conf))

@@ -54,8 +54,15 @@ class StoreTooNew(errors.Precondition):
         )
 
 
+class StoreUnusable(errors.Precondition):
+    """The file cannot be opened, though nothing says that it is damaged."""
+
+    def __init__(self, path: pathlib.Path, why: sqlite3.OperationalError) -> None:
+        super().__init__(f"state database {path} cannot be used: {why}; who else has it open?")
+
+
 class Store:
-    """Opened in the thread that uses it. Raises StoreTooNew, Internal when it cannot be opened."""
+    """Opened in the thread that uses it. Raises StoreTooNew, StoreUnusable."""
 
     def __init__(self, path: pathlib.Path) -> None:
         self._path = path
@@ -64,6 +71,9 @@ class Store:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             self._db = self._open()
+        except sqlite3.OperationalError as e:
+            # Locked, or a directory that cannot be written: the file itself may be in order.
+            raise StoreUnusable(path, e) from e
         except sqlite3.DatabaseError as e:
             aside = self._put_aside()
             log.error(  # noqa: TRY400  # the message tells all

@@ -4,13 +4,19 @@ Layers 2 and 3 of spec/conformance.md c.7; layer 1, the process contract, is in 
 """
 
 import concurrent.futures
+import contextlib
 import json
 import os
 import pathlib
+import socket
 import subprocess
 
+import grpc
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from ipamd._pb import ipamd_pb2, ipamd_pb2_grpc
 from tests.support import lab_node, network_rig
 
 pytestmark = [
@@ -254,6 +260,47 @@ def test_with_the_daemon_down_add_waits_for_it_and_del_is_done_by_the_next_one(n
     node.start()
 
     assert node.traces() == before
+
+
+@given(st.lists(st.binary(max_size=300), min_size=1, max_size=8), st.booleans())
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_no_bytes_on_the_socket_end_the_daemon(node, parts, greeted):
+    with socket.socket(socket.AF_UNIX) as peer:
+        peer.connect(str(node.socket))
+        with contextlib.suppress(OSError):
+            if greeted:
+                peer.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\4" + bytes(5))
+            for part in parts:
+                peer.sendall(part)
+
+    assert node.daemon.running
+
+
+@given(
+    st.sampled_from(["Add", "Del", "Check", "Gc", "Status"]),
+    st.text(max_size=20),
+    st.text(max_size=20),
+    st.text(max_size=20),
+    st.binary(max_size=100) | st.just(b'{"cniVersion":"1.1.0","name":"fuzz"}'),
+)
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_no_request_ends_the_daemon_or_shows_a_traceback(  # noqa: PLR0917
+    node, method, container_id, netns, ifname, raw
+):
+    request = ipamd_pb2.CniRequest(
+        container_id=container_id, netns=netns, ifname=ifname, args=netns, config=raw
+    )
+    with grpc.insecure_channel(f"unix:{node.socket}") as channel:
+        reply = getattr(ipamd_pb2_grpc.CniStub(channel), method)(request, timeout=20)
+
+    told = json.loads(reply.stdout) if reply.stdout else {}
+    assert reply.exit_status == (1 if "code" in told else 0)
+    assert told.get("code") != 999
+    assert node.daemon.running
 
 
 def test_only_root_can_use_the_socket(node):

@@ -120,3 +120,19 @@ def test_only_the_owner_may_read(path):
 
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_a_file_that_somebody_else_holds_is_not_taken_for_damaged(path, monkeypatch):
+    monkeypatch.setattr(store, "_BUSY_S", 0.1)
+    first = store.Store(path)
+    first.put_lease(LEASE)
+    first.close()
+    holder = sqlite3.connect(path)
+    holder.execute("PRAGMA locking_mode = EXCLUSIVE")
+    holder.execute("BEGIN EXCLUSIVE")
+
+    with pytest.raises(store.StoreUnusable, match="who else has it open"):
+        store.Store(path)
+
+    holder.close()
+    assert store.Store(path).load().leases == (LEASE,)
