@@ -152,7 +152,7 @@ class App:
 
 
 def _make_datapath(node_ip: ipaddress.IPv4Address) -> node_worker.Datapath:
-    """In the datapath thread: pyroute2 is imported there, after the settings were found good."""
+    """In the datapath thread, whose namespace is the node's."""
     from ipamd.datapath import veth_policy_route  # noqa: PLC0415
 
     made: node_worker.Datapath = veth_policy_route.VethPolicyRoute(node_ip)
