@@ -51,6 +51,7 @@ class Disk:
     source_snapshot_id: str = ""
     tags: Mapping[str, str] = dataclasses.field(default_factory=dict)
     creation_time: datetime.datetime | None = None
+    detached_time: datetime.datetime | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

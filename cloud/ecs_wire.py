@@ -73,6 +73,7 @@ def disk(raw: Any) -> ecs_model.Disk:
         source_snapshot_id=text(raw.source_snapshot_id),
         tags=read_tags(raw.tags),
         creation_time=parse_time(raw.creation_time),
+        detached_time=parse_time(raw.detached_time),
     )
 
 

@@ -103,18 +103,11 @@ class Attachments:
                 return known
             eni, address = await self._pool.allocate(asked.key)
             lease = self._lease(asked, eni, address, self._mtu, datapath_model.UNLIMITED)
-            lease = dataclasses.replace(lease, owner=model.Owner.CALLER)
-            try:
-                await self._worker.put_lease(lease)
-            except errors.Error:
-                self._pool.release(asked.key)
-                raise
-            self.leases[asked.key] = lease
-            return lease
+            return await _finish(self._keep(dataclasses.replace(lease, owner=model.Owner.CALLER)))
 
     async def remove(self, asked: cni_config.Attachment) -> bool:
         """Take interface and address away; whether there was anything to take."""
-        return await self.end(self._known_as(asked), asked.netns_path)
+        return await self.end(await self._known_as(asked), asked.netns_path)
 
     async def end(self, key: model.AttachmentKey, netns_path: pathlib.Path | None = None) -> bool:
         """Like `remove`, by key. netns_path: where the interface is, None when not known."""
@@ -169,6 +162,15 @@ class Attachments:
         """Whether a command on *key* is under way."""
         return self._locks.is_held(key)
 
+    async def _keep(self, lease: model.Lease) -> model.Lease:
+        try:
+            await self._worker.put_lease(lease)
+        except Exception:
+            self._pool.release(lease.key)
+            raise
+        self.leases[lease.key] = lease
+        return lease
+
     def wiring(self, lease: model.Lease) -> datapath_model.Wiring:
         """What the kernel must hold for *lease*. Raises Unavailable while its interface is gone."""
         eni = self._pool.state.enis.get(lease.eni_id)
@@ -188,10 +190,12 @@ class Attachments:
             bandwidth=lease.bandwidth,
         )
 
-    def _known_as(self, asked: cni_config.Attachment) -> model.AttachmentKey:
+    async def _known_as(self, asked: cni_config.Attachment) -> model.AttachmentKey:
         """The key of *asked*, or of the lease that was found in the kernel for the same pod.
 
-        A stock Terway's interface does not tell its container, only, by its name, its pod.
+        A stock Terway's interface does not tell its container, only, by its name, its pod. A DEL
+        may be about an earlier sandbox of that pod, so it counts only when the interface is in the
+        namespace it names, or is gone.
         """
         if asked.key in self.leases or not asked.pod.name:
             return asked.key
@@ -199,7 +203,11 @@ class Attachments:
         adopted = model.AttachmentKey(
             network=model.ADOPTED, container_id=host_ifname, ifname="eth0"
         )
-        return adopted if adopted in self.leases else asked.key
+        if adopted in self.leases and await self._worker.is_end_of(
+            host_ifname, asked.netns_path, asked.key.ifname
+        ):
+            return adopted
+        return asked.key
 
     async def _add(
         self,
@@ -218,10 +226,12 @@ class Attachments:
     async def _wire(self, lease: model.Lease, netns_path: pathlib.Path, *, undo: bool) -> Added:
         try:
             wired = await self._worker.wire(lease, self.wiring(lease))
-        except errors.Error as e:
+        except Exception as e:
             if undo:
                 await self._undo(lease, netns_path, e)
-            raise
+            if isinstance(e, errors.Error):
+                raise
+            raise errors.Internal(f"{type(e).__name__}: {e}") from e
         self.leases[lease.key] = lease
         return Added(lease=lease, wired=wired)
 
@@ -232,7 +242,7 @@ class Attachments:
         log.warning("add failed", attachment=str(lease.key), error=str(cause))
         try:
             await self._remove(lease, netns_path)
-        except errors.Error as e:
+        except Exception as e:  # noqa: BLE001  # whatever it is, the lease must not be forgotten
             self.leases[lease.key] = lease
             log.warning("lease is kept for a later try", attachment=str(lease.key), error=str(e))
 

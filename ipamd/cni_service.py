@@ -61,6 +61,11 @@ class CniService(ipamd_pb2_grpc.CniServicer):
             error = cni_error.from_error(e, doing)
         except RecursionError as e:  # nested JSON of a hostile caller
             error = cni_error.CniError(cni_error.DECODING_FAILURE, "cannot be decoded", str(e))
+        except Exception as e:
+            log.exception("command broke", command=command)
+            error = cni_error.CniError(
+                cni_error.INTERNAL, f"failed to {doing}", f"{type(e).__name__}; see ipamd's log"
+            )
         else:
             self._counted.commands.inc(command, "0")
             return ipamd_pb2.CniReply(stdout=stdout)

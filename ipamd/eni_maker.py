@@ -103,14 +103,19 @@ class EniMaker:
         self._tags = {**tags, **CREATOR_TAGS, INSTANCE_TAG: instance_id}
         self._resource_group_id = resource_group_id
         self._making: set[str] = set()
+        self._creating = 0
 
     async def create(self, count: int) -> model.PoolEni:
         """A new interface with *count* addresses, attached and ready in the kernel.
 
         What cannot be finished is deleted again. Raises NoVSwitch, CloudError, Unavailable.
         """
-        made = await self._create(count)
-        self._making.add(made.eni_id)
+        self._creating += 1
+        try:
+            made = await self._create(count)
+            self._making.add(made.eni_id)
+        finally:
+            self._creating -= 1
         try:
             await self._settled(lambda: self._api.attach(made.eni_id, self._instance_id))
             return await self._wait_ready(made)
@@ -155,6 +160,8 @@ class EniMaker:
         found = await self._api.find(
             tags={INSTANCE_TAG: self._instance_id}, status=eni_model.EniStatus.AVAILABLE
         )
+        if self._creating:
+            return []  # one of them may be what a call under way has just made
         leaked = [eni.eni_id for eni in found if eni.eni_id not in self._making]
         for eni_id in leaked:
             log.warning("deleting an interface that was left behind", eni_id=eni_id)

@@ -103,6 +103,9 @@ class Janitor:
                 await step()
             except errors.Error as e:
                 log.warning("janitor step failed", step=name, error=str(e))
+            except Exception:
+                # A round that ends for good would be worse than one that fails each minute.
+                log.exception("janitor step broke", step=name)
         self._pool.wake()
 
     async def compare_metadata(self) -> None:
@@ -124,14 +127,16 @@ class Janitor:
     async def collect_leases(self) -> None:
         """End leases whose namespace and interface are both gone: no DEL came, or none will."""
         host = await self._worker.read_host_state()
-        links = {link.ifname for link in host.links}
+        links = {(link.ifname, link.alias) for link in host.links}
         now_s = self._clock.now().timestamp()
         gone: dict[model.AttachmentKey, int] = {}
         for lease in list(self._served.leases.values()):
             young = now_s - lease.created_at < _SETTLED_S
-            if young or lease.host_ifname in links or not lease.netns:
+            if young or (lease.host_ifname, lease.alias) in links:
                 continue
-            if netns.exists(pathlib.Path(lease.netns)):
+            if lease.owner is model.Owner.CALLER:
+                continue  # whoever made its interface ends it
+            if lease.netns and netns.exists(pathlib.Path(lease.netns)):
                 continue
             gone[lease.key] = self._netns_gone.get(lease.key, 0) + 1
             if gone[lease.key] >= drift.SURE:
@@ -222,7 +227,9 @@ class Janitor:
         now_s = self._clock.now().timestamp()
         if link is None or self._maker.is_making(told.eni_id):
             return
-        self._pool.state.add_eni(eni_maker.pool_eni(told, link, now_s))
+        appeared = eni_maker.pool_eni(told, link, now_s)
+        appeared.ours = False  # its tags are not known here; the next start looks at them
+        self._pool.state.add_eni(appeared)
         for lease in self._served.leases.values():
             if lease.eni_id == told.eni_id:
                 self._pool.state.restore(lease.key, lease.ipv4, lease.eni_id, now_s)

@@ -114,9 +114,10 @@ class EniState(enum.StrEnum):
 class PoolEni:
     """An interface whose addresses pods get.
 
-    cidr_block: of its vSwitch, None where nobody told.
-    primary: its own first address, which cannot be given back alone. link: None until the kernel
-    has it. busy: a cloud call about it is under way. assigning: addresses that call will bring.
+    cidr_block: of its vSwitch, None where nobody told. primary: its own first address, which
+    cannot be given back alone. link: None until the kernel has it. busy: a cloud call about it
+    is under way. ours: made by us or by Terway: only such interfaces, and addresses of them,
+    are ever given back. assigning: addresses that call will bring.
     """
 
     eni_id: str
@@ -130,6 +131,7 @@ class PoolEni:
     link: datapath_model.EniLink | None = None
     addresses: dict[ipaddress.IPv4Address, Address] = dataclasses.field(default_factory=dict)
     busy: bool = False
+    ours: bool = True
     assigning: int = 0
     unseen: int = 0
 

@@ -42,6 +42,7 @@ class Datapath(Protocol):
     def check(self, wiring: datapath_model.Wiring) -> list[datapath_model.Difference]: ...
     def repair_node(self, wiring: datapath_model.Wiring) -> list[datapath_model.Difference]: ...
     def read_host_state(self) -> datapath_model.HostState: ...
+    def is_end_of(self, host_ifname: str, netns_path: pathlib.Path | None, ifname: str) -> bool: ...
     def remove_stale(
         self,
         *,
@@ -128,6 +129,14 @@ class NodeWorker:
     async def repair_node(self, wiring: datapath_model.Wiring) -> list[datapath_model.Difference]:
         """Mend the node's half of an interface; what was mended."""
         return await self._thread.run(lambda: self._kernel.repair_node(wiring))
+
+    async def is_end_of(
+        self, host_ifname: str, netns_path: pathlib.Path | None, ifname: str
+    ) -> bool:
+        """Whether the link is the node's end of the pod's interface, or is gone."""
+        return await self._thread.run(
+            lambda: self._kernel.is_end_of(host_ifname, netns_path, ifname)
+        )
 
     async def read_host_state(self) -> datapath_model.HostState:
         """Links, rules and routes of the node."""

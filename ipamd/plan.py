@@ -137,8 +137,9 @@ def plan_shrink(
     """
     if demand.waiting or demand.creating:
         return []
-    free = sum(eni.count(AddressState.WARM) for eni in enis)
-    total = sum(len(eni.addresses) for eni in enis)
+    usable = [eni for eni in enis if eni.state is EniState.IN_USE]
+    free = sum(eni.count(AddressState.WARM) for eni in usable)
+    total = sum(len(eni.addresses) for eni in usable)
     over = max(0, free - targets.max_free)
     over += min(extra, max(0, free - over - targets.min_free))
     over = min(over, total - targets.minimum_total)
@@ -146,7 +147,7 @@ def plan_shrink(
     for eni in sorted(enis, key=lambda e: (e.count(AddressState.LEASED), len(e.addresses))):
         if over <= 0:
             break
-        if eni.busy or eni.state is not EniState.IN_USE:
+        if eni.busy or not eni.ours or eni.state is not EniState.IN_USE:
             continue
         warm = [a for a in eni.addresses.values() if a.state is AddressState.WARM]
         old = now_s - eni.created_at >= _YOUNG_S

@@ -247,16 +247,20 @@ class Pool:
             async with asyncio.timeout(max(0.0, timeout_s)):
                 await future
         except TimeoutError as e:
+            self._take_back(key, future)
             raise errors.DeadlineExceeded(
                 f"time is up while waiting for an address: {self._why or 'the pool is growing'}"
             ) from e
         except BaseException:
-            if future.done() and not future.cancelled() and future.exception() is None:
-                # Served in the moment its caller went away.
-                self.release(key)
+            self._take_back(key, future)
             raise
         finally:
             future.cancel()
+
+    def _take_back(self, key: model.AttachmentKey, future: "asyncio.Future[None]") -> None:
+        """Release an address that was given in the moment its caller gave up."""
+        if future.done() and not future.cancelled() and future.exception() is None:
+            self.release(key)
 
     async def _sleep(self) -> None:
         """Until something happens, or the next thing is due. A burst is let arrive first."""
@@ -346,6 +350,10 @@ class Pool:
     async def _delete(self, eni: model.PoolEni) -> None:
         try:
             await self.cloud.remove(eni.eni_id)
+        except BaseException:
+            # Whether it is still there shows the next comparison with the metadata.
+            eni.state = EniState.DRAINING
+            raise
         finally:
             eni.busy = False
         self.state.remove_eni(eni.eni_id)

@@ -49,13 +49,13 @@ def recover(
     leases: dict[model.AttachmentKey, model.Lease] = {}
     ended: list[model.Lease] = []
     notes: list[str] = []
-    adopted_links = {lease.host_ifname for lease in alive}
+    links = {(link.ifname, link.alias) for link in host.links}
     for lease in stored:
         user = taken.get(lease.ipv4)
-        if user is not None and user.key != lease.key and user.host_ifname != lease.host_ifname:
+        if user is not None and _is_another(user, lease):
             notes.append(f"{lease.ipv4} was leased to {lease.key}, but {user.key} uses it")
             ended.append(lease)
-        elif lease.host_ifname in adopted_links or lease.owner is model.Owner.CALLER:
+        elif (lease.host_ifname, lease.alias) in links or lease.owner is model.Owner.CALLER:
             leases[lease.key] = lease
         elif lease.netns and not netns_exists(lease.netns):
             ended.append(lease)
@@ -64,7 +64,8 @@ def recover(
             leases[lease.key] = lease
     known_links = {lease.host_ifname for lease in leases.values()}
     for lease in alive:
-        if lease.key not in by_key and lease.host_ifname not in known_links:
+        unmarked_and_known = not lease.alias and lease.host_ifname in known_links
+        if lease.key not in by_key and not unmarked_and_known:
             leases[lease.key] = lease
             notes.append(f"{lease.ipv4} is in use by {lease.key} on {lease.host_ifname}: taken up")
     return Recovered(leases=tuple(leases.values()), ended=tuple(ended), notes=tuple(notes))
@@ -95,6 +96,14 @@ def find_stale(
     return Stale(rules=rules, links=links)
 
 
+def _is_another(user: model.Lease, lease: model.Lease) -> bool:
+    """Whether the kernel shows *user* where the database has *lease*."""
+    if user.alias:
+        return user.key != lease.key
+    # An unmarked link: the stock executable's, which has a lease of its own here or is adopted.
+    return user.host_ifname != lease.host_ifname
+
+
 def _alive(
     host: datapath_model.HostState,
     eni_of: Mapping[ipaddress.IPv4Address, str],
@@ -102,12 +111,16 @@ def _alive(
     now_s: float,
 ) -> list[model.Lease]:
     """Leases as the kernel shows them: links with a route to an address."""
-    address_of = {route.index: route.address for route in host.routes}
+    address_of = {
+        route.index: route.address
+        for route in host.routes
+        if isinstance(route.address, ipaddress.IPv4Address)
+    }
     table_of = {rule.address: rule.table for rule in host.rules if rule.priority == _FROM_POD}
     found = []
     for link in host.links:
         ipv4 = address_of.get(link.index)
-        if not isinstance(ipv4, ipaddress.IPv4Address):
+        if ipv4 is None:
             continue
         eni_id = eni_of.get(ipv4) or eni_by_table.get(table_of.get(ipv4, 0))
         if eni_id is None:

@@ -41,6 +41,12 @@ def is_managed(eni: eni_model.Eni, conf: eni_conf.EniConf) -> bool:
     )
 
 
+def is_ours(eni: eni_model.Eni) -> bool:
+    """Whether we or a Terway made *eni*: nothing else may be given back to the cloud."""
+    terways = all(eni.tags.get(key) == value for key, value in eni_maker.CREATOR_TAGS.items())
+    return terways or eni_maker.INSTANCE_TAG in eni.tags
+
+
 async def find_enis(
     worker: node_worker.NodeWorker,
     sources: Sources,
@@ -57,12 +63,14 @@ async def find_enis(
         if sources.attached is None
         else {eni.eni_id for eni in sources.attached if is_managed(eni, conf)}
     )
+    ours = {eni.eni_id for eni in sources.attached or () if is_ours(eni)}
     found = []
     for told in await _interfaces(worker, records):
         if told.eni_id not in managed:
             continue
         link = await worker.prepare_eni(told.mac, told.gateway)
         eni = eni_maker.pool_eni(told, link, now_s)
+        eni.ours = told.eni_id in ours
         if told.eni_id in records:
             eni.created_at = records[told.eni_id].created_at
         found.append(eni)

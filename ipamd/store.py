@@ -180,7 +180,7 @@ class Store:
                 self._db.execute("ROLLBACK")
                 raise
             self._db.execute("COMMIT")
-        except sqlite3.OperationalError as e:
+        except sqlite3.Error as e:
             raise errors.Unavailable(f"state database {self._path} cannot be written: {e}") from e
 
 

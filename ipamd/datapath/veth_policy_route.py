@@ -129,6 +129,20 @@ class VethPolicyRoute:
         after = {difference.what for difference in self._node_differences(wiring)}
         return [difference for difference in before if difference.what not in after]
 
+    def is_end_of(self, host_ifname: str, netns_path: pathlib.Path | None, ifname: str) -> bool:
+        """Whether *host_ifname* is the node's end of *ifname* in that namespace, or is gone."""
+        link = rtnl_read.read_link(self._node.asking, host_ifname)
+        if link is None:
+            return True
+        if netns_path is None:
+            return False
+        try:
+            with self._node.pod(netns_path) as pod:
+                inside = rtnl_read.read_link(pod.asking, ifname)
+        except (cni_error.NetnsGone, errors.Precondition):
+            return False
+        return inside is not None and inside.peer_index == link.index
+
     def read_host_state(self) -> model.HostState:
         """Pods' links, our rules, host routes over the links."""
         return observe.host_state(self._node.asking)

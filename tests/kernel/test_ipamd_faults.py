@@ -223,6 +223,51 @@ def test_gc_removes_what_the_runtime_no_longer_knows(node):
     node.run(lambda: living(node, work))
 
 
+def without_mark(node, pod):
+    """Make the pod's link one of a stock Terway, which carries no mark, and forget the database."""
+    (link,) = [w.split("@")[0].split()[0] for w in pod_traces(node) if w.startswith("cali")]
+    node.lab.node.batch(f'link set dev {link} alias ""\n')
+    for path in node.database.parent.glob("ipamd.db*"):
+        path.unlink()
+
+
+def test_a_del_of_an_earlier_sandbox_leaves_the_adopted_pod_alone(node):
+    pod = pod_of(node, 1)
+    node.run(lambda: living(node, lambda daemon: daemon.add(pod)))
+    without_mark(node, pod)
+    earlier = harness.Pod(pod.name, "an-earlier-sandbox", None)
+    address = pod.address_inside()
+
+    async def work(daemon):
+        await daemon.delete(earlier)
+        assert daemon.state.count(AddressState.LEASED) == 1
+        taken = [await daemon.add(pod_of(node, 10 + n)) for n in range(harness.CAPACITY - 1)]
+        assert address not in taken
+        await daemon.delete(pod)
+        assert daemon.state.count(AddressState.LEASED) == harness.CAPACITY - 1
+
+    assert node.run(lambda: living(node, work))
+
+
+def test_an_unexpected_error_in_the_kernel_work_leaks_no_address(node):
+    pod = pod_of(node, 1)
+
+    async def work(daemon):
+        real = daemon.worker.wire
+
+        async def broken(lease, wiring):
+            raise OSError(24, "Too many open files")
+
+        daemon.worker.wire = broken
+        status, told = await daemon.command("Add", pod)
+        assert (status, told["code"]) == (1, 999)
+        daemon.worker.wire = real
+        await daemon.delete(pod)
+        assert daemon.state.count(AddressState.LEASED) == 0
+
+    assert node.run(lambda: living(node, work))
+
+
 ACTIONS = st.lists(
     st.tuples(
         st.sampled_from(["add", "add", "add", "del", "del", "restart", "lose database"]),

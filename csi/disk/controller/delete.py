@@ -114,8 +114,15 @@ class Deleter:
         )
 
     async def _keep_content(self, disk: Disk) -> None:
-        """Snapshot *disk* for as long as its retention tag says."""
+        """Snapshot *disk* for as long as its retention tag says.
+
+        The key holds when the disk was last detached: a volume that was not deleted after all, and
+        was written to again, gets a snapshot of what it holds now. Whatever keeps the snapshot from
+        being made keeps the disk, too.
+        """
         key = f"{disk.disk_id}-delprotect"
+        if disk.detached_time is not None:
+            key += f"-{disk.detached_time:%Y%m%d%H%M%S}"
         identity = {tags.SNAPSHOT_NAME: key}
         days = disk.tags[tags.DELETE_RETENTION_DAYS]
         try:
@@ -132,8 +139,7 @@ class Deleter:
                     ),
                 )
             )
-        except errors.Precondition as e:
-            # A disk that was never attached holds nothing that is worth keeping.
+        except snapshot_make.NeverUsed as e:
             log.info("nothing to keep of a disk", disk_id=disk.disk_id, reason=str(e))
             return
         log.info("content kept", disk_id=disk.disk_id, snapshot_id=made.snapshot_id, days=days)

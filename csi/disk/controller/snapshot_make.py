@@ -26,10 +26,15 @@ FAILED = "failed"
 
 Snapshot = ecs_model.Snapshot
 
+
+class NeverUsed(errors.Precondition):
+    """The disk was never attached, or nothing was ever written to it: there is nothing to keep."""
+
+
 _MEANINGS: Mapping[str, type[errors.Error]] = {
     "InvalidDiskId.NotFound": errors.NotFound,
-    "IncorrectDiskStatus.NeverAttached": errors.Precondition,
-    "IncorrectDiskStatus.NeverUsed": errors.Precondition,
+    "IncorrectDiskStatus.NeverAttached": NeverUsed,
+    "IncorrectDiskStatus.NeverUsed": NeverUsed,
     "InvalidDiskCategory.NotSupported": errors.Precondition,
     "DiskInArrears": errors.Precondition,
 }

@@ -1,3 +1,5 @@
+import dataclasses
+import datetime
 from typing import Any
 
 import pytest
@@ -121,6 +123,36 @@ async def test_content_is_kept_for_the_time_of_the_retention_tag() -> None:
     (made,) = parts.snapshots.snapshots.values()
     assert made.name == "d-one-delprotect"
     assert parts.snapshots.record.calls[0][1]["retention_days"] == 7
+
+
+@pytest.mark.parametrize("code", ["DiskInArrears", "InvalidDiskCategory.NotSupported"])
+async def test_a_disk_whose_content_cannot_be_kept_is_not_deleted(code: str) -> None:
+    disk = harness.disk_of(tags={tags.DELETE_RETENTION_DAYS: "7"})
+    parts = parts_with(disk, config=settings.DiskSettings(snapshot_on_delete=True))
+    parts.snapshots.record.fail_next("create", fake_refusals.refusal("CreateSnapshot", code))
+
+    with pytest.raises(errors.Precondition):
+        await parts.deleter.delete("d-one")
+
+    assert "d-one" in parts.disks.disks
+
+
+async def test_a_disk_that_was_written_to_again_is_kept_as_it_is_now() -> None:
+    first = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    disk = dataclasses.replace(
+        harness.disk_of(tags={tags.DELETE_RETENTION_DAYS: "7"}), detached_time=first
+    )
+    parts = parts_with(disk, config=settings.DiskSettings(snapshot_on_delete=True))
+    refusal = fake_refusals.refusal("DeleteDisk", "InvalidDiskStatus.DeleteProtection")
+    parts.disks.record.fail_next("delete", refusal)
+    with pytest.raises(errors.Precondition):
+        await parts.deleter.delete("d-one")
+
+    later = dataclasses.replace(disk, detached_time=first + datetime.timedelta(hours=1))
+    parts.disks.disks["d-one"] = later
+    await parts.deleter.delete("d-one")
+
+    assert len(parts.snapshots.snapshots) == 2
 
 
 async def test_content_is_not_kept_without_the_tag_or_the_setting() -> None:

@@ -136,6 +136,13 @@ def test_an_idle_interface_is_deleted_as_a_whole():
     ]
 
 
+def test_an_interface_that_others_made_is_never_given_back():
+    theirs = eni(1, warm=9)
+    theirs.ours = False
+
+    assert shrink([theirs], max_free=0) == []
+
+
 def test_a_young_interface_is_not_deleted():
     assert not any(
         isinstance(action, plan.DeleteEni) for action in shrink([eni(1, warm=9)], now_s=30.0)

@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import dataclasses
 import time
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from cloud import errors as cloud_errors
 from core import call, clock, errors, metrics
 from ipamd import counters, eni_maker, limits, pool, pool_state
-from ipamd.model import AddressState
+from ipamd.model import AddressState, EniState
 from tests.fakes import fake_enis
 from tests.unit.ipamd.test_pool_state import key
 
@@ -180,3 +181,33 @@ async def test_the_deadline_of_an_add_is_told_with_what_was_missing():
         with pytest.raises(errors.DeadlineExceeded, match="the pool is growing"):
             await served.allocate(key(1))
         maker.hold.set()
+
+
+async def test_an_interface_whose_deletion_failed_is_not_lost():
+    async with running(sync_period_s=0.1) as (served, maker, _):
+        await asyncio.gather(*(served.allocate(key(n)) for n in range(9)))
+        for n in range(9):
+            served.release(key(n))
+        for eni, address in served.state.addresses():
+            eni.created_at = -1000.0
+            address.since_s -= 1000
+        served.targets = dataclasses.replace(TARGETS, max_free=0)
+        maker.failures = [a_failure("ServiceUnavailable", 503)]
+        async with asyncio.timeout(5):
+            while ("remove", 1) not in maker.calls or any(
+                eni.busy for eni in served.state.enis.values()
+            ):
+                await asyncio.sleep(0.02)
+
+    assert [eni.state for eni in served.state.enis.values()] == [EniState.DRAINING]
+
+
+async def test_an_address_given_in_the_moment_of_the_timeout_is_taken_back():
+    async with running() as (served, _, _):
+        future = asyncio.get_running_loop().create_future()
+        await served.allocate(key(1))
+        future.set_result(None)
+
+        served._take_back(key(1), future)
+
+        assert served.state.find(key(1)) is None

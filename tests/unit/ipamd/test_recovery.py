@@ -171,6 +171,43 @@ def test_an_address_that_was_not_given_back_is_kept_and_rests():
     (address,) = eni.addresses.values()
     address.state = AddressState.RELEASING
 
-    drift.Compare().addresses(eni, list(eni.addresses), 5.0)
+    compare = drift.Compare()
+    compare.addresses(eni, list(eni.addresses), 4.0)
+    assert address.state is AddressState.RELEASING
+    compare.addresses(eni, list(eni.addresses), 5.0)
 
     assert (address.state, address.since_s) == (AddressState.COOLING, 5.0)
+
+
+def test_looks_count_only_in_a_row():
+    eni = pools.eni(1, count=1)
+    compare = drift.Compare()
+
+    compare.addresses(eni, [*eni.addresses, A], 1.0)
+    compare.addresses(eni, list(eni.addresses), 2.0)
+    compare.addresses(eni, [*eni.addresses, A], 3.0)
+
+    assert A not in eni.addresses
+
+
+def test_a_dual_stack_pod_of_a_stock_terway_keeps_its_ipv4_address():
+    state = host(("cali9", 7, ""), routes=[(A, 7), (ipaddress.IPv6Address("fd00::5"), 7)])
+
+    assert [each.ipv4 for each in recover([], state).leases] == [A]
+
+
+def test_the_lease_of_an_earlier_sandbox_ends_though_a_later_one_has_its_link_s_name():
+    state = host(("cali1", 7, "net/c2/eth0"), routes=[(B, 7)])
+
+    found = recover([lease(1, A, "cali1"), lease(2, B, "cali1")], state)
+
+    assert [each.key for each in found.leases] == [key(2)]
+    assert [each.key for each in found.ended] == [key(1)]
+
+
+def test_a_later_sandbox_that_is_not_stored_is_taken_up_though_its_link_s_name_is():
+    state = host(("cali1", 7, "net/c2/eth0"), routes=[(B, 7)])
+
+    found = recover([lease(1, A, "cali1", netns="/here")], state, netns={"/here"})
+
+    assert {each.key for each in found.leases} == {key(1), key(2)}
