@@ -16,7 +16,8 @@ def main() -> int:
     if os.geteuid() != 0:
         story.fail("needs root, since it makes devices, mounts and namespaces: `sudo make demo`")
         return 1
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGINT):  # a shell in the background ignores the latter
+        signal.signal(number, signal.default_int_handler)
     status, volumes_s = _volumes()
     if status:
         return status
