@@ -1,4 +1,4 @@
-"""The command `cloudsim` (`python -m sim`): serve, clean, world, oidc-token."""
+"""The command `cloudsim` (`python -m sim`): serve, clean, enter, world, oidc-token."""
 
 import argparse
 import asyncio
@@ -15,15 +15,15 @@ from typing import TextIO
 
 import structlog
 
-from sim import actions, server, sts
+from sim import actions, network_app, network_control, server, sts
 from sim import cloud as cloud_module
 from sim import store as store_module
 from sim import world as world_module
 from sim.hardware import api as hardware_api
-from sim.hardware import linux, network
+from sim.hardware import linux
+from sim.hardware.network import linux as network
 
 _EXIT_USAGE = 2
-_INSTANCES_PORT = 80
 # Modules that register actions when they are imported; sts is imported above.
 _PRODUCTS = ("sim.ecs", "sim.vpc")
 
@@ -66,9 +66,12 @@ def _parser() -> argparse.ArgumentParser:
         "--netns-prefix",
         default="",
         metavar="NAME",
-        help="remove the namespaces whose names begin with it, too",
+        help="whose namespaces to remove (default: those of the state directory)",
     )
     clean.set_defaults(run=_clean)
+    enter = commands.add_parser("enter", help="run a command in the network of an instance")
+    network_app.add_enter(enter)
+    enter.set_defaults(run=_enter)
     world = commands.add_parser("world", help="print the default world as YAML")
     world.set_defaults(run=_world)
     token = commands.add_parser(
@@ -107,9 +110,9 @@ def _add_serve(serve: argparse.ArgumentParser) -> None:
     )
     serve.add_argument(
         "--netns-prefix",
-        default="cloudsim",
+        default=network_app.PREFIX,
         metavar="NAME",
-        help="names of the namespaces begin with it (default cloudsim)",
+        help=f"names of the namespaces begin with it (default {network_app.PREFIX})",
     )
     serve.add_argument(
         "--imds-address",
@@ -192,16 +195,23 @@ async def _run(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    running = server.Server(cloud)
+    more = network_control.routes(fabric) if fabric is not None else []
+    running = server.Server(cloud, more)
+    watcher: asyncio.Task[None] | None = None
     host, port = options.listen
     try:
         real_port = await running.start(host, port, options.imds_address)
         if fabric is not None:
-            await running.serve_instances(fabric.listen(_INSTANCES_PORT))
+            await running.serve_instances(network_app.listen(fabric))
+            watcher = asyncio.create_task(network_app.watch(fabric), name="network watcher")
         shown = f"[{host}]" if ":" in host else host
         _print(f"cloudsim ready http://{shown}:{real_port}")
         await stop.wait()
     finally:
+        if watcher is not None:
+            watcher.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watcher
         await running.stop()
 
 
@@ -221,7 +231,7 @@ def _hardware(options: argparse.Namespace, world: world_module.World) -> linux.L
 def _network(options: argparse.Namespace) -> network.LinuxNetwork:
     if os.geteuid() != 0:
         raise UsageError("--hardware network needs root; run as root or use --hardware none")
-    return network.LinuxNetwork(options.netns_prefix)
+    return network_app.make(options.netns_prefix, options.state_dir)
 
 
 def _clean(options: argparse.Namespace) -> int:
@@ -230,9 +240,15 @@ def _clean(options: argparse.Namespace) -> int:
         raise UsageError(f"there is no state directory {options.state_dir}")
     store_module.Store(options.state_dir).close()  # fails while a server uses it
     _release(linux.LinuxHardware(options.state_dir, options.by_id_dir))
-    if options.netns_prefix:
-        network.LinuxNetwork(options.netns_prefix).release()
+    network_app.release(options.netns_prefix, options.state_dir)
     return 0
+
+
+def _enter(options: argparse.Namespace) -> int:
+    try:
+        network_app.enter(options.netns_prefix, options.node, options.command)
+    except LookupError as e:
+        raise UsageError(f"{e}; is a cloud with --hardware network up?") from e
 
 
 def _release(hardware: hardware_api.Hardware) -> None:

@@ -20,8 +20,8 @@ class Cloud:
     """One simulated account in one region.
 
     world: the declared world with the changes made at run time. view: the store as Describe
-    actions see it. hardware: None when disks are only records;
-    network: None when interfaces are.
+    actions see it; metadata_view: as the metadata service does. hardware: None when disks are only
+    records; network: None when interfaces are.
     time_scale: multiplies every latency; 0.1 makes the cloud ten times quicker.
     """
 
@@ -38,8 +38,10 @@ class Cloud:
     ) -> None:
         self.clock = clock_module.Clock()
         self.view = consistency.View(self.clock.now_s)
-        self.store = store.Store(state_dir, on_commit=self.view.record)
+        self.metadata_view = consistency.View(self.clock.now_s)
+        self.store = store.Store(state_dir, on_commit=self._record)
         self.view.bind(self.store)
+        self.metadata_view.bind(self.store)
         self.ids = ids.Ids()
         self.hardware = hardware
         self.network = network
@@ -90,11 +92,17 @@ class Cloud:
         changes: sections as in world_changes.merge. New instances become rows at once.
         Raises WorldError and changes nothing when the result would not be a world.
         """
+        before = self.world
         merged = world_changes.merge(self.setting("world"), changes)
         self.world = world_changes.apply(self._declared, merged)
-        self.remember("world", merged)
         if "instances" in changes:
-            self._seed()
+            try:
+                self._seed()
+            except BaseException:
+                self.world = before
+                raise
+        self.metadata_view.lag_s = self.latency("metadata_lag")
+        self.remember("world", merged)
 
     def reset(self) -> None:
         """Forget every row and setting, run from the declared world again at the machine's time.
@@ -105,7 +113,9 @@ class Cloud:
             self.store.clear()
         self.clock.reset()
         self.view.reset()
+        self.metadata_view.reset()
         self.world = self._declared
+        self.metadata_view.lag_s = self.latency("metadata_lag")
         self._seed()
 
     def _restore(self) -> None:
@@ -114,6 +124,11 @@ class Cloud:
             self.clock.restore(clock_state)
         self.view.lag_s = float(self.setting("consistency").get("lag_s", 0.0))
         self.world = world_changes.apply(self._declared, self.setting("world"))
+        self.metadata_view.lag_s = self.latency("metadata_lag")
+
+    def _record(self, changes: list[store.Change]) -> None:
+        self.view.record(changes)
+        self.metadata_view.record(changes)
 
     def _seed(self) -> None:
         with self.store.transaction():

@@ -4,7 +4,6 @@ JSON in, JSON out; a fault in the request is 400 `{"error": …}`. Served on the
 only. Every route is described in docs/reference/simulator.md.
 """
 
-import dataclasses
 import inspect
 import ipaddress
 import json
@@ -15,7 +14,7 @@ from aiohttp import web
 
 from sim import faults, imds, service
 from sim import world as world_module
-from sim.ecs import enis, fabric
+from sim.ecs import eni_model, enis, fabric
 
 Plain = dict[str, Any]
 
@@ -152,23 +151,30 @@ class Control:
         return self._read_clock(ask, body)
 
     def _network(self, _ask: web.Request, _body: Plain) -> object:
-        """What the fabric refused; {} without one."""
-        network = self._cloud.network
-        return {} if network is None else {"drops": dataclasses.asdict(network.drops())}
+        """Without network hardware; with it, sim.network_control answers."""
+        return {}
 
     def _change_eni(self, ask: web.Request, body: Plain) -> object:
         """Something happens to an interface behind its user's back."""
         eni_id, change = ask.match_info["id"], set(body)
         eni = enis.find(self._cloud, eni_id)
-        if eni is None or change not in ({"detach"}, {"unassign"}):
-            raise ControlError('an interface, and {"detach": true} or {"unassign": ["10.0.0.5"]}')
+        if eni is None or change not in ({"detach"}, {"delete"}, {"unassign"}):
+            raise ControlError(
+                'an interface, and {"detach": true}, {"delete": true} or {"unassign": ["10.0.0.5"]}'
+            )
+        if change != {"unassign"} and eni.type == eni_model.PRIMARY:
+            raise ControlError("the primary interface of an instance stays where it is")
+        lost = body.get("unassign", [])
+        if not isinstance(lost, list) or not set(lost) <= set(eni.ips[1:]):
+            raise ControlError(f"unassign takes secondary addresses: {', '.join(eni.ips[1:])}")
         with self._cloud.store.transaction():
             if change == {"detach"}:
                 enis.put(self._cloud, enis.taken_away(eni))
+            elif change == {"delete"}:
+                enis.delete(self._cloud, eni)
             else:
-                kept = tuple(ip for ip in eni.ips if ip not in body["unassign"])
-                enis.put(self._cloud, dataclasses.replace(eni, ips=kept))
-                enis.forget_ips(self._cloud, tuple(body["unassign"]))
+                enis.put(self._cloud, enis.without_ips(eni, lost))
+                enis.forget_ips(self._cloud, eni.vswitch_id, lost)
             fabric.act(self._cloud, enis.every(self._cloud))
         return {}
 

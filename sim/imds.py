@@ -1,9 +1,9 @@
 """The metadata service of the instances, versions 1 and 2 (spec/cloud-api.md 7).
 
 Values are plain text without a trailing newline; a directory lists one name a line. Which instance
-answers: the one chosen over the control API, else the one whose private address the client has,
-else the first of the world. An unknown address is not refused, because on one machine most clients
-come from 127.0.0.1.
+answers: the one chosen over the control API, else the one whose address the client has, on
+any interface, else the first of the world. An unknown address is not refused, because on one
+machine most clients come from 127.0.0.1.
 """
 
 import dataclasses
@@ -155,8 +155,8 @@ class Metadata:
         }
 
     def _enis(self, instance: world_module.Instance) -> list[eni_model.Eni]:
-        """Interfaces that are plugged in."""
-        rows = self._cloud.store.by(eni_model.KIND, "instance_id", instance.instance_id)
+        """Interfaces that are plugged in, as far as the service knows yet."""
+        rows = self._cloud.metadata_view.by(eni_model.KIND, "instance_id", instance.instance_id)
         found = [eni_model.Eni.from_row(row) for row in rows]
         return [eni for eni in found if eni.status == eni_model.IN_USE]
 
@@ -262,7 +262,7 @@ def _interface(world: world_module.World, eni: eni_model.Eni) -> Tree:
         "netmask": str(subnet.netmask),
         "network-interface-id": eni.eni_id,
         "primary-ip-address": eni.ips[0],
-        "private-ipv4s": json.dumps(list(eni.ips)),
+        "private-ipv4s": json.dumps(list(eni.working_ips)),
         "vpc-cidr-block": vpc.cidr_block,
         "vpc-id": vpc.vpc_id,
         "vswitch-cidr-block": vswitch.cidr_block,

@@ -10,6 +10,7 @@ import contextlib
 import socket
 import time
 import urllib.parse
+from collections.abc import Sequence
 
 import structlog
 from aiohttp import web
@@ -28,9 +29,10 @@ METADATA_ACTION = "Metadata"
 
 
 class Server:
-    """A cloud behind HTTP."""
+    """A cloud behind HTTP. routes: more of the control API."""
 
-    def __init__(self, cloud: cloud_module.Cloud) -> None:
+    def __init__(self, cloud: cloud_module.Cloud, routes: Sequence[web.RouteDef] = ()) -> None:
+        self._routes = routes
         self._cloud = cloud
         self.front = service.Service(cloud)
         self._metadata = imds.Metadata(cloud)
@@ -42,7 +44,8 @@ class Server:
 
         Raises OSError when an address cannot be bound.
         """
-        routes = control.Control(self.front, self._metadata).routes()
+        # The control API ends with a route for all paths it does not know.
+        routes = [*self._routes, *control.Control(self.front, self._metadata).routes()]
         main = self._application([*routes, web.route("*", "/{tail:.*}", self._serve)])
         real_port = await self._listen(main, host, port)
         if imds_address is not None:

@@ -101,7 +101,7 @@ class Instance:
 
     ram_role: role the metadata service hands credentials out for, "" = none.
     http_tokens: "required" refuses metadata requests without a token.
-    by_id_dir: where its disks' links appear with `--hardware linux`; "" = the server's default.
+    by_id_dir: where its disks' links appear with `--hardware disks`; "" = the server's default.
     """
 
     instance_id: str
@@ -156,6 +156,8 @@ class Quotas:
     multi_attach_instances: int = 16
     snapshot_group_disks: int = 16
     enis: int = 50000
+    security_group_enis: int = 2000
+    vpc_private_ips: int = 60000
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +177,8 @@ class Latencies:
     attach_eni: float = 1.0
     detach_eni: float = 1.0
     delete_eni: float = 0.1
+    assign_private_ip: float = 0.0
+    metadata_lag: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

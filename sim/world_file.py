@@ -80,13 +80,17 @@ class Loader:
             value = float(value)
         if type(value) is not kind:
             return self._fault(where, f"must be a {_NAMES.get(kind, kind)}, not {value!r}")
-        if isinstance(value, int | float) and value < 0:
+        unlimited = value == -1 and where.rpartition(".")[2] in _UNLIMITED
+        if isinstance(value, int | float) and value < 0 and not unlimited:
             return self._fault(where, f"must not be negative, is {value}")
         return value
 
     def _fault(self, where: str, what: str) -> None:
         self.faults.append(f"{where or 'the world'} {what}")
 
+
+_UNLIMITED = frozenset({"available_limit"})
+"""Fields in which -1 means that there is no limit; no other number is negative."""
 
 _NAMES = {str: "text (quote it)", int: "whole number", float: "number", bool: "true or false"}
 

@@ -9,6 +9,8 @@ KIND = "eni"
 PRIMARY, SECONDARY, TRUNK = "Primary", "Secondary", "Trunk"
 CREATING, AVAILABLE, ATTACHING, IN_USE = "Creating", "Available", "Attaching", "InUse"
 DETACHING, DELETING = "Detaching", "Deleting"
+PLUGGED = (IN_USE, DETACHING)
+"""An interface is in its instance from the end of Attaching to the end of Detaching."""
 _RESERVED_AT_END = 3
 """The gateway and the two last addresses of a block. Source: VPC documentation, "vSwitch"."""
 
@@ -18,7 +20,8 @@ class Eni:
     """One interface.
 
     ips: private IPv4 addresses, the primary one first. due_s: end of a status that passes, on the
-    simulated clock. instance_id: where it is, comes or goes; "" = nowhere.
+    simulated clock. instance_id: where it is, comes or goes; "" = nowhere. arriving: those of
+    ips that do not work yet → when they will.
     """
 
     eni_id: str
@@ -39,6 +42,7 @@ class Eni:
     delete_on_release: bool = True
     tags: Mapping[str, str] = dataclasses.field(default_factory=dict)
     due_s: float | None = None
+    arriving: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
@@ -47,6 +51,11 @@ class Eni:
         fields["ips"] = tuple(row["ips"])
         fields["security_group_ids"] = tuple(row["security_group_ids"])
         return cls(**fields)
+
+    @property
+    def working_ips(self) -> tuple[str, ...]:
+        """Addresses that the network delivers, the primary one first."""
+        return tuple(ip for ip in self.ips if ip not in self.arriving)
 
     def row(self) -> dict[str, Any]:
         """JSON object for the store."""

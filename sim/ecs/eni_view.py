@@ -35,6 +35,76 @@ def to_api(world: world_module.World, eni: eni_model.Eni) -> dict[str, Any]:
     }
 
 
+def attribute(world: world_module.World, eni: eni_model.Eni) -> dict[str, Any]:
+    """DescribeNetworkInterfaceAttribute's answer: the element, and what only that action tells."""
+    shown = to_api(world, eni)
+    return {
+        **shown,
+        "TcpOptionAddressEnabled": "false",
+        "Attachment": {
+            **shown["Attachment"],
+            "MemberNetworkInterfaceIds": {"MemberNetworkInterfaceId": []},
+        },
+        "PrivateIpSets": {
+            "PrivateIpSet": [
+                {name: value for name, value in each.items() if name != "PrivateDnsName"}
+                for each in shown["PrivateIpSets"]["PrivateIpSet"]
+            ]
+        },
+        "BondInterfaceSpecification": {
+            "BondMode": "",
+            "SlaveInterfaceSpecification": {"SlaveInterfaceSpecificationSet": []},
+        },
+        "SlaveInterfaceSpecification": {
+            "BondNetworkInterfaceId": "",
+            "SlaveNetworkInterfaceId": "",
+            "WorkState": "",
+        },
+        "ConnectionTrackingConfiguration": {
+            "TcpClosedAndTimeWaitTimeout": 3,
+            "TcpEstablishedTimeout": 910,
+            "UdpTimeout": 30,
+        },
+        "EnhancedNetwork": {
+            "EnableExpress": False,
+            "EnableRss": False,
+            "EnableSriov": False,
+            "VirtualFunctionQuantity": 0,
+            "VirtualFunctionTotalQueueNumber": 0,
+        },
+        "NetworkInterfaceTrafficConfig": {
+            "NetworkInterfaceTrafficMode": "Standard",
+            "QueueNumber": shown["QueueNumber"],
+            "QueuePairNumber": 0,
+        },
+        "QoSConfig": {
+            "EnableQoS": False,
+            "QoS": dict.fromkeys(
+                ("BandwidthRx", "BandwidthTx", "ConcurrentConnections", "PpsRx", "PpsTx"), 0
+            ),
+        },
+    }
+
+
+def of_instance(eni: eni_model.Eni) -> dict[str, Any]:
+    """One element of an instance's NetworkInterfaces.NetworkInterface."""
+    return {
+        "NetworkInterfaceId": eni.eni_id,
+        "MacAddress": eni.mac,
+        "PrimaryIpAddress": eni.ips[0],
+        "Type": eni.type,
+        "PrivateIpSets": {
+            "PrivateIpSet": [
+                {"PrivateDnsName": "", "PrivateIpAddress": ip, "Primary": ip == eni.ips[0]}
+                for ip in eni.ips
+            ]
+        },
+        "Ipv6Sets": {"Ipv6Set": []},
+        "Ipv4PrefixSets": {"Ipv4PrefixSet": []},
+        "Ipv6PrefixSets": {"Ipv6PrefixSet": []},
+    }
+
+
 def common(world: world_module.World, eni: eni_model.Eni) -> dict[str, Any]:
     """What CreateNetworkInterface and Describe share."""
     return {

@@ -13,15 +13,13 @@ from sim.hardware import api, network_api
 
 log = structlog.get_logger()
 
-_PLUGGED = (eni_model.IN_USE, eni_model.DETACHING)
-
 
 def build(world: world_module.World, enis: Sequence[eni_model.Eni]) -> network_api.Fabric:
-    """Pure. An interface is plugged from the end of Attaching to the end of Detaching."""
+    """Pure: ports of the interfaces that are plugged, with the addresses that work."""
     ports = []
     for eni in enis:
         vswitch = world.vswitch(eni.vswitch_id)
-        if eni.status not in _PLUGGED or vswitch is None:
+        if eni.status not in eni_model.PLUGGED or vswitch is None:
             continue
         block = ipaddress.IPv4Network(vswitch.cidr_block)
         ports.append(
@@ -30,15 +28,19 @@ def build(world: world_module.World, enis: Sequence[eni_model.Eni]) -> network_a
                 mac=eni.mac,
                 instance_id=eni.instance_id,
                 primary=eni.type == eni_model.PRIMARY,
-                addresses=eni.ips,
+                addresses=eni.working_ips,
                 gateway=str(block[-3]),
                 prefix_length=block.prefixlen,
                 source_dest_check=eni.source_dest_check,
                 vpc_id=eni.vpc_id,
+                security_group_ids=eni.security_group_ids,
             )
         )
     return network_api.Fabric(
-        instances={row.instance_id: row.name for row in world.instances}, ports=tuple(ports)
+        instances={row.instance_id: row.name for row in world.instances},
+        ports=tuple(ports),
+        security_groups={row.security_group_id: () for row in world.security_groups},
+        vpc_cidrs={row.vpc_id: (row.cidr_block,) for row in world.vpcs},
     )
 
 

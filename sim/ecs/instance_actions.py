@@ -7,7 +7,7 @@ from typing import Any
 from sim import actions, errors, paging
 from sim import cloud as cloud_module
 from sim import params as params_module
-from sim.ecs import disks, hands, instance_view, instances, lists, names
+from sim.ecs import disks, eni_model, enis, hands, instance_view, instances, lists, names
 from sim.ecs.disk_model import AttachmentState
 from sim.ecs.instances import Instance
 
@@ -50,8 +50,18 @@ def describe_instances(call: actions.Call) -> dict[str, Any]:
         and _passes(cloud, params, row)
     ]
     page = paging.either(params, found, lambda row: row.instance_id)
-    shown = [instance_view.to_api(cloud.world, row) for row in page.items]
+    shown = [
+        instance_view.to_api(cloud.world, row, _plugged(cloud, row.instance_id))
+        for row in page.items
+    ]
     return {**page.fields, "Instances": {"Instance": shown}}
+
+
+def _plugged(cloud: cloud_module.Cloud, instance_id: str) -> list[eni_model.Eni]:
+    """Interfaces as DescribeInstances tells them: InUse and Detaching."""
+    rows = cloud.view.by(eni_model.KIND, "instance_id", instance_id)
+    found = enis.primary_first(eni_model.Eni.from_row(row) for row in rows)
+    return [eni for eni in found if eni.status in eni_model.PLUGGED]
 
 
 def _passes(cloud: cloud_module.Cloud, params: params_module.Params, row: Instance) -> bool:

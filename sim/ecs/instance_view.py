@@ -1,8 +1,10 @@
 """Instances and types as Describe shows them: every key of the SDK's model, neutral if unknown."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sim import world as world_module
+from sim.ecs import eni_model, eni_view
 from sim.ecs.instances import Instance
 
 _STOP_CHARGING = "KeepCharging"
@@ -19,8 +21,10 @@ _NO_EXTRAS = {
 """Local disks, GPUs and CPU credits, which no instance type of this cloud has."""
 
 
-def to_api(world: world_module.World, instance: Instance) -> dict[str, Any]:
-    """One element of Instances.Instance."""
+def to_api(
+    world: world_module.World, instance: Instance, enis: Sequence[eni_model.Eni]
+) -> dict[str, Any]:
+    """One element of Instances.Instance. enis: its interfaces, the primary one first."""
     declared, state, kind = instance.declared, instance.state, instance.type
     return {
         "InstanceId": declared.instance_id,
@@ -47,6 +51,7 @@ def to_api(world: world_module.World, instance: Instance) -> dict[str, Any]:
         **_hardware(),
         **_system(),
         **_network(world, declared),
+        "NetworkInterfaces": {"NetworkInterface": [eni_view.of_instance(eni) for eni in enis]},
         "Tags": {"Tag": [{"TagKey": key, "TagValue": text} for key, text in state.tags.items()]},
         "OperationLocks": {
             "LockReason": [
@@ -136,21 +141,6 @@ def _system() -> dict[str, Any]:
 
 def _network(world: world_module.World, declared: world_module.Instance) -> dict[str, Any]:
     vswitch = world.vswitch(declared.vswitch_id)
-    private = {
-        "PrivateDnsName": "",
-        "PrivateIpAddress": declared.private_ip,
-        "Primary": True,
-    }
-    interface = {
-        "NetworkInterfaceId": declared.eni_id,
-        "MacAddress": declared.mac,
-        "PrimaryIpAddress": declared.private_ip,
-        "Type": "Primary",
-        "PrivateIpSets": {"PrivateIpSet": [private]},
-        "Ipv6Sets": {"Ipv6Set": []},
-        "Ipv4PrefixSets": {"Ipv4PrefixSet": []},
-        "Ipv6PrefixSets": {"Ipv6PrefixSet": []},
-    }
     return {
         "InstanceNetworkType": "vpc",
         "VpcAttributes": {
@@ -159,7 +149,6 @@ def _network(world: world_module.World, declared: world_module.Instance) -> dict
             "NatIpAddress": "",
             "PrivateIpAddress": {"IpAddress": [declared.private_ip]},
         },
-        "NetworkInterfaces": {"NetworkInterface": [interface]},
         "SecurityGroupIds": {"SecurityGroupId": list(declared.security_group_ids)},
         "PublicIpAddress": {"IpAddress": []},
         "InnerIpAddress": {"IpAddress": []},

@@ -1,4 +1,4 @@
-"""Tags of disks, snapshots, groups and instances, in the newer and the older calls.
+"""Tags of disks, snapshots, groups, instances and interfaces, in the newer and the older calls.
 
 TagResources, UntagResources, ListTagResources; AddTags, RemoveTags, DescribeTags. A resource's
 tags are in its own row.
@@ -11,7 +11,7 @@ from typing import Any
 from sim import actions, errors, paging
 from sim import cloud as cloud_module
 from sim import params as params_module
-from sim.ecs import disk_model, instances, names, snapshot_model
+from sim.ecs import disk_model, eni_model, instances, names, snapshot_model
 
 VERSION = "2014-05-26"
 _MAX_RESOURCES = 50
@@ -50,6 +50,7 @@ _KINDS = {
             id_field="instance_id",
             count_name="Instance",
         ),
+        _Kind(resource_type="eni", kind=eni_model.KIND, id_field="eni_id", count_name="Eni"),
     )
 }
 _COUNTS = (

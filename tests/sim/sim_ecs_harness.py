@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sim import actions, cloud, errors, identity, params, world
-from sim.hardware import api
+from sim.hardware import api, network_api
 
 import sim.ecs  # noqa: F401, isort: skip - registers the actions
 
@@ -26,11 +26,13 @@ class Ecs:
         *,
         declared: world.World | None = None,
         hardware: api.Hardware | None = None,
+        network: network_api.Network | None = None,
     ) -> None:
         self.cloud = cloud.Cloud(
             state_dir=state_dir,
             world=declared or world.load(),
             hardware=hardware,
+            network=network,
             settlers=actions.settlers(),
             seeders=actions.seeders(),
         )

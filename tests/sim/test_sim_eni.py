@@ -103,7 +103,7 @@ def test_addresses_are_assigned_and_given_back(ecs):
     assert ips(describe(ecs, eni_id))[1:] == added[1:]
     assert refused(
         ecs, "UnassignPrivateIpAddresses", NetworkInterfaceId=eni_id, PrivateIpAddress=added
-    ) == ("InvalidIp.IpUnassigned", 400)
+    ) == ("InvalidIp.IpUnassigned", 403)
     assert ips(describe(ecs, eni_id))[1:] == added[1:]
 
 

@@ -112,6 +112,10 @@ def run_every_eni_action(ecs: Ecs) -> None:
         "AssignPrivateIpAddresses", NetworkInterfaceId=eni_id, SecondaryPrivateIpAddressCount=2
     )["AssignedPrivateIpAddressesSet"]["PrivateIpSet"]["PrivateIpAddress"]
     ecs("DescribeNetworkInterfaces", InstanceId=NODE_1)
+    ecs("DescribeNetworkInterfaceAttribute", NetworkInterfaceId=eni_id, Attribute="basic")
+    ecs("ModifyNetworkInterfaceAttribute", NetworkInterfaceId=eni_id, SourceDestCheck=False)
+    ecs("DescribeSecurityGroups", VpcId="vpc-bp1sim000000000001")
+    ecs("DescribeInstances", InstanceIds=json.dumps([NODE_1]))
     ecs("UnassignPrivateIpAddresses", NetworkInterfaceId=eni_id, PrivateIpAddress=assigned)
     ecs("DetachNetworkInterface", NetworkInterfaceId=eni_id, InstanceId=NODE_1)
     ecs.wait()
