@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import stat
+import time
 
 from core import errors
 from host import run
@@ -18,6 +19,8 @@ _VIRTIO_SERIAL_MAX = 20
 """VIRTIO_BLK_ID_BYTES: the kernel shows no more of a virtio disk's serial number."""
 _LINK_PREFIXES = ("virtio-", "nvme-Alibaba_Cloud_Elastic_Block_Storage_")
 _KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*")
+_LOCK_WAIT_S = 10.0
+_LOCK_LOOK_S = 0.1
 _COMMAND_TIMEOUT_S = 30.0
 
 BY_ID_DIR = pathlib.Path("/dev/disk/by-id")
@@ -81,6 +84,22 @@ def partition_number(partition: pathlib.Path) -> int:
     return int((_SYS_DEV_BLOCK / device_number(partition) / "partition").read_text())
 
 
+def _lock(fd: int, device: pathlib.Path) -> None:
+    """Take the device's lock. Raises Busy when somebody else holds it for too long."""
+    give_up_s = time.monotonic() + _LOCK_WAIT_S
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= give_up_s:
+                raise errors.Busy(
+                    f"{device} is locked by another process for more than {_LOCK_WAIT_S:g} s"
+                ) from None
+            time.sleep(_LOCK_LOOK_S)
+        else:
+            return
+
+
 def grow_partition(device: pathlib.Path, partition: pathlib.Path | int) -> None:
     """Let the last partition of *device* reach the end of the disk. Again changes nothing.
 
@@ -88,7 +107,7 @@ def grow_partition(device: pathlib.Path, partition: pathlib.Path | int) -> None:
     """
     number = partition if isinstance(partition, int) else partition_number(partition)
     with device.open("rb", buffering=0) as disk:
-        fcntl.flock(disk, fcntl.LOCK_EX)
+        _lock(disk.fileno(), device)
         result = run.run(
             ["sfdisk", "--no-reread", "--no-tell-kernel", "-N", str(number), "--", str(device)],
             timeout_s=_COMMAND_TIMEOUT_S,

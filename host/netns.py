@@ -6,6 +6,7 @@ belongs on a thread that nobody else runs on while a call lasts.
 
 import contextlib
 import ctypes
+import errno
 import fcntl
 import os
 import pathlib
@@ -22,6 +23,7 @@ T = TypeVar("T")
 _CLONE_NEWNET = 0x40000000  # <linux/sched.h>
 _NS_GET_NSTYPE = 0xB703  # <linux/nsfs.h>, _IO(0xb7, 3)
 _OWN = "/proc/thread-self/ns/net"
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENXIO, errno.ELOOP, errno.EACCES)
 _EXIT_LOST = 70  # EX_SOFTWARE
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -39,14 +41,17 @@ class NotNetns(errors.NotFound):
 def opened(path: pathlib.Path) -> Iterator[int]:
     """A descriptor of the network namespace at *path*, for the length of the block.
 
-    Raises NotNetns. A path whose namespace is gone is an ordinary empty file, which says so too.
+    Raises NotNetns, and Unavailable for what says nothing about the path, such as too many open
+    files. A path whose namespace is gone is an ordinary empty file, which says so too.
     """
     # O_NONBLOCK: a FIFO left at the path must not hold the caller up.
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
     try:
         fd = os.open(path, flags)
     except OSError as e:
-        raise NotNetns(path, os.strerror(e.errno or 0)) from e
+        if e.errno not in _NOT_THERE:
+            raise errors.Unavailable(f"{path} cannot be opened: {os.strerror(e.errno or 0)}") from e
+        raise NotNetns(path, os.strerror(e.errno)) from e
     try:
         if not _is_network(fd):
             raise NotNetns(path, "something else is there")
@@ -56,7 +61,7 @@ def opened(path: pathlib.Path) -> Iterator[int]:
 
 
 def exists(path: pathlib.Path) -> bool:
-    """Whether a network namespace is at *path*."""
+    """Whether a network namespace is at *path*. Raises Unavailable."""
     try:
         with opened(path):
             return True

@@ -103,6 +103,10 @@ class FakeDisks:
         self.record.note("find", tags=dict(tags or {}), instance_id=instance_id)
         return self._matching(tags or {}, instance_id)
 
+    def becomes(self, disk_id: str, **fields: object) -> None:
+        """The disk gets *fields* the next time somebody waits for it."""
+        self._pending[disk_id] = lambda: self.change(disk_id, **fields)
+
     async def wait(
         self, disk_id: str, done: Callable[[Disk | None], bool], *, what: str
     ) -> Disk | None:

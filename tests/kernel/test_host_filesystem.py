@@ -1,5 +1,6 @@
 """File systems on real loop devices: made, checked, grown, and never made over data."""
 
+import fcntl
 import hashlib
 import os
 import pathlib
@@ -253,3 +254,12 @@ def test_a_device_that_cannot_be_read_is_not_called_empty(device, image, good_by
             filesystem.probe(device)
         with pytest.raises(errors.Unavailable, match="cannot be read"):
             filesystem.make(device, "ext4")
+
+
+def test_a_partition_is_not_grown_while_somebody_else_holds_the_device(device, monkeypatch):
+    monkeypatch.setattr(block, "_LOCK_WAIT_S", 0.3)
+    with device.open("rb") as holder:
+        fcntl.flock(holder, fcntl.LOCK_EX)
+
+        with pytest.raises(errors.Busy, match="locked by another process"):
+            block.grow_partition(device, 1)

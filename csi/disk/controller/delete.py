@@ -90,20 +90,22 @@ class Deleter:
 
     async def _release(self, disk: Disk) -> None:
         """Make sure that no instance has *disk*."""
-        if disk.state is State.CREATING:
-            what = f"disk {disk.disk_id}, which is Creating, before it can be deleted"
-            await self._disks.wait(disk.disk_id, attach_plan.is_settled, what=what)
+        if disk.state in (State.CREATING, State.DETACHING):
+            what = f"disk {disk.disk_id}, which is {disk.state}, before it can be deleted"
+            now = await self._disks.wait(disk.disk_id, attach_plan.is_settled, what=what)
+            # Somebody may have attached it meanwhile: then it is theirs, and judged anew.
+            if now is not None and disk.state is State.DETACHING:
+                await self._release(now)
             return
         holders = attach_plan.instances_of(disk)
         if not holders and disk.state is not State.ATTACHING:
             return
-        if disk.state is not State.DETACHING:
-            where = ", ".join(holders) or "an instance"
-            foreign = any(holder.startswith(_OTHER_OWNERS) for holder in holders)
-            if not self._config.detach_on_delete or foreign:
-                raise errors.Precondition(
-                    f"disk {disk.disk_id} is attached to {where}; detach it before deleting it"
-                )
+        where = ", ".join(holders) or "an instance"
+        foreign = any(holder.startswith(_OTHER_OWNERS) for holder in holders)
+        if not self._config.detach_on_delete or foreign:
+            raise errors.Precondition(
+                f"disk {disk.disk_id} is attached to {where}; detach it before deleting it"
+            )
         await self._detacher.detach(disk.disk_id)
 
     def _wants_snapshot(self, disk: Disk) -> bool:

@@ -65,6 +65,18 @@ async def test_a_disk_on_its_way_off_a_node_is_waited_for() -> None:
     assert parts.disks.disks == {}
 
 
+async def test_a_disk_that_somebody_attached_while_it_was_going_is_left_to_them() -> None:
+    parts = parts_with(harness.disk_of(state=State.DETACHING))
+    taken = {"state": State.IN_USE, "instance_id": NODE, "attached_instance_ids": (NODE,)}
+    parts.disks.becomes("d-one", **taken)
+
+    with pytest.raises(errors.Precondition, match=NODE):
+        await parts.deleter.delete("d-one")
+
+    assert parts.disks.record.names().count("detach") == 0
+    assert "d-one" in parts.disks.disks
+
+
 async def test_a_system_disk_is_never_deleted() -> None:
     parts = parts_with(harness.disk_of(disk_type="system"), config=DETACH)
 
