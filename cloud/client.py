@@ -3,12 +3,17 @@
 import asyncio
 
 from cloud import (
+    cpfs_filesets,
+    cpfs_vsc,
     ecs_disk,
     ecs_eni,
     ecs_instance,
     ecs_snapshot,
     imds,
     metadata,
+    nas_access_points,
+    nas_directories,
+    nas_file_systems,
     openapi,
     sts,
     vpc,
@@ -21,7 +26,11 @@ _UNREACHABLE_KEEP_S = 2.0
 
 
 class Alibaba:
-    """The cloud's parts: `disks`, `snapshots`, `instances`, `enis`, `vswitches`, `sts`."""
+    """The cloud's parts.
+
+    ECS: `disks`, `snapshots`, `instances`, `enis`, `vscs`. VPC: `vswitches`. NAS: `file_systems`,
+    `directories`, `access_points`, `filesets`. And `sts`.
+    """
 
     def __init__(
         self,
@@ -38,6 +47,11 @@ class Alibaba:
         self.instances = ecs_instance.Instances(self._api, time)
         self.enis = ecs_eni.Enis(self._api)
         self.vswitches = vpc.VSwitches(self._api)
+        self.file_systems = nas_file_systems.FileSystems(self._api, time)
+        self.directories = nas_directories.Directories(self._api)
+        self.access_points = nas_access_points.AccessPoints(self._api, time)
+        self.filesets = cpfs_filesets.Filesets(self._api, time)
+        self.vscs = cpfs_vsc.Vscs(self._api)
         self.sts = sts.Sts(self._api)
         self._checking = asyncio.Lock()
         self._checked_until_s = float("-inf")
@@ -63,6 +77,9 @@ class Alibaba:
         """Take no more calls."""
         self.disks.close()
         self.snapshots.close()
+        self.file_systems.close()
+        self.access_points.close()
+        self.filesets.close()
         self._api.close()
 
     async def _check(self) -> None:

@@ -26,6 +26,7 @@ class CloudSettings:
     ecs_endpoint: str
     sts_endpoint: str
     vpc_endpoint: str
+    nas_endpoint: str
     scheme: str
     vpc_network: bool
     imds_endpoint: str
@@ -45,7 +46,7 @@ class CloudSettings:
     read_timeout_s: float = 20.0
 
     def endpoint(self, product: str, region_id: str) -> str:
-        """Host of *product* ("ecs", "sts", "vpc") for *region_id*."""
+        """Host of *product* ("ecs", "sts", "vpc", "nas") for *region_id*."""
         given = self._given(product)
         if given:
             return given.rpartition("://")[2].rstrip("/")
@@ -66,6 +67,7 @@ class CloudSettings:
             "ecs": self.ecs_endpoint,
             "sts": self.sts_endpoint,
             "vpc": self.vpc_endpoint,
+            "nas": self.nas_endpoint,
         }[product]
 
 
@@ -77,6 +79,7 @@ def read_cloud(reader: settings.Reader) -> CloudSettings:
         ecs_endpoint=_endpoint(reader, "ECS_ENDPOINT"),
         sts_endpoint=_endpoint(reader, "STS_ENDPOINT"),
         vpc_endpoint=_endpoint(reader, "VPC_ENDPOINT"),
+        nas_endpoint=_endpoint(reader, "NAS_ENDPOINT"),
         scheme=reader.choice("ALICLOUD_CLIENT_SCHEME", "https", ("https", "http")),
         vpc_network=reader.choice("ALIBABA_CLOUD_NETWORK_TYPE", "public", ("vpc", "public"))
         == "vpc",

@@ -1,0 +1,176 @@
+"""Filesets and protocol mount targets of CPFS. Source: spec/csi-driver.md 4.2, 9.6."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from cloud import errors as cloud_errors
+from cloud import nas_model, nas_wire, openapi, wait
+from core import clock
+
+_PAGE = 100
+_FIRST_S = 0.5
+_POLL_S = 2.0
+_ABSENT = ("InvalidFilesetId.NotFound", "InvalidFileset.NotFound", "InvalidFsetId.NotFound")
+_SEPARATOR = "+"
+
+Fileset = nas_model.Fileset
+
+
+class Filesets:
+    """Actions on filesets. Errors are `cloud.errors`."""
+
+    def __init__(self, api: openapi.OpenApi, time: clock.Clock) -> None:
+        self._api = api
+        self._waiter = wait.StatusWaiter(
+            "filesets",
+            self._read_many,
+            time,
+            first_s=_FIRST_S,
+            interval_s=_POLL_S,
+            show=lambda found: found.status,
+        )
+
+    def close(self) -> None:
+        """Stop polling; whoever waits is cancelled."""
+        self._waiter.close()
+
+    async def create(
+        self,
+        file_system_id: str,
+        path: str,
+        *,
+        description: str,
+        size_bytes: int,
+        file_count: int,
+        client_token: str,
+    ) -> str:
+        """Id of a new fileset at *path*, which begins and ends with "/". Limits: 0 = none."""
+        quota = {
+            name: value
+            for name, value in (("SizeLimit", size_bytes), ("FileCountLimit", file_count))
+            if value
+        }
+        body = await self._api.call(
+            openapi.NAS,
+            "CreateFileset",
+            {
+                "FileSystemId": file_system_id,
+                "FileSystemPath": path,
+                "Description": description or None,
+                "DeletionProtection": False,
+                "Quota": quota or None,
+                "ClientToken": client_token,
+            },
+        )
+        return str(body.fset_id)
+
+    async def find(self, file_system_id: str, *, path: str) -> Fileset | None:
+        """The fileset at *path*, None when there is none."""
+        found = await self._describe(file_system_id, {"FileSystemPath": path})
+        return next((each for each in found if each.path == path), None)
+
+    async def read(self, file_system_id: str, fileset_id: str) -> Fileset | None:
+        """The fileset now, None when there is none."""
+        found = await self._describe(file_system_id, {"FsetIds": fileset_id})
+        return next((each for each in found if each.fileset_id == fileset_id), None)
+
+    async def set_quota(
+        self, file_system_id: str, fileset_id: str, *, size_bytes: int, file_count: int
+    ) -> None:
+        """Change the limits; 0 = none."""
+        await self._api.call(
+            openapi.NAS,
+            "SetFilesetQuota",
+            {
+                "FileSystemId": file_system_id,
+                "FsetId": fileset_id,
+                "SizeLimit": size_bytes or None,
+                "FileCountLimit": file_count or None,
+            },
+        )
+
+    async def delete(self, file_system_id: str, fileset_id: str) -> None:
+        """Begin to delete the fileset with its files; absent is fine."""
+        try:
+            await self._api.call(
+                openapi.NAS,
+                "DeleteFileset",
+                {"FileSystemId": file_system_id, "FsetId": fileset_id},
+            )
+        except cloud_errors.CloudError as e:
+            if e.code not in _ABSENT:
+                raise
+
+    async def wait(
+        self,
+        file_system_id: str,
+        fileset_id: str,
+        done: Callable[[Fileset | None], bool],
+        *,
+        what: str,
+    ) -> Fileset | None:
+        """The fileset once *done* accepts it. Raises DeadlineExceeded naming *what*."""
+        return await self._waiter.wait(f"{file_system_id}{_SEPARATOR}{fileset_id}", done, what=what)
+
+    async def protocol_mount_targets(
+        self, file_system_id: str
+    ) -> list[nas_model.ProtocolMountTarget]:
+        """NFS ways into the file system."""
+        found: list[nas_model.ProtocolMountTarget] = []
+        token = ""
+        while True:
+            body = await self._api.call(
+                openapi.NAS,
+                "DescribeProtocolMountTarget",
+                {
+                    "FileSystemId": file_system_id,
+                    "MaxResults": _PAGE,
+                    "NextToken": token or None,
+                },
+            )
+            found += [_protocol_target(raw) for raw in body.protocol_mount_targets or []]
+            token = body.next_token or ""
+            if not token:
+                return found
+
+    async def _read_many(self, keys: Sequence[str]) -> dict[str, Fileset]:
+        found: dict[str, Fileset] = {}
+        for key in keys:
+            file_system_id, _, fileset_id = key.partition(_SEPARATOR)
+            seen = await self.read(file_system_id, fileset_id)
+            if seen is not None:
+                found[key] = seen
+        return found
+
+    async def _describe(self, file_system_id: str, wanted: dict[str, str]) -> list[Fileset]:
+        found: list[Fileset] = []
+        token = ""
+        while True:
+            body = await self._api.call(
+                openapi.NAS,
+                "DescribeFilesets",
+                {
+                    "FileSystemId": file_system_id,
+                    "Filters": [{"Key": key, "Value": value} for key, value in wanted.items()],
+                    "MaxResults": _PAGE,
+                    "NextToken": token or None,
+                },
+            )
+            raw = getattr(body.entries, "entrie", None) or []
+            found += [nas_wire.fileset(each) for each in raw]
+            token = body.next_token or ""
+            if not token:
+                return found
+
+
+def _protocol_target(raw: Any) -> nas_model.ProtocolMountTarget:
+    text = nas_wire.text
+    return nas_model.ProtocolMountTarget(
+        export_id=text(raw.export_id),
+        protocol_service_id=text(raw.protocol_service_id),
+        domain=text(raw.protocol_mount_target_domain),
+        path=text(raw.path),
+        fileset_id=text(raw.fset_id),
+        status=text(raw.status),
+        vpc_id=text(raw.vpc_id),
+    )
