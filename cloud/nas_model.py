@@ -20,7 +20,8 @@ class FileSystemType(enum.StrEnum):
 class MountTarget:
     """A way into a file system.
 
-    status: Active, Inactive, Pending, Deleting or another word. network_type: "vpc" in lower case; "" is a VSC mount target of CPFS for Lingjun.
+    status: Active, Inactive, Pending, Deleting or another word. network_type: "vpc" in lower case;
+    "" is a VSC mount target of CPFS for Lingjun.
     """
 
     domain: str
