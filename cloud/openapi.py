@@ -7,6 +7,7 @@ and nowhere else: the SDKs have no types. What SDK errors become is in `cloud.sd
 """
 
 import dataclasses
+import functools
 import importlib
 import threading
 import time
@@ -134,7 +135,7 @@ class OpenApi:
         models = importlib.import_module(f"{product.module}.models")
         request_class = _request_class(models, action)
         arguments = [self._request(request_class, parameters)] if request_class else []
-        method = getattr(client, f"{_snake(action)}_with_options")
+        method = getattr(client, _method_name(product.module, action))
         runtime = self._runtime(action)
         try:
             response = method(*arguments, runtime)
@@ -175,7 +176,7 @@ class OpenApi:
             return client
 
     def _make_client(self, product: Product) -> Any:
-        sync_sdk.leave_out_aiohttp()
+        sync_sdk.load()
         lazy_models.install(product.module)
         sdk = importlib.import_module(f"{product.module}.client")
         models = importlib.import_module("alibabacloud_tea_openapi.models")
@@ -210,6 +211,16 @@ def _request_class(models: Any, action: str) -> Any:
     return getattr(models, f"{action}Request", None)
 
 
-def _snake(action: str) -> str:
-    """Name of the SDK's method for *action*."""
-    return "".join(f"_{c.lower()}" if c.isupper() else c for c in action).lstrip("_")
+@functools.cache
+def _method_name(module: str, action: str) -> str:
+    """Name of the SDK's method for *action*.
+
+    Where the generator puts underscores follows no rule one could rely on: DescribeVSwitches is
+    `describe_vswitches`, AssignIpv6Addresses `assign_ipv_6addresses`.
+    """
+    wanted = f"{action.lower()}withoptions"
+    names: list[str] = list(vars(importlib.import_module(f"{module}.client").Client))
+    for name in names:
+        if name.replace("_", "") == wanted:
+            return name
+    raise errors.Internal(f"{module} has no action {action}")

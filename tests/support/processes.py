@@ -172,6 +172,8 @@ class Rig:
         return kept | {
             "ECS_ENDPOINT": address,
             "STS_ENDPOINT": address,
+            "VPC_ENDPOINT": address,
+            "NAS_ENDPOINT": address,
             "ALICLOUD_CLIENT_SCHEME": "HTTP",
             "ALIBABA_CLOUD_ACCESS_KEY_ID": ACCESS_KEY_ID,
             "ALIBABA_CLOUD_ACCESS_KEY_SECRET": ACCESS_KEY_SECRET,
