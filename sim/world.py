@@ -26,7 +26,7 @@ from sim.world_model import (
     World,
     Zone,
 )
-from sim.world_network import SecurityGroup, Vpc, VSwitch
+from sim.world_network import Route, SecurityGroup, Vpc, VSwitch
 
 # Types of the sections, which the rest of the simulator finds here.
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "OidcTrust",
     "Quotas",
     "Role",
+    "Route",
     "SecurityGroup",
     "Throttle",
     "User",

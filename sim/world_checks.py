@@ -7,7 +7,7 @@ import ipaddress
 import re
 from collections.abc import Iterable
 
-from sim import world_model
+from sim import world_model, world_network
 from sim.world_model import World
 
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
@@ -35,6 +35,7 @@ def _references(world: World) -> Iterable[str]:
     }
     for section, known in ids.items():
         yield from (f"{section}: {row} is there twice" for row in _twice(known))
+    ids["instances' eni_id"] = [row.eni_id for row in world.instances]
     uses = [
         *(("vswitches", row.vswitch_id, "vpcs", row.vpc_id) for row in world.vswitches),
         *(("vswitches", row.vswitch_id, "zones", row.zone_id) for row in world.vswitches),
@@ -50,6 +51,8 @@ def _references(world: World) -> Iterable[str]:
             for trust in row.trusted_oidc
         ),
         *(use for row in world.instances for use in _instance_uses(row)),
+        *(use for row in world.vpcs for use in _route_uses(row)),
+        *(use for row in world.security_groups for use in _group_uses(row)),
     ]
     for section, owner, target, used in uses:
         if used and used not in ids[target]:
@@ -65,16 +68,25 @@ def _instance_uses(row: world_model.Instance) -> Iterable[tuple[str, str, str, s
         yield ("instances", row.instance_id, "security_groups", group_id)
 
 
+def _route_uses(row: world_network.Vpc) -> Iterable[tuple[str, str, str, str]]:
+    for route in row.routes:
+        yield ("vpcs", row.vpc_id, "instances", route.instance_id)
+        yield ("vpcs", row.vpc_id, "instances' eni_id", route.eni_id)
+
+
+def _group_uses(row: world_network.SecurityGroup) -> Iterable[tuple[str, str, str, str]]:
+    for rule in row.rules:
+        yield ("security_groups", row.security_group_id, "security_groups", rule.source_group_id)
+
+
 def _values(world: World) -> Iterable[str]:
     """Faults inside single fields that types alone do not catch."""
     if not re.fullmatch(r"[0-9]{16}", world.account_id):
         yield f"account_id must be 16 digits, is {world.account_id!r}"
     if not world.zones:
         yield "zones must not be empty"
-    for vpc in world.vpcs:
-        yield from _network_fault(f"vpcs: {vpc.vpc_id}", vpc.cidr_block)
-    for vswitch in world.vswitches:
-        yield from _network_fault(f"vswitches: {vswitch.vswitch_id}", vswitch.cidr_block)
+    yield from world_network.faults(world.vpcs, world.vswitches, world.security_groups)
+    yield from _vpc_mismatches(world)
     for instance in world.instances:
         yield from _instance_faults(world, instance)
     for stock in world.disk_stock:
@@ -89,6 +101,22 @@ def _values(world: World) -> Iterable[str]:
     )
 
 
+def _vpc_mismatches(world: World) -> Iterable[str]:
+    """Routes and rules that name something of another VPC."""
+    homes = {row.vswitch_id: row.vpc_id for row in world.vswitches}
+    for vpc in world.vpcs:
+        hops = {name for route in vpc.routes for name in (route.instance_id, route.eni_id)}
+        for row in world.instances:
+            if {row.instance_id, row.eni_id} & hops and homes.get(row.vswitch_id) != vpc.vpc_id:
+                yield f"vpcs: {vpc.vpc_id} has a route to {row.instance_id} of another VPC"
+    groups = {row.security_group_id: row.vpc_id for row in world.security_groups}
+    for group in world.security_groups:
+        for rule in group.rules:
+            if groups.get(rule.source_group_id, group.vpc_id) != group.vpc_id:
+                where = f"security_groups: {group.security_group_id}"
+                yield f"{where} names {rule.source_group_id} of another VPC"
+
+
 def _instance_faults(world: World, row: world_model.Instance) -> Iterable[str]:
     where = f"instances: {row.instance_id}"
     if not _MAC.fullmatch(row.mac):
@@ -101,13 +129,6 @@ def _instance_faults(world: World, row: world_model.Instance) -> Iterable[str]:
     try:
         if ipaddress.ip_address(row.private_ip) not in ipaddress.ip_network(vswitch.cidr_block):
             yield f"{where} has private_ip {row.private_ip} outside {vswitch.cidr_block}"
-    except ValueError as e:
-        yield f"{where}: {e}"
-
-
-def _network_fault(where: str, cidr_block: str) -> Iterable[str]:
-    try:
-        ipaddress.IPv4Network(cidr_block)
     except ValueError as e:
         yield f"{where}: {e}"
 

@@ -26,6 +26,7 @@ class InstanceType:
     disk_quantity: most disks on one instance, the system disk included.
     disk_categories: categories it can attach; empty = all. nvme: required | supported |
     unsupported, as in `NvmeSupport`; multi-attach disks need required or supported.
+    eri_quantity: interfaces with NetworkInterfaceTrafficMode HighPerformance (RDMA).
     """
 
     instance_type_id: str
@@ -40,6 +41,7 @@ class InstanceType:
     eni_private_ip_quantity: int = 6
     eni_ipv6_quantity: int = 6
     eni_trunk_supported: bool = False
+    eri_quantity: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

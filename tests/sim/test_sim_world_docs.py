@@ -8,6 +8,7 @@ import sim.ecs
 import sim.vpc  # noqa: F401 - registers the actions
 from sim import actions, app, calllog, control, faults, sts, world
 from sim.ecs import behaviour
+from sim.hardware import network_api
 
 TEXT = (pathlib.Path(__file__).parents[2] / "docs/reference/simulator.md").read_text()
 PROSE = re.sub(r"```.*?```", "", TEXT, flags=re.DOTALL)
@@ -31,7 +32,7 @@ def test_every_field_of_the_world_is_documented() -> None:
         world.World, world.Zone, world.Vpc, world.VSwitch, world.SecurityGroup,
         world.InstanceType, world.Instance, world.DiskStock, world.Quotas, world.Latencies,
         world.Throttle, world.User, world.AccessKey, world.Role, world.OidcTrust,
-        world.OidcProvider,
+        world.OidcProvider, world.Route, network_api.Rule,
     ]  # fmt: skip
 
     assert {name for row in rows for name in fields(row)} - WORDS == set()
