@@ -87,7 +87,7 @@ def faults(
             yield from fault
             if block is None or home is None:
                 continue
-            if not _inside(block, outer):
+            if not is_inside(block, outer):
                 yield f"{where} has {block}, which is not in {home.vpc_id}'s {outer or 'no block'}"
             blocks.append((vswitch.vpc_id, where, block))
     yield from _overlaps(blocks)
@@ -111,6 +111,14 @@ def rule_fault(rule: network_api.Rule) -> str:
     return ""
 
 
+def is_inside(inner: Block, outer: str) -> bool:
+    """Whether *inner* is the block *outer* or a part of it; False for what is no block."""
+    block = _block(outer)
+    if block is None or block.version != inner.version:
+        return False
+    return inner.network_address in block and inner.prefixlen >= block.prefixlen
+
+
 def _vpc_faults(vpc: Vpc, vswitches: Sequence[VSwitch]) -> Iterable[str]:
     where = f"vpcs: {vpc.vpc_id}"
     yield from _parse(where, vpc.cidr_block, six=False)[0]
@@ -126,10 +134,10 @@ def _vpc_faults(vpc: Vpc, vswitches: Sequence[VSwitch]) -> Iterable[str]:
         if block in seen:
             yield f"{where} has two routes to {block}"
         seen.add(block)
-        if _inside(block, str(CLOUD_BLOCK)):
+        if is_inside(block, str(CLOUD_BLOCK)):
             yield f"{where} has a route to {block}, where the cloud's own services are"
         for row in vswitches:
-            if _inside(block, row.cidr_block):
+            if is_inside(block, row.cidr_block):
                 yield f"{where} has a route to {block}, which is inside {row.vswitch_id}"
 
 
@@ -168,11 +176,3 @@ def _block(text: str) -> Block | None:
         return ipaddress.ip_network(text)
     except ValueError:
         return None
-
-
-def _inside(inner: Block, outer: str) -> bool:
-    """Whether *inner* is the block *outer* or a part of it; False for what is no block."""
-    block = _block(outer)
-    if block is None or block.version != inner.version:
-        return False
-    return inner.network_address in block and inner.prefixlen >= block.prefixlen

@@ -5,7 +5,8 @@ import pathlib
 import re
 
 import sim.ecs
-import sim.vpc  # noqa: F401 - registers the actions
+import sim.vpc
+import sim.vpc_routes  # noqa: F401 - registers the actions
 from sim import actions, app, calllog, control, faults, sts, world
 from sim.ecs import behaviour
 from sim.hardware import network_api
@@ -21,7 +22,7 @@ def fields(kind: type) -> set[str]:
 
 def test_every_action_is_documented_and_no_other() -> None:
     section = TEXT.partition("## Actions")[2].partition("\n## ")[0]
-    documented = set(re.findall(r"`([A-Z][A-Za-z]+)`", section))
+    documented = set(re.findall(r"`([A-Z][A-Za-z0-9]+)`", section))
 
     assert sts.VERSION in section
     assert documented == {row.partition(":")[2] for row in actions.names()}
