@@ -14,7 +14,7 @@ from aiohttp import web
 
 from sim import faults, imds, service
 from sim import world as world_module
-from sim.ecs import eni_model, enis, fabric
+from sim.ecs import eni_addresses, eni_model, eni_trunks, enis, fabric
 
 Plain = dict[str, Any]
 
@@ -165,16 +165,18 @@ class Control:
         if change != {"unassign"} and eni.type == eni_model.PRIMARY:
             raise ControlError("the primary interface of an instance stays where it is")
         lost = body.get("unassign", [])
-        if not isinstance(lost, list) or not set(lost) <= set(eni.ips[1:]):
-            raise ControlError(f"unassign takes secondary addresses: {', '.join(eni.ips[1:])}")
+        there = (*eni.ips[1:], *eni.ipv6s, *eni.ipv4_prefixes, *eni.ipv6_prefixes)
+        if not isinstance(lost, list) or not set(lost) <= set(there):
+            raise ControlError(f"unassign takes secondary addresses: {', '.join(there)}")
         with self._cloud.store.transaction():
-            if change == {"detach"}:
-                enis.put(self._cloud, enis.taken_away(eni))
-            elif change == {"delete"}:
+            if change != {"unassign"}:
+                for each in (*eni_trunks.members(self._cloud, eni), eni):
+                    enis.put(self._cloud, enis.taken_away(each))
+            if change == {"delete"}:
                 enis.delete(self._cloud, eni)
-            else:
-                enis.put(self._cloud, enis.without_ips(eni, lost))
-                enis.forget_ips(self._cloud, eni.vswitch_id, lost)
+            elif change == {"unassign"}:
+                enis.put(self._cloud, enis.without(eni, lost))
+                eni_addresses.forget(self._cloud, eni.vswitch_id, lost)
             fabric.act(self._cloud, enis.every(self._cloud))
         return {}
 

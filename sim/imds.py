@@ -17,7 +17,7 @@ from typing import Any
 from sim import clock, identity
 from sim import cloud as cloud_module
 from sim import world as world_module
-from sim.ecs import eni_model
+from sim.ecs import eni_blocks, eni_model
 
 ROOTS = ("latest", "2016-01-01")
 _TOKEN_KIND = "imds_token"  # noqa: S105 - name of a row kind
@@ -86,8 +86,9 @@ class Metadata:
     def _owner(self, address: str) -> world_module.Instance | None:
         """The instance one of whose interfaces has *address*."""
         for row in self._cloud.store.all(eni_model.KIND):
-            if address in row["ips"] and row["instance_id"]:
-                return self._cloud.world.instance(row["instance_id"])
+            eni = eni_model.Eni.from_row(row)
+            if eni.instance_id and address in (*eni.ips, *eni.ipv6s):
+                return self._cloud.world.instance(eni.instance_id)
         return None
 
     def _make_token(
@@ -158,7 +159,10 @@ class Metadata:
         """Interfaces that are plugged in, as far as the service knows yet."""
         rows = self._cloud.metadata_view.by(eni_model.KIND, "instance_id", instance.instance_id)
         found = [eni_model.Eni.from_row(row) for row in rows]
-        return [eni for eni in found if eni.status == eni_model.IN_USE]
+        # A member interface has no link of its own in the instance, so nothing is told of it.
+        return [
+            eni for eni in found if eni.status == eni_model.IN_USE and eni.type != eni_model.MEMBER
+        ]
 
     def _roles(self, instance: world_module.Instance) -> Tree:
         """The instance's role, when it has one that trusts ECS."""
@@ -262,12 +266,26 @@ def _interface(world: world_module.World, eni: eni_model.Eni) -> Tree:
         "netmask": str(subnet.netmask),
         "network-interface-id": eni.eni_id,
         "primary-ip-address": eni.ips[0],
-        "private-ipv4s": json.dumps(list(eni.working_ips)),
+        "private-ipv4s": json.dumps(list(eni.working(eni.ips))),
         "vpc-cidr-block": vpc.cidr_block,
         "vpc-id": vpc.vpc_id,
         "vswitch-cidr-block": vswitch.cidr_block,
         "vswitch-id": vswitch.vswitch_id,
+        **_ipv6(vswitch, eni),
     }
+
+
+def _ipv6(vswitch: world_module.VSwitch, eni: eni_model.Eni) -> Tree:
+    """The IPv6 half of an interface; entries that have no value are absent."""
+    addresses = eni.working(eni.ipv6s)
+    tree: Tree = {}
+    if addresses:
+        # In brackets, but no JSON (spec/cloud-api.md 7).
+        tree["ipv6s"] = f"[{','.join(addresses)}]"
+    if vswitch.ipv6_cidr_block:
+        tree["ipv6-gateway"] = eni_blocks.gateway(vswitch.ipv6_cidr_block)
+        tree["vswitch-ipv6-cidr-block"] = vswitch.ipv6_cidr_block
+    return tree
 
 
 def _identity_document(

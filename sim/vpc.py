@@ -1,16 +1,16 @@
 """The simulated VPC product, API version 2016-04-28: reading VPCs and vSwitches.
 
 Importing this module registers its actions with sim.actions. Both are declared in the world; there
-is nothing to make or delete.
+is nothing to make or delete. Route tables: vpc_routes.py.
 """
 
 from typing import Any
 
-from sim import actions, errors, paging
+from sim import actions, errors, paging, vpc_route_view
 from sim import cloud as cloud_module
 from sim import params as params_module
 from sim import world as world_module
-from sim.ecs import enis
+from sim.ecs import eni_addresses, route_tables
 
 VERSION = "2016-04-28"
 _CREATION_TIME = "2026-01-01T00:00:00Z"
@@ -33,7 +33,7 @@ def describe_vswitches(call: actions.Call) -> dict[str, Any]:
         and params.text("VSwitchName", row.name) == row.name
         and params.text("VpcId", row.vpc_id) == row.vpc_id
         and params.text("ZoneId", row.zone_id) == row.zone_id
-        and _has_what_all_have(params)
+        and _fits(params, row.ipv6_cidr_block)
     ]
     page = paging.by_number(params, fits, maximum=50)
     return {
@@ -66,7 +66,7 @@ def describe_vpcs(call: actions.Call) -> dict[str, Any]:
         for row in world.vpcs
         if (not ids or row.vpc_id in ids)
         and params.text("VpcName", row.name) == row.name
-        and _has_what_all_have(params)
+        and _fits(params, row.ipv6_cidr_block)
     ]
     page = paging.by_number(params, fits, maximum=50)
     rows = [
@@ -74,7 +74,7 @@ def describe_vpcs(call: actions.Call) -> dict[str, Any]:
             **_vpc(world, row),
             "CenStatus": "",
             "NatGatewayIds": {"NatGatewayIds": []},
-            "RouterTableIds": {"RouterTableIds": []},
+            "RouterTableIds": {"RouterTableIds": [route_tables.table_id(row.vpc_id)]},
         }
         for row in page.items
     ]
@@ -101,12 +101,12 @@ def describe_vpc_attribute(call: actions.Call) -> dict[str, Any]:
     }
 
 
-def _has_what_all_have(params: params_module.Params) -> bool:
-    """Filters on fields that are the same for every row here: no tags, no IPv6, no default."""
+def _fits(params: params_module.Params, ipv6_cidr_block: str) -> bool:
+    """The filters that VPCs and vSwitches share; none has tags here and none is the default."""
     return (
         not params.structs("Tag")
         and not params.text("ResourceGroupId")
-        and not params.boolean("EnableIpv6")
+        and params.boolean("EnableIpv6") in (None, bool(ipv6_cidr_block))
         and not params.boolean("IsDefault")
     )
 
@@ -118,9 +118,9 @@ def _vswitch(cloud: cloud_module.Cloud, row: world_module.VSwitch) -> dict[str, 
         "VpcId": row.vpc_id,
         "ZoneId": row.zone_id,
         "CidrBlock": row.cidr_block,
-        "Ipv6CidrBlock": "",
-        "EnabledIpv6": False,
-        "AvailableIpAddressCount": enis.free_count(cloud, row),
+        "Ipv6CidrBlock": row.ipv6_cidr_block,
+        "EnabledIpv6": bool(row.ipv6_cidr_block),
+        "AvailableIpAddressCount": eni_addresses.free_count(cloud, row),
         "Status": "Available",
         "ShareType": "",
         "Description": "",
@@ -129,7 +129,10 @@ def _vswitch(cloud: cloud_module.Cloud, row: world_module.VSwitch) -> dict[str, 
         "OwnerId": int(cloud.world.account_id),
         "NetworkAclId": "",
         "ResourceGroupId": "",
-        "RouteTable": {"RouteTableId": "", "RouteTableType": "System"},
+        "RouteTable": {
+            "RouteTableId": route_tables.table_id(row.vpc_id),
+            "RouteTableType": "System",
+        },
         "Tags": {"Tag": []},
     }
 
@@ -137,6 +140,8 @@ def _vswitch(cloud: cloud_module.Cloud, row: world_module.VSwitch) -> dict[str, 
 def _vpc(world: world_module.World, row: world_module.Vpc) -> dict[str, Any]:
     """What DescribeVpcs and DescribeVpcAttribute share."""
     mine = [each.vswitch_id for each in world.vswitches if each.vpc_id == row.vpc_id]
+    block = {"Ipv6CidrBlock": row.ipv6_cidr_block, "Ipv6Isp": "BGP"}
+    blocks = [block] if row.ipv6_cidr_block else []
     return {
         "VpcId": row.vpc_id,
         "VpcName": row.name,
@@ -144,11 +149,11 @@ def _vpc(world: world_module.World, row: world_module.Vpc) -> dict[str, Any]:
         "CidrBlock": row.cidr_block,
         "SecondaryCidrBlocks": {"SecondaryCidrBlock": []},
         "UserCidrs": {"UserCidr": []},
-        "Ipv6CidrBlock": "",
-        "Ipv6CidrBlocks": {"Ipv6CidrBlock": []},
-        "EnabledIpv6": False,
+        "Ipv6CidrBlock": row.ipv6_cidr_block,
+        "Ipv6CidrBlocks": {"Ipv6CidrBlock": blocks},
+        "EnabledIpv6": bool(row.ipv6_cidr_block),
         "VSwitchIds": {"VSwitchId": mine},
-        "VRouterId": f"vrt-{row.vpc_id.removeprefix('vpc-')}",
+        "VRouterId": vpc_route_view.router_id(row.vpc_id),
         "Status": "Available",
         "IsDefault": False,
         "Description": "",

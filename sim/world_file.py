@@ -89,8 +89,8 @@ class Loader:
         self.faults.append(f"{where or 'the world'} {what}")
 
 
-_UNLIMITED = frozenset({"available_limit"})
-"""Fields in which -1 means that there is no limit; no other number is negative."""
+_UNLIMITED = frozenset({"available_limit", "port_from", "port_to"})
+"""Fields in which -1 means that there is no limit, or any; no other number is negative."""
 
 _NAMES = {str: "text (quote it)", int: "whole number", float: "number", bool: "true or false"}
 

@@ -1,7 +1,4 @@
-"""Create, Describe, Attach, Detach, Delete of interfaces.
-
-IPv4 only; trunk and member interfaces, IPv6 and prefixes are refused (eni_rules).
-"""
+"""Create, Describe, Attach, Detach, Delete of interfaces."""
 
 import dataclasses
 import secrets
@@ -11,7 +8,16 @@ from sim import actions, errors, paging
 from sim import cloud as cloud_module
 from sim import params as params_module
 from sim import world as world_module
-from sim.ecs import eni_model, eni_rules, eni_view, enis, names
+from sim.ecs import (
+    eni_address_rules,
+    eni_limits,
+    eni_model,
+    eni_rules,
+    eni_trunks,
+    eni_view,
+    enis,
+    names,
+)
 from sim.ecs.eni_model import Eni
 
 VERSION = "2014-05-26"
@@ -19,9 +25,10 @@ VERSION = "2014-05-26"
 
 @actions.action(VERSION, "CreateNetworkInterface", idempotent=True)
 def create_network_interface(call: actions.Call) -> dict[str, Any]:
-    """A new secondary interface, Available after the world's latency."""
+    """A new secondary or trunk interface, Available after the world's latency."""
     cloud, params = call.cloud, call.params
-    eni_rules.refuse_other_kinds(params)
+    kind = params.choice("InstanceType", (eni_model.SECONDARY, eni_model.TRUNK))
+    traffic_mode = _traffic_mode(cloud, params)
     vswitch = eni_rules.vswitch(cloud, params.required("VSwitchId"))
     wanted = params.strings("SecurityGroupIds") or [params.required("SecurityGroupId")]
     groups = eni_rules.groups(cloud, wanted, vswitch.vpc_id)
@@ -33,17 +40,21 @@ def create_network_interface(call: actions.Call) -> dict[str, Any]:
         raise errors.ApiError(
             "MaxEniCountExceeded", 403, f"The maximum number of eni is exceeded: {limit}."
         )
-    ips = _first_addresses(cloud, params, vswitch)
+    given = _first_addresses(cloud, params, vswitch)
     now_s = cloud.clock.now_s()
     eni = Eni(
         eni_id=cloud.ids.new("eni"),
         mac=_new_mac(cloud),
-        type=eni_model.SECONDARY,
+        type=kind or eni_model.SECONDARY,
+        traffic_mode=traffic_mode,
         status=eni_model.CREATING,
         vswitch_id=vswitch.vswitch_id,
         vpc_id=vswitch.vpc_id,
         zone_id=vswitch.zone_id,
-        ips=tuple(ips),
+        ips=given.ips,
+        ipv6s=given.ipv6s,
+        ipv4_prefixes=given.ipv4_prefixes,
+        ipv6_prefixes=given.ipv6_prefixes,
         security_group_ids=groups,
         creation_time=cloud.clock.timestamp(now_s),
         name=name,
@@ -74,9 +85,11 @@ def describe_network_interfaces(call: actions.Call) -> dict[str, Any]:
 
 @actions.action(VERSION, "AttachNetworkInterface")
 def attach_network_interface(call: actions.Call) -> dict[str, Any]:
-    """Begin to plug an interface into an instance; InUse after the world's latency."""
+    """Begin to plug an interface into an instance; InUse after the world's latency.
+
+    With TrunkNetworkInstanceId it becomes a member of that trunk.
+    """
     cloud, params = call.cloud, call.params
-    eni_rules.refuse_other_kinds(params)
     eni = enis.require(cloud, params.required("NetworkInterfaceId"))
     instance = eni_rules.instance(cloud, params.required("InstanceId"))
     if eni.instance_id == instance.instance_id and eni.status in (
@@ -86,8 +99,14 @@ def attach_network_interface(call: actions.Call) -> dict[str, Any]:
         return {}
     eni_rules.require_status(eni, eni_model.AVAILABLE)
     eni_rules.require_neighbour(cloud, eni, instance)
-    eni_rules.require_slot(cloud, instance)
-    eni_rules.require_ip_room(eni, instance, 0)
+    eni_limits.require_ipv4_room(eni, instance, 0)
+    eni_limits.require_ipv6_room(eni, instance, 0)
+    eni_limits.require_kind(cloud, eni, instance)
+    trunk_id = params.text("TrunkNetworkInstanceId")
+    if trunk_id:
+        eni = eni_trunks.as_member(cloud, eni, instance, trunk_id)
+    else:
+        eni_limits.require_slot(cloud, instance)
     due_s = cloud.clock.now_s() + cloud.latency("attach_eni")
     enis.put(
         cloud,
@@ -119,6 +138,7 @@ def detach_network_interface(call: actions.Call) -> dict[str, Any]:
             400,
             f"The interface is attached to {eni.instance_id}, not to {instance.instance_id}.",
         )
+    eni_trunks.require_detachable(cloud, eni, params.text("TrunkNetworkInstanceId"))
     due_s = cloud.clock.now_s() + cloud.latency("detach_eni")
     enis.put(cloud, dataclasses.replace(eni, status=eni_model.DETACHING, due_s=due_s))
     return {}
@@ -137,18 +157,38 @@ def delete_network_interface(call: actions.Call) -> dict[str, Any]:
     return {}
 
 
+def _traffic_mode(cloud: cloud_module.Cloud, params: params_module.Params) -> str:
+    """RDMA only where some instance type of the world takes it: 400 InvalidParameter."""
+    modes: tuple[str, ...] = (eni_model.STANDARD,)
+    if any(row.eri_quantity for row in cloud.world.instance_types):
+        modes = (*modes, eni_model.HIGH_PERFORMANCE)
+    return params.choice("NetworkInterfaceTrafficMode", modes) or eni_model.STANDARD
+
+
 def _first_addresses(
     cloud: cloud_module.Cloud, params: params_module.Params, vswitch: world_module.VSwitch
-) -> list[str]:
-    """Addresses of a new interface, the primary one first."""
+) -> eni_address_rules.Given:
+    """Addresses and prefixes of a new interface, its primary address first."""
     primary = params.text("PrimaryIpAddress")
-    named, count = eni_rules.names_or_count(params)
-    if primary:
-        return eni_rules.addresses(cloud, vswitch, named=[primary, *named], count=count)
-    if not named:
-        return eni_rules.addresses(cloud, vswitch, named=[], count=count + 1)
-    *secondary, chosen = eni_rules.addresses(cloud, vswitch, named=named, count=1)
-    return [chosen, *secondary]
+    wanted = eni_address_rules.ips(params)
+    addresses = eni_address_rules.Wanted(
+        named=(primary, *wanted.named) if primary else wanted.named,
+        count=wanted.count if primary else wanted.count + 1,
+    )
+    four = eni_address_rules.hand_out_ipv4(
+        cloud, vswitch, addresses=addresses, prefixes=eni_address_rules.ipv4_prefixes(params)
+    )
+    six = eni_address_rules.hand_out_ipv6(
+        cloud,
+        vswitch,
+        addresses=eni_address_rules.ipv6s(params),
+        prefixes=eni_address_rules.ipv6_prefixes(params),
+    )
+    ips = four.ips
+    if wanted.named and not primary:
+        *secondary, chosen = ips
+        ips = (chosen, *secondary)
+    return dataclasses.replace(four, ips=ips, ipv6s=six.ipv6s, ipv6_prefixes=six.ipv6_prefixes)
 
 
 def _new_mac(cloud: cloud_module.Cloud) -> str:
@@ -161,7 +201,7 @@ def _new_mac(cloud: cloud_module.Cloud) -> str:
 
 def _fits(eni: Eni, params: params_module.Params) -> bool:
     ids = params.strings("NetworkInterfaceId")
-    ips = params.strings("PrivateIpAddress")
+    ips, ipv6s = params.strings("PrivateIpAddress"), params.strings("Ipv6Address")
     same = {
         "InstanceId": eni.instance_id,
         "NetworkInterfaceName": eni.name,
@@ -177,7 +217,7 @@ def _fits(eni: Eni, params: params_module.Params) -> bool:
         and (not ips or bool(set(ips) & set(eni.ips)))
         and all(params.text(name, value) == value for name, value in same.items())
         and params.text("SecurityGroupId") in ("", *eni.security_group_ids)
-        and not params.strings("Ipv6Address")
+        and (not ipv6s or bool(set(ipv6s) & set(eni.ipv6s)))
         and not params.boolean("ServiceManaged")
         and names.match(eni.tags, names.parse_filter(params.structs("Tag")))
     )

@@ -18,7 +18,12 @@ def describe_network_interface_attribute(call: actions.Call) -> dict[str, Any]:
     row = call.cloud.view.get(eni_model.KIND, eni_id)
     if row is None:
         raise enis.not_found(eni_id)
-    return eni_view.attribute(call.cloud.world, eni_model.Eni.from_row(row))
+    members = call.cloud.view.by(eni_model.KIND, "trunk_eni_id", eni_id)
+    return eni_view.attribute(
+        call.cloud.world,
+        eni_model.Eni.from_row(row),
+        member_ids=[each["eni_id"] for each in members],
+    )
 
 
 @actions.action(VERSION, "ModifyNetworkInterfaceAttribute")

@@ -1,33 +1,18 @@
 """What actions on interfaces require before they act; each refusal has the cloud's code.
 
-Codes and statuses: spec/cloud-api.md 4.2, spec/terway.md 8.2. Nothing here writes.
+Codes and statuses: spec/cloud-api.md 4.2, spec/terway.md 8.2. Nothing here writes. Limits of
+instance types: eni_limits.py; addresses: eni_address_rules.py.
 """
 
 from collections.abc import Sequence
 
 from sim import cloud as cloud_module
 from sim import errors
-from sim import params as params_module
 from sim import world as world_module
-from sim.ecs import eni_model, enis, instances
+from sim.ecs import enis, instances
 from sim.ecs.eni_model import Eni
 
-_LIST_MAX = 10
 _GROUPS_MAX = 10
-_COUNT_MAX = 49
-_REFUSED = (
-    *("Ipv6AddressCount", "Ipv6PrefixCount", "Ipv4PrefixCount", "TrunkNetworkInstanceId"),
-    *("Ipv6Address.1", "Ipv6Prefix.1", "Ipv4Prefix.1"),
-)
-
-
-def refuse_other_kinds(params: params_module.Params) -> None:
-    """What this cloud does not have, told by name: 400 InvalidParameter."""
-    for name in _REFUSED:
-        if name in params:
-            raise errors.invalid_parameter(name, params.text(name), "absent: IPv4 addresses only")
-    params.choice("InstanceType", ("Secondary",))
-    params.choice("NetworkInterfaceTrafficMode", ("Standard",))
 
 
 def vswitch(cloud: cloud_module.Cloud, vswitch_id: str) -> world_module.VSwitch:
@@ -80,49 +65,6 @@ def groups(
     return group_ids
 
 
-def addresses(
-    cloud: cloud_module.Cloud,
-    source: world_module.VSwitch,
-    *,
-    named: Sequence[str],
-    count: int,
-) -> list[str]:
-    """The addresses *named* and *count* others of the vSwitch, all different and free.
-
-    400 QuotaExceeded.PrivateIpAddress (of the VPC), 403 InvalidVSwitchId.IpInvalid (not one of
-    the block's), InvalidIp.IpAssigned (somebody has it, or named twice),
-    InvalidVSwitchId.IpNotEnough.
-    """
-    _require_vpc_room(cloud, source.vpc_id, len(named) + count)
-    free = set(enis.unused_ips(cloud, source))
-    allowed = set(eni_model.usable(source.cidr_block))
-    for n, ip in enumerate(named):
-        if ip not in allowed:
-            raise errors.ApiError(
-                "InvalidVSwitchId.IpInvalid", 403, f"{ip} cannot be used in {source.cidr_block}."
-            )
-        if ip not in free or ip in named[:n]:
-            raise errors.ApiError(
-                "InvalidIp.IpAssigned", 403, f"The specified IP {ip} is assigned."
-            )
-    return enis.allot(cloud, source, count, named=named)
-
-
-def names_or_count(params: params_module.Params) -> tuple[list[str], int]:
-    """Secondary addresses as the request wants them: named, or so many, not both."""
-    named = params.strings("PrivateIpAddress")
-    count = params.integer("SecondaryPrivateIpAddressCount", 0, 1, _COUNT_MAX) or 0
-    if named and count:
-        raise errors.invalid_parameter(
-            "PrivateIpAddress.N", named[0], "absent beside SecondaryPrivateIpAddressCount"
-        )
-    if len(named) > _LIST_MAX:
-        raise errors.invalid_parameter(
-            "PrivateIpAddress.N", str(len(named)), f"1 to {_LIST_MAX} addresses"
-        )
-    return named, count
-
-
 def instance(cloud: cloud_module.Cloud, instance_id: str) -> instances.Instance:
     """The instance; 404 InvalidEcsId.NotFound, 400 InvalidOperation.InvalidEcsState."""
     try:
@@ -165,39 +107,4 @@ def require_neighbour(cloud: cloud_module.Cloud, eni: Eni, host: instances.Insta
             "InvalidOperation.VpcMismatch",
             403,
             f"The interface {eni.eni_id} and {host.instance_id} are in different VPCs.",
-        )
-
-
-def require_slot(cloud: cloud_module.Cloud, host: instances.Instance) -> None:
-    """The instance type takes one more interface: 403 EniPerInstanceLimitExceeded."""
-    limit = host.type.eni_quantity
-    if len(enis.on_instance(cloud, host.instance_id)) >= limit:
-        raise errors.ApiError(
-            "EniPerInstanceLimitExceeded",
-            403,
-            f"The amount of eni on instance {host.instance_id} exceeds the limit {limit} of its "
-            "type.",
-        )
-
-
-def require_ip_room(eni: Eni, host: instances.Instance, more: int) -> None:
-    """The instance type takes *more* addresses: 403 InvalidOperation.Ipv4CountExceeded."""
-    limit = host.type.eni_private_ip_quantity
-    if len(eni.ips) + more > limit:
-        raise errors.ApiError(
-            "InvalidOperation.Ipv4CountExceeded",
-            403,
-            f"{eni.eni_id} would have {len(eni.ips) + more} addresses; the instance type allows "
-            f"{limit}.",
-        )
-
-
-def _require_vpc_room(cloud: cloud_module.Cloud, vpc_id: str, more: int) -> None:
-    limit = cloud.world.quotas.vpc_private_ips
-    used = sum(len(eni.ips) for eni in enis.every(cloud) if eni.vpc_id == vpc_id)
-    if used + more > limit:
-        raise errors.ApiError(
-            "QuotaExceeded.PrivateIpAddress",
-            400,
-            f"The private IP addresses of VPC {vpc_id} exceed the quota {limit}.",
         )

@@ -1,5 +1,6 @@
 """Interfaces as Create and Describe show them: every key of the SDK's models."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sim import world as world_module
@@ -16,7 +17,7 @@ def to_api(world: world_module.World, eni: eni_model.Eni) -> dict[str, Any]:
         "InstanceId": eni.instance_id,
         "CreationTime": eni.creation_time,
         "DeleteOnRelease": eni.delete_on_release,
-        "NetworkInterfaceTrafficMode": "Standard",
+        "NetworkInterfaceTrafficMode": eni.traffic_mode,
         "QueueNumber": 2,
         "QueuePairNumber": 0,
         "AssociatedPublicIp": dict(_NO_PUBLIC_IP),
@@ -28,22 +29,27 @@ def to_api(world: world_module.World, eni: eni_model.Eni) -> dict[str, Any]:
         },
         "Attachment": {
             "InstanceId": eni.instance_id,
-            "TrunkNetworkInterfaceId": "",
-            "DeviceIndex": 0,
+            "TrunkNetworkInterfaceId": eni.trunk_eni_id,
+            "DeviceIndex": eni.vlan_id,
             "NetworkCardIndex": 0,
         },
     }
 
 
-def attribute(world: world_module.World, eni: eni_model.Eni) -> dict[str, Any]:
-    """DescribeNetworkInterfaceAttribute's answer: the element, and what only that action tells."""
+def attribute(
+    world: world_module.World, eni: eni_model.Eni, *, member_ids: Sequence[str]
+) -> dict[str, Any]:
+    """DescribeNetworkInterfaceAttribute's answer: the element, and what only that action tells.
+
+    member_ids: interfaces that are attached to it, when it is a trunk.
+    """
     shown = to_api(world, eni)
     return {
         **shown,
         "TcpOptionAddressEnabled": "false",
         "Attachment": {
             **shown["Attachment"],
-            "MemberNetworkInterfaceIds": {"MemberNetworkInterfaceId": []},
+            "MemberNetworkInterfaceIds": {"MemberNetworkInterfaceId": list(member_ids)},
         },
         "PrivateIpSets": {
             "PrivateIpSet": [
@@ -73,7 +79,7 @@ def attribute(world: world_module.World, eni: eni_model.Eni) -> dict[str, Any]:
             "VirtualFunctionTotalQueueNumber": 0,
         },
         "NetworkInterfaceTrafficConfig": {
-            "NetworkInterfaceTrafficMode": "Standard",
+            "NetworkInterfaceTrafficMode": eni.traffic_mode,
             "QueueNumber": shown["QueueNumber"],
             "QueuePairNumber": 0,
         },
@@ -99,9 +105,15 @@ def of_instance(eni: eni_model.Eni) -> dict[str, Any]:
                 for ip in eni.ips
             ]
         },
-        "Ipv6Sets": {"Ipv6Set": []},
-        "Ipv4PrefixSets": {"Ipv4PrefixSet": []},
-        "Ipv6PrefixSets": {"Ipv6PrefixSet": []},
+        **_more_addresses(eni),
+    }
+
+
+def _more_addresses(eni: eni_model.Eni) -> dict[str, Any]:
+    return {
+        "Ipv6Sets": {"Ipv6Set": [{"Ipv6Address": ip, "Primary": False} for ip in eni.ipv6s]},
+        "Ipv4PrefixSets": {"Ipv4PrefixSet": [{"Ipv4Prefix": one} for one in eni.ipv4_prefixes]},
+        "Ipv6PrefixSets": {"Ipv6PrefixSet": [{"Ipv6Prefix": one} for one in eni.ipv6_prefixes]},
     }
 
 
@@ -128,9 +140,7 @@ def common(world: world_module.World, eni: eni_model.Eni) -> dict[str, Any]:
                 {"PrivateIpAddress": ip, "Primary": ip == eni.ips[0]} for ip in eni.ips
             ]
         },
-        "Ipv6Sets": {"Ipv6Set": []},
-        "Ipv4PrefixSets": {"Ipv4PrefixSet": []},
-        "Ipv6PrefixSets": {"Ipv6PrefixSet": []},
+        **_more_addresses(eni),
         "SecurityGroupIds": {"SecurityGroupId": list(eni.security_group_ids)},
         "Tags": {"Tag": [{"TagKey": k, "TagValue": v} for k, v in eni.tags.items()]},
     }

@@ -1,19 +1,18 @@
 """Interfaces in the store: reading, writing, their addresses, and what happens by itself."""
 
 import dataclasses
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 
 import structlog
 
 from sim import actions, errors
 from sim import cloud as cloud_module
 from sim import world as world_module
-from sim.ecs import eni_model, fabric
+from sim.ecs import eni_addresses, eni_model, fabric
 from sim.ecs.eni_model import Eni
 
 log = structlog.get_logger()
 
-_FREED_KIND = "freed_ip"
 _RETRY_S = 0.25
 
 
@@ -49,16 +48,31 @@ def every(cloud: cloud_module.Cloud) -> list[Eni]:
 
 
 def taken_away(eni: Eni) -> Eni:
-    """*eni* as it is once somebody has detached it."""
-    return dataclasses.replace(eni, status=eni_model.AVAILABLE, instance_id="", due_s=None)
-
-
-def without_ips(eni: Eni, ips: Collection[str]) -> Eni:
-    """*eni* without these addresses."""
+    """*eni* as it is once somebody has detached it; a member is Secondary again."""
     return dataclasses.replace(
         eni,
-        ips=tuple(ip for ip in eni.ips if ip not in ips),
-        arriving={ip: due_s for ip, due_s in eni.arriving.items() if ip not in ips},
+        type=eni_model.SECONDARY if eni.type == eni_model.MEMBER else eni.type,
+        status=eni_model.AVAILABLE,
+        instance_id="",
+        trunk_eni_id="",
+        vlan_id=0,
+        due_s=None,
+    )
+
+
+def without(eni: Eni, gone: Collection[str]) -> Eni:
+    """*eni* without these addresses and prefixes."""
+
+    def left(texts: Iterable[str]) -> tuple[str, ...]:
+        return tuple(text for text in texts if text not in gone)
+
+    return dataclasses.replace(
+        eni,
+        ips=left(eni.ips),
+        ipv6s=left(eni.ipv6s),
+        ipv4_prefixes=left(eni.ipv4_prefixes),
+        ipv6_prefixes=left(eni.ipv6_prefixes),
+        arriving={text: due_s for text, due_s in eni.arriving.items() if text not in gone},
     )
 
 
@@ -73,59 +87,11 @@ def primary_first(rows: Iterable[Eni]) -> list[Eni]:
     return sorted(rows, key=lambda eni: eni.type != eni_model.PRIMARY)
 
 
-def unused_ips(cloud: cloud_module.Cloud, vswitch: world_module.VSwitch) -> list[str]:
-    """Addresses of the vSwitch that nobody has, whatever its limit."""
-    rows = cloud.store.by(eni_model.KIND, "vswitch_id", vswitch.vswitch_id)
-    taken = {ip for row in rows for ip in row["ips"]}
-    return [ip for ip in eni_model.usable(vswitch.cidr_block) if ip not in taken]
-
-
-def free_count(cloud: cloud_module.Cloud, vswitch: world_module.VSwitch) -> int:
-    """How many more addresses the vSwitch hands out: what is unused, as far as its limit goes."""
-    unused = len(unused_ips(cloud, vswitch))
-    if vswitch.available_limit < 0:
-        return unused
-    rows = cloud.store.by(eni_model.KIND, "vswitch_id", vswitch.vswitch_id)
-    taken = sum(len(row["ips"]) for row in rows)
-    return max(0, min(unused, vswitch.available_limit - taken))
-
-
-def allot(
-    cloud: cloud_module.Cloud,
-    vswitch: world_module.VSwitch,
-    count: int,
-    *,
-    named: Sequence[str] = (),
-) -> list[str]:
-    """The addresses *named* and *count* others; 403 InvalidVSwitchId.IpNotEnough.
-
-    named: unused ones, checked by the caller.
-    """
-    left = free_count(cloud, vswitch)
-    if left < len(named) + count:
-        raise errors.ApiError(
-            "InvalidVSwitchId.IpNotEnough",
-            403,
-            f"The specified VSwitch {vswitch.vswitch_id} has not enough IpAddress: "
-            f"{len(named) + count} asked, {left} free.",
-        )
-    free = set(unused_ips(cloud, vswitch)) - set(named)
-    rows = cloud.store.by(_FREED_KIND, "vswitch_id", vswitch.vswitch_id)
-    freed = {row["ip"]: row["at_s"] for row in rows}
-    return [*named, *eni_model.choose(free, freed, count)]
-
-
-def forget_ips(cloud: cloud_module.Cloud, vswitch_id: str, ips: Sequence[str]) -> None:
-    """Note when addresses became free: they are used again last."""
-    for ip in ips:
-        row = {"vswitch_id": vswitch_id, "ip": ip, "at_s": cloud.clock.now_s()}
-        cloud.store.put(_FREED_KIND, f"{vswitch_id}/{ip}", row)
-
-
 def delete(cloud: cloud_module.Cloud, eni: Eni) -> None:
     """The interface is no more; its addresses are free."""
     cloud.store.delete(eni_model.KIND, eni.eni_id)
-    forget_ips(cloud, eni.vswitch_id, eni.ips)
+    gone = (*eni.ips, *eni.ipv6s, *eni.ipv4_prefixes, *eni.ipv6_prefixes)
+    eni_addresses.forget(cloud, eni.vswitch_id, gone)
 
 
 @actions.seeder
@@ -170,7 +136,7 @@ def _require_unused(cloud: cloud_module.Cloud, instance: world_module.Instance) 
 def seed_network(cloud: cloud_module.Cloud) -> None:
     """The machine's network brought to the store's state, after a start or a reset."""
     if cloud.network is not None:
-        cloud.network.sync(fabric.build(cloud.world, every(cloud)))
+        cloud.network.sync(fabric.wanted(cloud, every(cloud)))
 
 
 @actions.settler

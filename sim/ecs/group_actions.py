@@ -1,11 +1,11 @@
-"""DescribeSecurityGroups: the world's groups. Their rules are not part of this cloud."""
+"""DescribeSecurityGroups: the world's groups. Their rules: group_rule_actions.py."""
 
 from typing import Any
 
 from sim import actions, paging
 from sim import params as params_module
 from sim import world as world_module
-from sim.ecs import eni_model, lists
+from sim.ecs import eni_model, group_rules, lists
 
 VERSION = "2014-05-26"
 _MAX_IDS = 100
@@ -28,7 +28,14 @@ def describe_security_groups(call: actions.Call) -> dict[str, Any]:
     shown = []
     for row in page.items:
         count = sum(row.security_group_id in group_ids for group_ids in members)
-        shown.append(_group(row, ecs_count=_instances(cloud.world, row), left=limit - count))
+        rules = group_rules.rules_of(cloud.view, row)
+        shown.append(
+            {
+                **_group(row, ecs_count=_instances(cloud.world, row), left=limit - count),
+                "RuleCount": len(rules),
+                "GroupToGroupRuleCount": sum(bool(each.rule.source_group_id) for each in rules),
+            }
+        )
     return {
         "RegionId": cloud.world.region_id,
         "SecurityGroups": {"SecurityGroup": shown},
@@ -62,8 +69,6 @@ def _group(row: world_module.SecurityGroup, *, ecs_count: int, left: int) -> dic
         "ResourceGroupId": "",
         "AvailableInstanceAmount": max(0, left),
         "EcsCount": ecs_count,
-        "RuleCount": 0,
-        "GroupToGroupRuleCount": 0,
         "ServiceID": 0,
         "ServiceManaged": False,
         "Tags": {"Tag": []},

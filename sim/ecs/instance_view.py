@@ -195,7 +195,7 @@ def type_to_api(kind: world_module.InstanceType) -> dict[str, Any]:
         "EniPrivateIpAddressQuantity": kind.eni_private_ip_quantity,
         "EniIpv6AddressQuantity": kind.eni_ipv6_quantity,
         "EniTrunkSupported": kind.eni_trunk_supported,
-        "EriQuantity": 0,
+        "EriQuantity": kind.eri_quantity,
         "NetworkCardQuantity": 1,
         "PrimaryEniQueueNumber": 2,
         "SecondaryEniQueueNumber": 2,

@@ -6,7 +6,7 @@ says what the whole network must look like; the fabric finds what has to change.
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Literal, Protocol
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,17 +40,17 @@ class Port:
 class Rule:
     """One security group rule. cidr_block: the other side; "" when source_group_id names it.
 
-    direction: ingress | egress. protocol: all | tcp | udp | icmp. port_from, port_to: -1 = any.
-    policy: accept | drop. Lower priority numbers win; drop wins over accept at the same number.
+    source_group_id names the other side of egress rules too. icmp: of IPv4 and IPv6. port_from,
+    port_to: -1 = any. Lower priority numbers win; drop wins over accept at the same number.
     """
 
-    direction: str
-    protocol: str
+    direction: Literal["ingress", "egress"]
+    protocol: Literal["all", "tcp", "udp", "icmp", "gre"] = "all"
     cidr_block: str = ""
     source_group_id: str = ""
     port_from: int = -1
     port_to: int = -1
-    policy: str = "accept"
+    policy: Literal["accept", "drop"] = "accept"
     priority: int = 1
 
 

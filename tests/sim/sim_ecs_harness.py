@@ -5,16 +5,36 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+import yaml
+
+import sim.ecs
 from sim import actions, cloud, errors, identity, params, world
 from sim.hardware import api, network_api
 
-import sim.ecs  # noqa: F401, isort: skip - registers the actions
+import sim.vpc_routes  # noqa: F401, isort: skip - registers the actions
 
-VERSION = "2014-05-26"
+VERSION, VPC_VERSION = "2014-05-26", "2016-04-28"
 ZONE = "cn-hangzhou-k"
 OTHER_ZONE = "cn-hangzhou-j"
 NODE_1 = "i-bp1sim000000000001"
 NODE_2 = "i-bp1sim000000000002"
+
+
+def world_of(**sections: object) -> world.World:
+    """The default world with IPv6: VPC 2408:4005::/56, vSwitch number n has 2408:4005:0:n::/64.
+
+    sections: others, or `first_…` with changes to the first row of one.
+    """
+    made = yaml.safe_load(world.DEFAULT_FILE.read_text())
+    made["vpcs"][0]["ipv6_cidr_block"] = "2408:4005::/56"
+    for n, row in enumerate(made["vswitches"]):
+        row["ipv6_cidr_block"] = f"2408:4005:0:{n}::/64"
+    for name, change in sections.items():
+        if name.startswith("first_"):
+            made[name.removeprefix("first_")][0] |= change
+        else:
+            made[name] = [*made[name], *change]
+    return world.parse(made)
 
 
 class Ecs:
@@ -43,7 +63,7 @@ class Ecs:
         return self.call(action, parameters)
 
     def call(self, action: str, parameters: Mapping[str, object]) -> dict[str, Any]:
-        found = actions.find(VERSION, action)
+        found = actions.find(VERSION, action) or actions.find(VPC_VERSION, action)
         assert found is not None, f"{action} is not registered"
         values: dict[str, str] = {}
         for name, value in parameters.items():

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sim import errors
-from sim.ecs import eni_model
+from sim.ecs import eni_blocks
 from tests.sim.sim_ecs_harness import NODE_1, NODE_2, Ecs
 
 VSWITCH = "vsw-bp1sim000000000002"
@@ -143,8 +143,8 @@ def test_a_vswitch_runs_dry(ecs):
         ({"VSwitchId": "vsw-no"}, "InvalidVSwitchId.NotFound"),
         ({"SecurityGroupIds": ["sg-no"]}, "InvalidSecurityGroupId.NotFound"),
         ({"VSwitchId": ""}, "MissingParameter"),
-        ({"Ipv6AddressCount": 1}, "InvalidParameter"),
-        ({"InstanceType": "Trunk"}, "InvalidParameter"),
+        ({"Ipv6AddressCount": 1}, "InvalidVSwitch.Ipv6NotTurnOn"),
+        ({"InstanceType": "Member"}, "InvalidParameter"),
         ({"PrimaryIpAddress": "10.0.0.1"}, "InvalidVSwitchId.IpInvalid"),
         ({"PrimaryIpAddress": "192.168.1.11"}, "InvalidIp.IpAssigned"),
     ],
@@ -193,7 +193,7 @@ def test_addresses_are_chosen_once_each_and_the_last_freed_last(numbers, freed_a
     free = [str(ipaddress.IPv4Address("10.0.0.0") + n) for n in numbers]
     freed = {str(ipaddress.IPv4Address("10.0.0.0") + n): at for n, at in freed_at.items()}
 
-    chosen = eni_model.choose(free, freed, count)
+    chosen = eni_blocks.choose(free, freed, count)
 
     assert len(chosen) == len(set(chosen)) == min(count, len(free))
     assert set(chosen) <= set(free)
@@ -203,4 +203,4 @@ def test_addresses_are_chosen_once_each_and_the_last_freed_last(numbers, freed_a
 
 
 def test_the_last_three_addresses_of_a_block_and_its_first_are_reserved():
-    assert eni_model.usable("10.0.0.0/29") == [f"10.0.0.{n}" for n in (1, 2, 3, 4)]
+    assert eni_blocks.usable("10.0.0.0/29") == [f"10.0.0.{n}" for n in (1, 2, 3, 4)]

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from sim import errors
 from sim import world as world_module
-from sim.ecs import eni_model, enis, fabric
+from sim.ecs import eni_addresses, eni_model, enis, fabric
 from tests.sim.sim_ecs_harness import NODE_1, Ecs
 
 VSWITCH = "vsw-small"
@@ -49,7 +49,7 @@ def ips(row):
 
 
 def free_count(ecs):
-    return enis.free_count(ecs.cloud, ecs.cloud.world.vswitch(VSWITCH))
+    return eni_addresses.free_count(ecs.cloud, ecs.cloud.world.vswitch(VSWITCH))
 
 
 @pytest.fixture
@@ -250,5 +250,5 @@ def test_assigned_addresses_work_only_after_the_latency(ecs):
 
 def port_addresses(ecs, eni_id):
     """What the network delivers to the interface."""
-    ports = fabric.build(ecs.cloud.world, enis.every(ecs.cloud)).ports
+    ports = fabric.wanted(ecs.cloud, enis.every(ecs.cloud)).ports
     return next(port.addresses for port in ports if port.eni_id == eni_id)

@@ -85,8 +85,8 @@ def with_quota(ecs, **quotas):
         ),
         ({"Description": "x"}, (400, "InvalidDescription.Malformed")),
         ({"NetworkInterfaceName": "1"}, (400, "InvalidParameter")),
-        ({"Ipv6Address": ["fd00::1"]}, (400, "InvalidParameter")),
-        ({"Ipv4Prefix": ["192.168.1.16/28"]}, (400, "InvalidParameter")),
+        ({"Ipv6Address": ["fd00::1"]}, (403, "InvalidVSwitch.Ipv6NotTurnOn")),
+        ({"Ipv4Prefix": ["192.168.1.16/30"]}, (400, "InvalidParameter")),
         ({"SecondaryPrivateIpAddressCount": 50}, (400, "InvalidParameter")),
     ],
 )
@@ -156,7 +156,7 @@ def test_an_interface_of_elsewhere_is_not_attached(ecs, vswitch, group, verdict)
         (
             "AttachNetworkInterface",
             {"TrunkNetworkInstanceId": "eni-trunk"},
-            (400, "InvalidParameter"),
+            (404, "InvalidEniId.NotFound"),
         ),
         (
             "DetachNetworkInterface",

@@ -19,8 +19,9 @@ from alibabacloud_ecs20140526 import client, models
 from alibabacloud_tea_openapi import exceptions, utils_models
 
 from sim import actions
-from tests.sim.sim_ecs_harness import NODE_1, NODE_2, Ecs, tags
+from tests.sim.sim_ecs_harness import NODE_1, NODE_2, Ecs, tags, world_of
 
+VPC = "vpc-bp1sim000000000001"
 SCALARS = {"str": str, "int": int, "bool": bool, "float": float}
 
 
@@ -29,7 +30,10 @@ class Recorder(Ecs):
 
     def __init__(self, state_dir: pathlib.Path) -> None:
         self.answers: dict[str, list[dict[str, Any]]] = {}
-        super().__init__(state_dir)
+        super().__init__(
+            state_dir,
+            declared=world_of(security_groups=[{"security_group_id": "sg-2", "vpc_id": VPC}]),
+        )
 
     def call(self, action, parameters):
         answer = {"RequestId": "R", **super().call(action, parameters)}
@@ -103,6 +107,9 @@ def run_every_eni_action(ecs: Ecs) -> None:
         VSwitchId="vsw-bp1sim000000000002",
         SecurityGroupIds=["sg-bp1sim000000000001"],
         SecondaryPrivateIpAddressCount=1,
+        Ipv6AddressCount=1,
+        Ipv4PrefixCount=1,
+        Ipv6PrefixCount=1,
         Tag=[{"Key": "a", "Value": "1"}],
     )["NetworkInterfaceId"]
     ecs.wait()
@@ -111,6 +118,15 @@ def run_every_eni_action(ecs: Ecs) -> None:
     assigned = ecs(
         "AssignPrivateIpAddresses", NetworkInterfaceId=eni_id, SecondaryPrivateIpAddressCount=2
     )["AssignedPrivateIpAddressesSet"]["PrivateIpSet"]["PrivateIpAddress"]
+    six = ecs("AssignIpv6Addresses", NetworkInterfaceId=eni_id, Ipv6AddressCount=1)
+    six |= ecs("AssignIpv6Addresses", NetworkInterfaceId=eni_id, Ipv6PrefixCount=1)
+    ecs(
+        "UnassignIpv6Addresses",
+        NetworkInterfaceId=eni_id,
+        Ipv6Prefix=six["Ipv6PrefixSets"]["Ipv6Prefix"],
+    )
+    ecs("AssignPrivateIpAddresses", NetworkInterfaceId=eni_id, Ipv4PrefixCount=1)
+    run_every_rule_action(ecs)
     ecs("DescribeNetworkInterfaces", InstanceId=NODE_1)
     ecs("DescribeNetworkInterfaceAttribute", NetworkInterfaceId=eni_id, Attribute="basic")
     ecs("ModifyNetworkInterfaceAttribute", NetworkInterfaceId=eni_id, SourceDestCheck=False)
@@ -120,6 +136,19 @@ def run_every_eni_action(ecs: Ecs) -> None:
     ecs("DetachNetworkInterface", NetworkInterfaceId=eni_id, InstanceId=NODE_1)
     ecs.wait()
     ecs("DeleteNetworkInterface", NetworkInterfaceId=eni_id)
+
+
+def run_every_rule_action(ecs: Ecs) -> None:
+    which = {"SecurityGroupId": "sg-bp1sim000000000001"}
+    rule = {"IpProtocol": "tcp", "PortRange": "80/80", "Description": "why"}
+    into = [{**rule, "SourceCidrIp": "10.0.0.0/8"}, {**rule, "SourceGroupId": "sg-2"}]
+    out = [{**rule, "Ipv6DestCidrIp": "fd00::/8"}]
+    ecs("AuthorizeSecurityGroup", **which, Permissions=into)
+    ecs("AuthorizeSecurityGroupEgress", **which, Permissions=out)
+    ecs("DescribeSecurityGroupAttribute", **which)
+    ecs("DescribeSecurityGroups")
+    ecs("RevokeSecurityGroup", **which, Permissions=into)
+    ecs("RevokeSecurityGroupEgress", **which, Permissions=out)
 
 
 ACTIONS = sorted(name.removeprefix("ecs:") for name in actions.names() if name.startswith("ecs:"))

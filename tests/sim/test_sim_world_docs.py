@@ -5,9 +5,11 @@ import pathlib
 import re
 
 import sim.ecs
-import sim.vpc  # noqa: F401 - registers the actions
+import sim.vpc
+import sim.vpc_routes  # noqa: F401 - registers the actions
 from sim import actions, app, calllog, control, faults, sts, world
 from sim.ecs import behaviour
+from sim.hardware import network_api
 
 TEXT = (pathlib.Path(__file__).parents[2] / "docs/reference/simulator.md").read_text()
 PROSE = re.sub(r"```.*?```", "", TEXT, flags=re.DOTALL)
@@ -20,7 +22,7 @@ def fields(kind: type) -> set[str]:
 
 def test_every_action_is_documented_and_no_other() -> None:
     section = TEXT.partition("## Actions")[2].partition("\n## ")[0]
-    documented = set(re.findall(r"`([A-Z][A-Za-z]+)`", section))
+    documented = set(re.findall(r"`([A-Z][A-Za-z0-9]+)`", section))
 
     assert sts.VERSION in section
     assert documented == {row.partition(":")[2] for row in actions.names()}
@@ -31,7 +33,7 @@ def test_every_field_of_the_world_is_documented() -> None:
         world.World, world.Zone, world.Vpc, world.VSwitch, world.SecurityGroup,
         world.InstanceType, world.Instance, world.DiskStock, world.Quotas, world.Latencies,
         world.Throttle, world.User, world.AccessKey, world.Role, world.OidcTrust,
-        world.OidcProvider,
+        world.OidcProvider, world.Route, network_api.Rule,
     ]  # fmt: skip
 
     assert {name for row in rows for name in fields(row)} - WORDS == set()

@@ -18,6 +18,7 @@ _PROTOCOLS = {
     "tcp": "meta l4proto tcp",
     "udp": "meta l4proto udp",
     "icmp": "meta l4proto { icmp, ipv6-icmp }",
+    "gre": "meta l4proto gre",
 }
 
 
