@@ -25,7 +25,7 @@ from sim.hardware.network import linux as network
 
 _EXIT_USAGE = 2
 # Modules that register actions when they are imported; sts is imported above.
-_PRODUCTS = ("sim.ecs", "sim.vpc", "sim.vpc_routes")
+_PRODUCTS = ("sim.ecs", "sim.vpc", "sim.vpc_routes", "sim.nas")
 
 
 class UsageError(Exception):

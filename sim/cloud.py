@@ -11,7 +11,7 @@ from sim import clock as clock_module
 from sim import consistency, ids, store, world_changes
 from sim import world as world_module
 from sim.hardware import api as hardware_api
-from sim.hardware import network_api
+from sim.hardware import files_api, network_api
 
 _SETTING = "setting"
 
@@ -21,7 +21,7 @@ class Cloud:
 
     world: the declared world with the changes made at run time. view: the store as Describe
     actions see it; metadata_view: as the metadata service does. hardware: None when disks are only
-    records; network: None when interfaces are.
+    records; network: None when interfaces are; files: None when directories are.
     time_scale: multiplies every latency; 0.1 makes the cloud ten times quicker.
     """
 
@@ -32,6 +32,7 @@ class Cloud:
         world: world_module.World,
         hardware: hardware_api.Hardware | None = None,
         network: network_api.Network | None = None,
+        files: files_api.Files | None = None,
         time_scale: float = 1.0,
         settlers: Sequence[Callable[["Cloud", float], float | None]] = (),
         seeders: Sequence[Callable[["Cloud"], None]] = (),
@@ -45,6 +46,7 @@ class Cloud:
         self.ids = ids.Ids()
         self.hardware = hardware
         self.network = network
+        self.files = files
         self.world = world
         self._declared = world
         self._time_scale = time_scale

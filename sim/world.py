@@ -14,6 +14,7 @@ from sim import world_checks, world_file
 from sim.world_model import (
     AccessKey,
     DiskStock,
+    FileSystem,
     Instance,
     InstanceType,
     Latencies,
@@ -32,6 +33,7 @@ from sim.world_network import Route, SecurityGroup, Vpc, VSwitch
 __all__ = [
     "AccessKey",
     "DiskStock",
+    "FileSystem",
     "Instance",
     "InstanceType",
     "Latencies",

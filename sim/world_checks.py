@@ -32,6 +32,7 @@ def _references(world: World) -> Iterable[str]:
         "access_keys": [row.access_key_id for row in world.access_keys],
         "roles": [row.role_name for row in world.roles],
         "oidc_providers": [row.provider_name for row in world.oidc_providers],
+        "file_systems": [row.file_system_id for row in world.file_systems],
     }
     for section, known in ids.items():
         yield from (f"{section}: {row} is there twice" for row in _twice(known))
@@ -51,6 +52,7 @@ def _references(world: World) -> Iterable[str]:
             for trust in row.trusted_oidc
         ),
         *(use for row in world.instances for use in _instance_uses(row)),
+        *(use for row in world.file_systems for use in _file_system_uses(row)),
         *(use for row in world.vpcs for use in _route_uses(row)),
         *(use for row in world.security_groups for use in _group_uses(row)),
     ]
@@ -66,6 +68,12 @@ def _instance_uses(row: world_model.Instance) -> Iterable[tuple[str, str, str, s
     yield ("instances", row.instance_id, "roles", row.ram_role)
     for group_id in row.security_group_ids:
         yield ("instances", row.instance_id, "security_groups", group_id)
+
+
+def _file_system_uses(row: world_model.FileSystem) -> Iterable[tuple[str, str, str, str]]:
+    yield ("file_systems", row.file_system_id, "zones", row.zone_id)
+    yield ("file_systems", row.file_system_id, "vpcs", row.vpc_id)
+    yield ("file_systems", row.file_system_id, "vswitches", row.vswitch_id)
 
 
 def _route_uses(row: world_network.Vpc) -> Iterable[tuple[str, str, str, str]]:

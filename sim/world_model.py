@@ -96,6 +96,29 @@ class DiskStock:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class FileSystem:
+    """A NAS or CPFS file system that exists from the start.
+
+    capacity_gib: 0 = grows by itself. vpc_id, vswitch_id: of its mount target; "" = it has none.
+    domain: of that mount target, "" = made up. recycle_days: 0 = recycle bin off. vsc_target:
+    mount target for storage channels, of bmcpfs only.
+    """
+
+    file_system_id: str
+    type: Literal["standard", "extreme", "cpfs", "cpfsse", "bmcpfs"]
+    storage_type: str
+    zone_id: str
+    protocol: str = "NFS"
+    capacity_gib: int = 0
+    vpc_id: str = ""
+    vswitch_id: str = ""
+    domain: str = ""
+    recycle_days: int = 0
+    vsc_target: str = ""
+    tags: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Quotas:
     """Upper bounds of the account."""
 
@@ -107,6 +130,11 @@ class Quotas:
     enis: int = 50000
     security_group_enis: int = 2000
     vpc_private_ips: int = 60000
+    nas_file_systems: int = 20
+    nas_mount_targets: int = 2
+    nas_dir_quotas: int = 500
+    nas_access_points: int = 1000
+    cpfs_filesets: int = 500
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +156,20 @@ class Latencies:
     delete_eni: float = 0.1
     assign_private_ip: float = 0.0
     metadata_lag: float = 0.0
+    create_file_system: float = 0.2
+    upgrade_file_system: float = 0.2
+    delete_file_system: float = 0.1
+    create_mount_target: float = 0.5
+    delete_mount_target: float = 0.2
+    create_access_point: float = 0.2
+    delete_access_point: float = 0.1
+    set_dir_quota: float = 0.1
+    create_fileset: float = 0.2
+    delete_fileset: float = 0.2
+    create_protocol_service: float = 0.5
+    create_vsc: float = 0.1
+    attach_vsc: float = 0.2
+    detach_vsc: float = 0.2
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,6 +264,7 @@ class World:
     access_keys: tuple[AccessKey, ...]
     roles: tuple[Role, ...]
     oidc_providers: tuple[OidcProvider, ...]
+    file_systems: tuple[FileSystem, ...]
 
     def zone(self, zone_id: str) -> Zone | None:
         """Zone by id."""

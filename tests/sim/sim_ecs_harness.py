@@ -40,6 +40,9 @@ def world_of(**sections: object) -> world.World:
 class Ecs:
     """One simulated account whose time moves only by `wait`."""
 
+    versions = (VERSION, VPC_VERSION)
+    """Of the products whose actions are looked up, in this order."""
+
     def __init__(
         self,
         state_dir: pathlib.Path,
@@ -63,7 +66,7 @@ class Ecs:
         return self.call(action, parameters)
 
     def call(self, action: str, parameters: Mapping[str, object]) -> dict[str, Any]:
-        found = actions.find(VERSION, action) or actions.find(VPC_VERSION, action)
+        found = next(filter(None, (actions.find(each, action) for each in self.versions)), None)
         assert found is not None, f"{action} is not registered"
         values: dict[str, str] = {}
         for name, value in parameters.items():
