@@ -91,6 +91,17 @@ def test_a_custom_route_leads_to_an_instance_until_it_is_deleted(cloud, vpc):
     assert vpc.drops() == {"unassigned": 2}
 
 
+def test_a_default_route_leads_to_an_instance(cloud, vpc):
+    let_all_in(cloud)
+    vpc.sh("node-2", "ip addr add 8.8.8.8/32 dev lo")
+    cloud("ModifyNetworkInterfaceAttribute", NetworkInterfaceId=ENI_2, SourceDestCheck=False)
+    entry = {"RouteTableId": TABLE, "DestinationCidrBlock": "0.0.0.0/0"}
+
+    cloud("CreateRouteEntry", **entry, NextHopId=NODE_2)
+
+    assert vpc.arrives(ONE, (NODE_2, "8.8.8.8"))
+
+
 def test_an_ipv6_address_works_from_assign_to_unassign(cloud, vpc):
     let_all_in(cloud)
     first, second = (

@@ -250,6 +250,11 @@ def test_a_prefix_counts_as_one_address_against_the_instance_type(ecs):
 
 
 def test_an_interface_on_no_instance_has_up_to_ten_of_ipv6_and_then_may_not_fit(ecs):
+    wanted = {"VSwitchId": VSWITCH, "SecurityGroupIds": [GROUP], "Ipv6AddressCount": 10}
+    assert ecs.refused("CreateNetworkInterface", **wanted, Ipv6PrefixCount=1) == (
+        403,
+        "InvalidOperation.Ipv6CountExceeded",
+    )
     eni_id = create(ecs, Ipv6AddressCount=10)
 
     assert ecs.refused("AssignIpv6Addresses", NetworkInterfaceId=eni_id, Ipv6AddressCount=1) == (
