@@ -65,6 +65,7 @@ def create_network_interface(call: actions.Call) -> dict[str, Any]:
         tags=names.parse_tags(params.structs("Tag")),
         due_s=now_s + cloud.latency("create_eni"),
     )
+    eni_limits.require_ipv6_room(eni, None, 0)
     enis.put(cloud, eni)
     return eni_view.common(cloud.world, eni)
 

@@ -22,24 +22,15 @@ def unused(
     beside: addresses and prefixes that the same call gets.
     """
     ips, prefixes = _taken(cloud, vswitch, six=False)
-    taken = {*ips, *beside}
-    numbers = {eni_blocks.prefix_number(each) for each in (*prefixes, *_prefixes(beside))}
-    free = [ip for ip in eni_blocks.usable(vswitch.cidr_block) if ip not in taken]
-    if not numbers:
-        return free
-    return [ip for ip in free if eni_blocks.prefix_number(ip) not in numbers]
+    taken = {*ips, *beside, *eni_blocks.addresses([*prefixes, *_prefixes(beside)])}
+    return [ip for ip in eni_blocks.usable(vswitch.cidr_block) if ip not in taken]
 
 
 def free_count(
     cloud: cloud_module.Cloud, vswitch: world_module.VSwitch, *, beside: Collection[str] = ()
 ) -> int:
     """How many more addresses the vSwitch hands out: what is unused, as far as its limit goes."""
-    left = len(unused(cloud, vswitch, beside=beside))
-    if vswitch.available_limit < 0:
-        return left
-    ips, prefixes = _taken(cloud, vswitch, six=False)
-    used = _size([*ips, *prefixes, *beside])
-    return max(0, min(left, vswitch.available_limit - used))
+    return _limited(cloud, vswitch, len(unused(cloud, vswitch, beside=beside)), beside)
 
 
 def ipv4(
@@ -56,15 +47,17 @@ def ipv4(
     the block's), InvalidIp.IpAssigned (somebody has it, or named twice),
     InvalidVSwitchId.IpNotEnough.
     """
+    if not named and not count:
+        return []
     _require_vpc_room(cloud, vswitch.vpc_id, len(named) + count + _size(beside))
     free = set(unused(cloud, vswitch, beside=beside))
-    allowed = set(eni_blocks.usable(vswitch.cidr_block))
+    allowed = set(eni_blocks.usable(vswitch.cidr_block)) if named else set()
     for n, ip in enumerate(named):
         if ip not in allowed:
             raise _invalid(ip, vswitch.cidr_block)
         if ip not in free or ip in named[:n]:
             raise _assigned(ip)
-    left = free_count(cloud, vswitch, beside=beside)
+    left = _limited(cloud, vswitch, len(free), beside)
     if left < len(named) + count:
         raise _not_enough(vswitch, f"{len(named) + count} asked, {left} free")
     chosen = eni_blocks.choose(free - set(named), _freed(cloud, vswitch), count)
@@ -177,6 +170,19 @@ def forget(cloud: cloud_module.Cloud, vswitch_id: str, texts: Sequence[str]) -> 
     for text in texts:
         row = {"vswitch_id": vswitch_id, "ip": text, "at_s": cloud.clock.now_s()}
         cloud.store.put(_FREED_KIND, f"{vswitch_id}/{text}", row)
+
+
+def _limited(
+    cloud: cloud_module.Cloud,
+    vswitch: world_module.VSwitch,
+    left: int,
+    beside: Collection[str],
+) -> int:
+    if vswitch.available_limit < 0:
+        return left
+    ips, prefixes = _taken(cloud, vswitch, six=False)
+    used = _size([*ips, *prefixes, *beside])
+    return max(0, min(left, vswitch.available_limit - used))
 
 
 def _taken(

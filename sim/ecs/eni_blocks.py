@@ -1,5 +1,6 @@
 """Which addresses and prefixes of a vSwitch's block can be handed out, and in which order: pure."""
 
+import functools
 import ipaddress
 import secrets
 from collections.abc import Collection, Iterable, Mapping
@@ -21,9 +22,12 @@ def gateway(cidr_block: str) -> str:
 
 def usable(cidr_block: str) -> list[str]:
     """IPv4 addresses of a vSwitch that can be handed out, in order."""
-    block = ipaddress.IPv4Network(cidr_block)
-    count = block.num_addresses - 1 - _RESERVED_AT_END
-    return [str(block[n]) for n in range(1, count + 1)]
+    return list(_usable(cidr_block))
+
+
+def addresses(prefixes: Iterable[str]) -> set[str]:
+    """All addresses of IPv4 prefixes."""
+    return {str(ip) for each in prefixes for ip in ipaddress.IPv4Network(each)}
 
 
 def choose(free: Collection[str], freed: Mapping[str, float], count: int) -> list[str]:
@@ -90,6 +94,14 @@ def free_prefixes(cidr_block: str, taken: Iterable[str]) -> list[str]:
 def choose_prefixes(free: Iterable[str], freed: Mapping[str, float], count: int) -> list[str]:
     """*count* of *free*: in order those never used, then those that were freed longest ago."""
     return sorted(free, key=lambda each: freed.get(each, 0.0))[:count]
+
+
+# A vSwitch may have 65 thousand addresses, and is asked about at every call.
+@functools.lru_cache(maxsize=64)
+def _usable(cidr_block: str) -> tuple[str, ...]:
+    block = ipaddress.IPv4Network(cidr_block)
+    count = block.num_addresses - 1 - _RESERVED_AT_END
+    return tuple(str(block[n]) for n in range(1, count + 1))
 
 
 def _length(block: Block) -> int:

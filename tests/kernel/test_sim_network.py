@@ -9,7 +9,8 @@ import sys
 
 import pytest
 
-from sim.hardware import api
+from sim.hardware import api, network_api
+from sim.hardware.network import changes, plan, present
 from tests.kernel import sim_network_harness as harness
 from tests.kernel.sim_network_harness import NODE_1, NODE_2, port, with_addresses
 
@@ -98,6 +99,33 @@ def test_the_same_network_again_changes_nothing(vpc):
     vpc.sync(*reversed(ports))
 
     assert vpc.dump() == before
+
+
+def test_nothing_is_left_to_do_after_a_sync_with_default_routes_and_prefixes(vpc):
+    six = {"ipv6_gateway": "fd00::fffd", "source_dest_check": False}
+    ports = (
+        port(1, NODE_1, addresses=("10.0.0.1", "fd00::1"), **six),
+        port(11, NODE_1, prefixes=("10.0.0.32/28", "fd00:0:0:0:7::/80"), **six),
+    )
+    routes = tuple(
+        network_api.Route(vpc_id="vpc-1", cidr_block=block, eni_id="eni-1")
+        for block in ("0.0.0.0/0", "::/0", "172.16.0.0/16", "fd01::/64")
+    )
+    for _ in range(2):
+        vpc.sync(*ports, routes=routes)
+
+    fabric = network_api.Fabric(
+        instances={NODE_1: "node-1"},
+        ports=ports,
+        routes=routes,
+        security_groups={harness.GROUP: ()},
+    )
+    wanted, have = plan.plan(fabric), present.read(f"{vpc.prefix}-vpc")
+    assert changes.net_commands(have.net, wanted.net, have.links.down & wanted.ports.keys()) == []
+    assert changes.rule_commands(have.rules, wanted.rules) == []
+    vpc.sync(*ports)
+    left = vpc.sh("vpc", "ip route show table main") + vpc.sh("vpc", "ip -6 route show table main")
+    assert "default" not in left
 
 
 def test_an_address_less_leaves_what_was_there_before_it(vpc):

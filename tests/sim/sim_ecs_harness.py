@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 import sim.ecs
+import sim.vpc
 from sim import actions, cloud, errors, identity, params, world
 from sim.hardware import api, network_api
 

@@ -4,7 +4,7 @@ import pytest
 
 from sim import errors
 from sim.hardware import api, network_api
-from tests.sim.sim_ecs_harness import NODE_1, Ecs
+from tests.sim.sim_ecs_harness import NODE_1, Ecs, world_of
 
 VSWITCH = "vsw-bp1sim000000000003"
 GROUP = "sg-bp1sim000000000001"
@@ -184,3 +184,27 @@ def test_a_world_change_that_the_network_refuses_changes_nothing(ecs, network):
     assert ecs.cloud.setting("world") == {}
     ecs.cloud.change_world({"instances": [row]})
     assert network.port("eni-new").addresses == ("192.168.2.11",)
+
+
+def test_the_network_learns_of_ipv6_and_prefixes_once_they_work(tmp_path, network):
+    ecs = Ecs(tmp_path, declared=world_of(), network=network)
+    ecs.cloud.change_world({"latencies": {"assign_private_ip": 5}})
+    eni_id = create(ecs)
+    attach(ecs, eni_id)
+    ecs.wait()
+    before = network.port(eni_id)
+    which = {"NetworkInterfaceId": eni_id}
+    ecs("AssignPrivateIpAddresses", **which, Ipv4PrefixCount=1)
+    ecs("AssignIpv6Addresses", **which, Ipv6PrefixCount=1)
+    ecs("AssignIpv6Addresses", **which, Ipv6Address=["2408:4005:0:2:ff::1"])
+    early = network.port(eni_id)
+    ecs.wait()
+    late = network.port(eni_id)
+
+    assert (before.ipv6_gateway, early.prefixes, len(early.addresses)) == ("", (), 1)
+    assert late.prefixes == ("192.168.2.16/28", "2408:4005:0:2:1::/80")
+    assert late.addresses[1:] == ("2408:4005:0:2:ff::1",)
+    assert late.ipv6_gateway == "2408:4005:0:2:ffff:ffff:ffff:fffd"
+    vpc_id = ecs.cloud.world.vpcs[0].vpc_id
+    assert network.fabric.vpc_cidrs[vpc_id] == ("192.168.0.0/16", "2408:4005::/56")
+    ecs.cloud.close()

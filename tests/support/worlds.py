@@ -67,9 +67,11 @@ def big_nodes(directory: pathlib.Path) -> pathlib.Path:
         "eni_total_quantity": 16,
         "eni_private_ip_quantity": 50,
     }
+    # The instances' own vSwitch comes first.
+    blocks = iter(("192.168.128.0/18", "192.168.64.0/18", "192.168.192.0/18"))
     for row in plain["vswitches"]:
         if row["zone_id"] == ZONE_ID:
-            row["cidr_block"] = "192.168.128.0/18"
+            row["cidr_block"] = next(blocks)
     for n, row in enumerate(plain["instances"], start=1):
         row |= {"instance_type_id": BIG_TYPE, "private_ip": f"192.168.128.{n + 10}"}
     return _write(

@@ -10,6 +10,7 @@ from sim.hardware import api, network_api
 from sim.hardware.network import groups, model, ruleset
 
 Block = ipaddress.IPv4Network | ipaddress.IPv6Network
+_IPV6 = 6
 _IPV6_LINK = 64
 """Prefix length of every vSwitch's IPv6 block. Source: VPC documentation, "vSwitch"."""
 
@@ -76,7 +77,9 @@ def _net(
             neighbours.add((first, name, port.mac))
             wanted_routes |= {(each, first, name) for each in more}
         for block in _blocks(port.prefixes):
-            wanted_routes.add((_text(block), next_hop(port, block), name))
+            via = next_hop(port, block)
+            wanted_routes.add((_text(block), via, name))
+            neighbours.add((via, name, port.mac))
         if port.gateway:
             local.add((port.gateway, "lo"))
             # Nothing goes there. A route that leads elsewhere is what makes the router answer ARP.
@@ -86,7 +89,9 @@ def _net(
     for route in routes:
         name = names[route.eni_id]
         block = ipaddress.ip_network(route.cidr_block)
-        wanted_routes.add((_text(block), next_hop(ports[name], block), name))
+        via = next_hop(ports[name], block)
+        wanted_routes.add((_text(block), via, name))
+        neighbours.add((via, name, ports[name].mac))
     return model.Net(
         routes=frozenset(wanted_routes),
         neighbours=frozenset(neighbours),
@@ -96,11 +101,23 @@ def _net(
 
 
 def next_hop(port: network_api.Port, block: Block) -> str:
-    """The port's first address of the block's family; HardwareError without one."""
+    """The port's first address of the block's family; HardwareError without one of IPv4.
+
+    A port without IPv6 address is reached by the link-local one that its MAC gives.
+    """
     for first, *_ in _families(port):
         if ipaddress.ip_address(first).version == block.version:
             return first
+    if block.version == _IPV6:
+        return link_local(port.mac)
     raise api.HardwareError(f"network: {port.eni_id} has no address to route {block} to")
+
+
+def link_local(mac: str) -> str:
+    """Source: RFC 4291, appendix A."""
+    raw = bytes.fromhex(mac.replace(":", ""))
+    host = bytes((raw[0] ^ 2, *raw[1:3], 0xFF, 0xFE, *raw[3:]))
+    return str(ipaddress.IPv6Address(b"\xfe\x80" + bytes(6) + host))
 
 
 def _proxies(ports: Mapping[str, network_api.Port]) -> frozenset[tuple[str, str]]:

@@ -56,7 +56,7 @@ def parse_net(rows: Sequence[dict[str, Any]]) -> tuple[Links, model.Net]:
         ),
         model.Net(
             routes=frozenset(
-                (row["dst"], row.get("gateway", ""), row["dev"])
+                (_destination(row), row.get("gateway", ""), row["dev"])
                 for row in rows
                 # The kernel makes some itself: for link-local addresses, for those of a port.
                 if "dst" in row and not _is_neighbour(row) and row.get("protocol") != "kernel"
@@ -110,6 +110,13 @@ def _rows(text: str) -> Iterator[dict[str, Any]]:
         yield from (row for row in rows if row)
         while at < len(text) and text[at].isspace():
             at += 1
+
+
+def _destination(row: dict[str, Any]) -> str:
+    """Of a route; what iproute2 calls "default" in both families is told apart by its next hop."""
+    if row["dst"] != "default":
+        return str(row["dst"])
+    return "::/0" if ":" in row.get("gateway", "") else "0.0.0.0/0"
 
 
 def _is_neighbour(row: dict[str, Any]) -> bool:
