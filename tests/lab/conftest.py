@@ -86,9 +86,10 @@ def volume_group(tmp_path: pathlib.Path) -> Iterator[group_module.VolumeGroup]:
 
 
 def _things() -> dict[str, set[str]]:
+    mounts = pathlib.Path("/proc/self/mounts").read_text().splitlines()
     backing = pathlib.Path("/sys/block").glob("loop*/loop/backing_file")
     return {
-        "mounts": set(pathlib.Path("/proc/self/mounts").read_text().splitlines()),
+        "mounts": {line for line in mounts if " /run/netns " not in line},  # ip mounts it for good
         "loop devices": {path.read_text() for path in backing},
         "mapped devices": {path.name for path in pathlib.Path("/dev/mapper").iterdir()},
         "namespaces": {path.name for path in pathlib.Path("/run/netns").glob("*")},

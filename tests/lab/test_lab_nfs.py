@@ -7,7 +7,7 @@ import pytest
 
 from tests.lab.conftest import Node, nfs_arguments
 from tests.support import volume_group as group_module
-from tests.support.machine import Machine, run
+from tests.support.machine import run
 from tests.support.nfs_server import NfsServer
 
 VERSIONS = ("3", "4.0", "4.1")
@@ -223,11 +223,3 @@ def test_a_lock_over_nfs_3_works_where_statd_runs(
         server.machine.run("sh", "-ec", f"{mount}; flock -n {target}/lock true; umount {target}")
     finally:
         server.close()
-
-
-def test_a_network_of_another_machine_is_its_own() -> None:
-    with Machine() as machine:
-        machine.run("ip", "link", "add", "d0", "type", "dummy")
-
-        assert not pathlib.Path("/sys/class/net/d0").exists()
-        assert "d0" in machine.run("ip", "-o", "link")
