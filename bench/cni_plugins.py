@@ -116,7 +116,7 @@ class Bench:
                 "CNI_IFNAME": "eth0",
                 "CNI_PATH": str(_REFERENCE),
                 "CNI_ARGS": f"IgnoreUnknown=1;K8S_POD_NAMESPACE=bench;K8S_POD_NAME={pod}",
-                "TERWAY_SOCKET": str(self._node.socket),
+                "TERWAY_SOCKET": str(self._node.cni_socket),
                 "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
             },
         }

@@ -14,7 +14,7 @@ import posix
 
 VERSION = b"0.1.0"  # equals core.version.VERSION; a test compares
 SUPPORTED = (b"0.3.0", b"0.3.1", b"0.4.0", b"1.0.0", b"1.1.0")
-DEFAULT_SOCKET = b"/var/run/eni/eni.socket"
+DEFAULT_SOCKET = b"/var/run/eni/cni.socket"
 DEFAULT_SPOOL = b"/var/lib/cni/terway/pending-del"
 MAX_STDIN_BYTES = 1 << 20
 UNSURE_VERSION = b"1.0.0"
@@ -346,6 +346,7 @@ class Wire:
         self._sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
         self._writable = True
         self.buffer = bytearray()
+        self.unsent = b""
         self._bound(_socket.SO_SNDTIMEO)
         try:
             self._sock.connect(path)
@@ -361,8 +362,9 @@ class Wire:
         timeval = seconds.to_bytes(8, "little") + (rest_us or 1).to_bytes(8, "little")
         self._sock.setsockopt(self._s.SOL_SOCKET, option, timeval)
 
-    def send(self, data: bytes) -> None:
-        """Send all. A peer that no longer reads may have answered: that is for `receive` to see."""
+    def _send(self) -> None:
+        """Send `unsent`. A peer that no longer reads may have answered: `receive` will see that."""
+        data, self.unsent = self.unsent, b""
         while data and self._writable:
             self._bound(self._s.SO_SNDTIMEO)
             try:
@@ -373,7 +375,8 @@ class Wire:
                 self._writable = False
 
     def receive(self) -> None:
-        """Wait for bytes and append them to `buffer`. Raises CallError."""
+        """Send `unsent`, wait for bytes and append them to `buffer`. Raises CallError."""
+        self._send()
         self._bound(self._s.SO_RCVTIMEO)
         try:
             got = self._sock.recv(65536)
@@ -407,7 +410,7 @@ class Call:
         self._wire = wire
         self._unsent = b"\0" + len(message).to_bytes(4, "big") + message
         headers = encode_headers(method, timeout_ms)
-        self._out = GREETING + frame(HEADERS, END_HEADERS, STREAM, headers)
+        wire.unsent = GREETING + frame(HEADERS, END_HEADERS, STREAM, headers)
         self._windows = [START_WINDOW, START_WINDOW]  # the peer's: of the connection, of the stream
         self._initial_window = START_WINDOW
         self._max_frame = START_FRAME
@@ -423,9 +426,6 @@ class Call:
         """Send the message and return the reply. Raises CallError."""
         self._fill()
         while True:
-            if self._out:
-                out, self._out = self._out, b""
-                self._wire.send(out)
             if self._ended:
                 return self._reply()
             head = self._wire.take(9)
@@ -442,7 +442,7 @@ class Call:
             if size <= 0:
                 return
             part, self._unsent = self._unsent[:size], self._unsent[size:]
-            self._out += frame(DATA, 0 if self._unsent else END_STREAM, STREAM, part)
+            self._wire.unsent += frame(DATA, 0 if self._unsent else END_STREAM, STREAM, part)
             self._windows = [window - size for window in self._windows]
 
     def _on_frame(  # noqa: C901, PLR0912  # one branch for each type of frame
@@ -469,7 +469,7 @@ class Call:
             if len(payload) != 8:
                 raise broken(b"a PING of a wrong size")
             if not flags & ACK:
-                self._out += frame(PING, ACK, 0, payload)
+                self._wire.unsent += frame(PING, ACK, 0, payload)
         elif kind == WINDOW_UPDATE:
             self._on_window_update(stream, payload)
         elif kind == GOAWAY:
@@ -491,7 +491,9 @@ class Call:
         self._ended = bool(flags & END_STREAM)
         if self._unacknowledged >= OUR_WINDOW // 2 and not self._ended:
             grown = self._unacknowledged.to_bytes(4, "big")
-            self._out += frame(WINDOW_UPDATE, 0, 0, grown) + frame(WINDOW_UPDATE, 0, STREAM, grown)
+            self._wire.unsent += frame(WINDOW_UPDATE, 0, 0, grown) + frame(
+                WINDOW_UPDATE, 0, STREAM, grown
+            )
             self._unacknowledged = 0
 
     def _on_headers(self, flags: int, payload: bytes) -> None:
@@ -539,7 +541,7 @@ class Call:
                 if not START_FRAME <= value < 1 << 24:
                     raise broken(b"a frame size out of range")
                 self._max_frame = value
-        self._out += frame(SETTINGS, ACK, 0, b"")
+        self._wire.unsent += frame(SETTINGS, ACK, 0, b"")
         self._fill()
 
     def _on_window_update(self, stream: int, payload: bytes) -> None:

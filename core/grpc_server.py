@@ -55,7 +55,7 @@ class ServeInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  #
         method = details.method.rsplit("/", 1)[-1]
 
         async def serve(request: Any, context: "grpc.aio.ServicerContext[Any, Any]") -> Any:
-            return await self._serve(method, handler.unary_unary, request, context)
+            return await self.serve(method, handler.unary_unary, request, context)
 
         return grpc.unary_unary_rpc_method_handler(
             serve, handler.request_deserializer, handler.response_serializer
@@ -66,7 +66,8 @@ class ServeInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  #
         if self._running:
             await asyncio.wait(set(self._running), timeout=timeout_s)
 
-    async def _serve(self, method: str, inner: Handler, request: Any, context: Any) -> Any:
+    async def serve(self, method: str, inner: Handler, request: Any, context: Any) -> Any:
+        """Answer of the handler *inner*; what it raises ends in `context.abort`."""
         started_s = time.monotonic()
         budget_s = _budget_s(context.time_remaining())
         running = current_call.Call(call_id=uuid.uuid4().hex[:12], method=method)
@@ -162,6 +163,20 @@ def add_unix_socket(server: grpc.aio.Server, path: pathlib.Path) -> None:
     Raises Precondition when the directory is missing or something that is no socket is in the way.
     The umask makes the socket private from its first moment.
     """
+    clear_socket_path(path)
+    before = os.umask(0o177)
+    try:
+        if server.add_insecure_port(f"unix:{path}") == 0:
+            raise errors.Precondition(f"cannot listen on {path}")
+    finally:
+        os.umask(before)
+
+
+def clear_socket_path(path: pathlib.Path) -> None:
+    """Remove a stale socket at *path*.
+
+    Raises Precondition when the directory is missing or something that is no socket is in the way.
+    """
     if not path.parent.is_dir():
         raise errors.Precondition(f"socket directory {path.parent} does not exist; create it")
     try:
@@ -170,9 +185,3 @@ def add_unix_socket(server: grpc.aio.Server, path: pathlib.Path) -> None:
         path.unlink()
     except FileNotFoundError:
         pass
-    before = os.umask(0o177)
-    try:
-        if server.add_insecure_port(f"unix:{path}") == 0:
-            raise errors.Precondition(f"cannot listen on {path}")
-    finally:
-        os.umask(before)

@@ -148,19 +148,21 @@ class Socket:
     def exchange(self, requests: Sequence[Request]) -> list[Ack]:
         """Send all *requests* in one datagram; the answer to each, in order.
 
-        The kernel goes on after a failure: a datagram is no transaction. Raises NoAnswer.
+        The kernel goes on after a failure: a datagram is no transaction. It tells each failure, and
+        is asked to tell of success only once, at the end. Raises NoAnswer.
         """
         if not requests:
             return []
         first = self._sequence + 1
         self._send(requests, NLM_F_ACK)
-        acks: dict[int, Ack] = {}
-        while len(acks) < len(requests):
+        acks = [Ack(request=request, error=0) for request in requests]
+        while True:
             for kind, flags, sequence, body in self._receive():
                 position = sequence - first
                 if kind == _NLMSG_ERROR and 0 <= position < len(requests):
                     acks[position] = _ack(requests[position], flags, body)
-        return [acks[position] for position in range(len(requests))]
+                    if sequence == self._sequence:
+                        return acks
 
     def dump(self, request: Request) -> list[Message]:
         """All objects that *request* asks for. Raises Refused, NoAnswer."""
@@ -209,11 +211,12 @@ class Socket:
                 raise
 
     def _send(self, requests: Sequence[Request], flags: int) -> None:
+        """flags: of the last one, besides its own."""
         parts = []
         for request in requests:
             self._sequence = (self._sequence + 1) & 0xFFFFFFFF
             length = _HEADER.size + len(request.body)
-            all_flags = NLM_F_REQUEST | flags | request.flags
+            all_flags = NLM_F_REQUEST | request.flags | (flags if request is requests[-1] else 0)
             parts.append(_HEADER.pack(length, request.kind, all_flags, self._sequence, 0))
             parts.append(request.body + bytes(-length % 4))
         self._socket.sendto(b"".join(parts), (0, 0))

@@ -22,6 +22,7 @@ from cloud import settings as cloud_settings
 from core import clock, errors, grpc_server, http_status, lifecycle, logs, metrics, version
 from core import settings as core_settings
 from ipamd import (
+    cni_socket,
     conflist,
     counters,
     daemon,
@@ -32,6 +33,7 @@ from ipamd import (
     pages,
     settings,
     store,
+    unary_calls,
 )
 
 log = structlog.get_logger()
@@ -40,6 +42,7 @@ EXIT_BAD_SETTINGS = 2
 EXIT_REFUSED = 3
 _DATABASE = "ipamd.db"
 _LOCK = "terwayd.lock"
+_CNI_SOCKET = "cni.socket"
 _DEBUG_VERBOSITY = 4
 
 
@@ -117,6 +120,8 @@ class App:
             quiet=gauges.QUIET,
         )
         self._server: grpc.aio.Server | None = None
+        self._cni_calls = unary_calls.UnaryCalls(self._interceptor)
+        self._cni_socket = cni_socket.CniSocket(self._cni_calls)
 
     async def start(self, stack: contextlib.AsyncExitStack) -> None:
         """Take the lock, open the state, serve, and bring the pool up in the background."""
@@ -142,13 +147,19 @@ class App:
         self._process.socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         grpc_server.add_unix_socket(self._server, self._process.socket)
         await self._server.start()
+        self._daemon.add_cni_service(self._cni_calls)
+        await self._cni_socket.start(self._process.socket.with_name(_CNI_SOCKET))
         log.info("ipamd serves", socket=str(self._process.socket))
 
     async def _stop_serving(self) -> None:
         if self._server is not None:
-            await self._server.stop(grace=self._process.drain_timeout_s)
-            await self._interceptor.drain(self._process.drain_timeout_s)
-        self._process.socket.unlink(missing_ok=True)
+            grace_s = self._process.drain_timeout_s
+            await asyncio.gather(
+                self._server.stop(grace=grace_s), self._cni_socket.stop(grace_s=grace_s)
+            )
+            await self._interceptor.drain(grace_s)
+        for path in (self._process.socket, self._process.socket.with_name(_CNI_SOCKET)):
+            path.unlink(missing_ok=True)
 
 
 def _make_datapath(node_ip: ipaddress.IPv4Address) -> node_worker.Datapath:

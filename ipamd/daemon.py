@@ -38,6 +38,7 @@ from ipamd import (
     startup,
     terway_backend,
     terway_tracing,
+    unary_calls,
     vswitches,
 )
 from ipamd._pb import ipamd_pb2_grpc, terway_pb2_grpc
@@ -101,6 +102,10 @@ class Daemon:
     async def open(self) -> None:
         """Open the database. Raises StoreTooNew."""
         self._stored, self._rebuilt = await self._worker.open()
+
+    def add_cni_service(self, server: unary_calls.UnaryCalls) -> None:
+        """Put what the CNI executable calls on *server*."""
+        ipamd_pb2_grpc.add_CniServicer_to_server(self._cni, server)
 
     def add_services(self, server: grpc.aio.Server) -> None:
         """Put our services on *server*."""

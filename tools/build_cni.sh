@@ -29,17 +29,22 @@ build_static() {
     library=$("$python" -c 'import sysconfig; print(sysconfig.get_config_var("LIBPL"))')/libpython3.11.a
     include=$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')
     [ -f "$library" ] && [ -f "$include/Python.h" ] || { say "static build skipped: $library or Python.h is missing (Debian: libpython3-dev)"; return; }
-    command -v gcc >/dev/null || { say "static build skipped: gcc is missing"; return; }
+    command -v gcc >/dev/null && command -v objcopy >/dev/null || { say "static build skipped: gcc or binutils is missing"; return; }
     build=$(mktemp -d)
     trap 'rm -rf "$build"' RETURN
     "$python" -ISE -X no_debug_ranges cni/static/headers.py cni/terway.py "$build"
-    for source in main config frozen; do
+    for source in main config frozen memory; do
         gcc -O2 -Wall -Werror -I"$include" -I"$build" -c "cni/static/$source.c" -o "$build/$source.o"
     done
-    mkdir -p "$out/static"
+    objcopy --redefine-syms=cni/static/memory.symbols "$library" "$build/libpython3.11.a"
     # The library's name look-ups want glibc at run time; the program resolves no names.
-    gcc -static -no-pie -Wl,--gc-sections -s -o "$build/terway" "$build"/{main,config,frozen}.o "$library" \
+    gcc -static -no-pie -Wl,--gc-sections -Wl,-T,cni/static/state.ld -o "$build/unprepared" \
+        "$build"/{main,config,frozen,memory}.o "$build/libpython3.11.a" \
         -lm -lz -lexpat 2>"$build/warnings" || { cat "$build/warnings" >&2; return 1; }
+    # It starts the interpreter and writes down what came of it, which goes into the file.
+    env -i "$build/unprepared" >"$build/state" || { cat "$build/state" >&2; return 1; }
+    objcopy -S --update-section .pystate="$build/state" "$build/unprepared" "$build/terway"
+    mkdir -p "$out/static"
     install -m 0755 "$build/terway" "$out/static/terway"
     say "$out/static/terway: $(stat -c %s "$out/static/terway") bytes"
 }

@@ -65,6 +65,7 @@ class Node:
             made.mkdir(parents=True)
         self.bin_dir = rig.bin_dir
         self.socket = self.run_dir / "eni.socket"
+        self.cni_socket = self.run_dir / "cni.socket"
         self.debug_socket = self.run_dir / "eni_debug.socket"
         self._rig = rig
         self.daemon: processes.Process | None = None
@@ -146,7 +147,7 @@ class Node:
     def cni_environment(self) -> dict[str, str]:
         """What tells the CNI executable where this node's daemon is."""
         return {
-            "TERWAY_SOCKET": str(self.socket),
+            "TERWAY_SOCKET": str(self.cni_socket),
             "TERWAY_SPOOL": str(self.state_dir / "pending-del"),
         }
 
