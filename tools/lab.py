@@ -20,6 +20,8 @@ import select
 import shlex
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -97,7 +99,10 @@ class Guest:
         )
         os.close(end)
         try:
-            return not _copy(output, time.monotonic() + self.limit_s)
+            if _copy(output, time.monotonic() + self.limit_s):
+                return False
+            _log_blocked(directory)
+            return True
         finally:
             _kill(guest)
             _copy(output, time.monotonic() + ENDING_S)  # until the last of its processes is gone
@@ -113,9 +118,22 @@ def _machine(directory: pathlib.Path, memory_mib: int, console: str) -> list[str
         *("unshare", "--pid", "--fork", "--kill-child", "--"),
         *("linux.uml", f"mem={memory_mib}M", f"uml_dir={directory}/"),
         *("rootfstype=hostfs", "rootflags=/", "ro", f"init={ROOT}/tools/lab-init.sh"),
-        *("con=null", "con0=null,fd:1", f"con1={console}", "quiet", "panic=-1"),
-        f"LAB_DIR={directory}",
+        *("con=null", "con0=null,fd:1", f"con1={console}", "quiet"),
+        *(f"LAB_DIR={directory}", f"LAB_ROOT={ROOT}"),
     ]
+
+
+def _log_blocked(directory: pathlib.Path) -> None:
+    """Have the guest's kernel log the stacks of processes that wait in it, such as for a server."""
+    magic, version = 0xCAFE_BABE, 2  # of UML's management console
+    asker = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with contextlib.suppress(OSError, StopIteration), asker:
+        asker.settimeout(ENDING_S)
+        asker.bind(str(directory / "asker"))
+        for text in (b"sysrq 8", b"sysrq w"):  # 8: log even what is of little weight
+            request = struct.pack("=III512s", magic, version, len(text), text)
+            asker.sendto(request, str(next(directory.glob("*/mconsole"))))
+            asker.recv(1 << 16)
 
 
 def _kill(guest: subprocess.Popen[bytes]) -> None:
@@ -164,9 +182,9 @@ def main() -> int:
     try:
         return guest.run()
     except Ended as ended:
-        number = int(ended.args[0])
-        _say(f"ended by {signal.Signals(number).name}")
-        return 128 + number
+        by = signal.Signals(ended.args[0])
+        _say(f"ended by {by.name}")
+        return 128 + by
     finally:
         if terminal is not None:  # the guest sets it to raw
             termios.tcsetattr(sys.stdin, termios.TCSADRAIN, terminal)
