@@ -179,7 +179,8 @@ class Lab:
             "-4 rule",
             "-6 rule",
         ]
-        return "\n".join([str(links), *(self.node.sh(f"ip {part}") for part in parts)])
+        told = "\n".join([str(links), *(self.node.sh(f"ip {part}") for part in parts)])
+        return told.replace(" linkdown", "")  # a state of the link, too
 
     def udp_reaches(self, source: Netns, target: Netns, address: object, port: int = 7000) -> str:
         """Send from one to the other and back; the source address the target saw."""
