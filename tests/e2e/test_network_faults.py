@@ -18,6 +18,7 @@ CONF = {
 }
 NETWORK = {"cniVersion": "1.0.0", "name": "terway", "type": "terway"}
 VSWITCH = "vsw-bp1sim000000000002"
+DRY, OTHER = "vsw-bp1sim000000000003", "vsw-bp1sim000000000004"
 
 
 @pytest.fixture
@@ -148,6 +149,23 @@ def test_a_dry_vswitch_is_told_and_comes_back(rig, node):
     assert (status, told["code"]) == (1, 50)
     findings = node.cli("doctor")
     assert any(row["severity"] == "ERROR" and row["subject"] == "addresses" for row in findings)
+
+
+def test_where_there_is_a_choice_a_vswitch_with_addresses_is_taken(rig):
+    """Through the real SDK: the vSwitches are read, and a dry one is left alone."""
+    dry = {"vswitch_id": DRY, "cidr_block": "192.168.2.0/24", "available_limit": 0}
+    dry |= {"vpc_id": "vpc-bp1sim000000000001", "zone_id": "cn-hangzhou-k"}
+    rig.control.request("POST", "world", {"vswitches": [dry]})
+    node = rig.node("node-1")
+    choice = {"vswitches": {"cn-hangzhou-k": [DRY, OTHER]}, "vswitch_selection_policy": "ordered"}
+    node.configure({**CONF, **choice})
+    node.start_daemon()
+
+    pod = add(rig, node)
+
+    assert pod.address.startswith("192.168.3.")
+    assert {row["vswitch_id"] for row in cloud_enis(rig).values()} == {OTHER}
+    assert rig.control.actions().count("DescribeVSwitches") == 2
 
 
 def test_a_quota_fails_the_add_and_leaves_no_interface_behind(rig, node):
