@@ -82,6 +82,12 @@ class Metadata:
         self._known: dict[Key, str] = {}
         self._failed: dict[str, tuple[float, errors.Error]] = {}
 
+    def close(self) -> None:
+        """Ask no more; threads of the providers end."""
+        for provider in self._providers:
+            if isinstance(provider, ImdsProvider):
+                provider.close()
+
     async def get(self, key: Key) -> str:
         """Value of *key*.
 
@@ -200,6 +206,10 @@ class ImdsProvider:
         self._imds = imds
         self._pool = pool
         self._document: Mapping[str, str] | None = None
+
+    def close(self) -> None:
+        """End the threads that ask."""
+        self._pool.close()
 
     async def read(self, key: Key, known: Mapping[Key, str]) -> str | None:  # noqa: ARG002
         """Value of *key* from the identity document or a path of its own."""

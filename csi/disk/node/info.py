@@ -44,6 +44,10 @@ class NodeInfoReader:
         self._limits = limits
         self._node_id = node_id
 
+    def close(self) -> None:
+        """Ask no more."""
+        self._limits.close()
+
     async def read(self) -> NodeInfo:
         """This node. Raises Precondition or Unavailable when a part of it is not known (yet)."""
         tell = self._metadata

@@ -130,6 +130,7 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
         """Take no more work; what runs ends in its own time."""
         self._workers.close()
         self._readers.close()
+        self._info.close()
 
 
 def _stats_response(found: stats.VolumeStats) -> csi_pb2.NodeGetVolumeStatsResponse:

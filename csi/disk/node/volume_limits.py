@@ -37,6 +37,10 @@ class NodeLimits(Protocol):
         """Volumes that fit on *instance_id*, which is this node; None = cannot be told."""
         ...
 
+    def close(self) -> None:
+        """Ask no more; threads end."""
+        ...
+
 
 class InstanceApi(Protocol):
     """The part of `cloud.ecs_instance.Instances` needed here."""
@@ -84,6 +88,9 @@ class CloudLimits:
     ) -> None:
         self._ecs = ecs
         self._is_marked = is_marked
+
+    def close(self) -> None:
+        """The client is the process's, and is closed with it."""
 
     async def max_volumes(self, instance_id: str) -> int | None:
         """The slots of the instance's type, less the disks there that are no volumes."""
@@ -146,6 +153,10 @@ class ProbeLimits:
         self._clock = time
         self._known: int | None = None
         self._until_s = 0.0
+
+    def close(self) -> None:
+        """End the thread that waits for the child."""
+        self._workers.close()
 
     async def max_volumes(self, instance_id: str) -> int | None:
         """What the child found for *instance_id*."""

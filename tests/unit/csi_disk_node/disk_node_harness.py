@@ -46,6 +46,9 @@ class NoLimits:
     async def max_volumes(self, instance_id: str) -> int | None:
         return None
 
+    def close(self) -> None:
+        """Nothing to end."""
+
 
 @dataclasses.dataclass(kw_only=True)
 class LoopDisk:

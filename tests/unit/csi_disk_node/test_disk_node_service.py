@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 import grpc
 import pytest
 
-from core import grpc_server, metrics
+from core import clock, grpc_server, metrics
 from csi import redact, rpc_metrics
 from csi._pb import csi_pb2, csi_pb2_grpc
+from csi.disk.node import node_settings, service
 from tests.unit.csi_disk_node import disk_node_harness as harness
 
 Code = grpc.StatusCode
@@ -116,3 +117,24 @@ async def test_taking_away_what_is_not_there_is_fine(
             volume_id="fake-vol-id", staging_target_path=str(root / "y")
         )
     )
+
+
+async def test_closing_the_service_ends_all_its_threads(tmp_path: pathlib.Path) -> None:
+    class Limits(harness.NoLimits):
+        closed = False
+
+        def close(self) -> None:
+            self.closed = True
+
+    limits = Limits()
+    servicer = service.make_node(
+        harness.FixedMetadata({}),
+        node_settings.NodeSettings(kubelet_root=tmp_path),
+        node_id="i-1",
+        limits=limits,
+        time=clock.SystemClock(),
+    )
+
+    await servicer.close()
+
+    assert limits.closed
