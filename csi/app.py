@@ -79,14 +79,15 @@ class Plugin:
             clock=self._clock,
             metrics=self._registry,
         )
-        self._servers = [self._server(driver.build(name, context)) for name in process.drivers]
+        self._servers = [self._server(built) for built in self._build(context)]
+        self.page = health.Health(self._servers, self._failures, self._registry)
 
     async def start(self, stack: contextlib.AsyncExitStack) -> None:
         """Start every driver and the status pages; push their ends on *stack*."""
         log.info("csi-plugin starts", version=version.VERSION, drivers=self._process.drivers)
         stack.push_async_callback(self._close_cloud)
-        page = health.Health(self._servers, self._failures, self._registry)
-        http_port = await self._start_http(page, stack)
+        stack.callback(self._metadata.close)
+        http_port = await self._start_http(stack)
         starts: list[asyncio.Task[None]] = []
         for server in self._servers:
             stack.push_async_callback(server.stop, self._process.drain_timeout_s)
@@ -105,13 +106,33 @@ class Plugin:
         await asyncio.gather(*starts)
         log.info("csi-plugin ready", drivers=self._process.drivers, http_port=http_port)
 
-    async def _start_http(self, page: health.Health, stack: contextlib.AsyncExitStack) -> int:
+    async def _start_http(self, stack: contextlib.AsyncExitStack) -> int:
         if self._process.http_port is None:
             return 0
-        http = http_status.HttpStatus(page.routes(serve_metrics=self._process.serve_metrics))
+        http = http_status.HttpStatus(self.page.routes(serve_metrics=self._process.serve_metrics))
         port = await http.start(self._process.http_address, self._process.http_port)
         stack.push_async_callback(http.stop)
         return port
+
+    def _build(self, context: driver.DriverContext) -> list[driver.Driver]:
+        """Every driver that can be built; the defects of the others are told on the health pages.
+
+        Raises Invalid for settings, which an operator mends, and when no driver is left.
+        """
+        built: list[driver.Driver] = []
+        defects: list[Exception] = []
+        for name in self._process.drivers:
+            try:
+                built.append(driver.build(name, context))
+            except errors.Invalid:
+                raise
+            except Exception as e:
+                log.exception("driver cannot be built", driver=name)
+                self._failures[name] = serve.reason(e)
+                defects.append(e)
+        if defects and not built:
+            raise defects[0]
+        return built
 
     def _server(self, built: driver.Driver) -> serve.DriverServer:
         socket = settings.socket_path(self._process.endpoint, built.name)

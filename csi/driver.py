@@ -1,17 +1,18 @@
 """What the process gives a driver, and what a driver gives back.
 
-`csi.app` knows no driver by heart: a driver is a module with `build(context) -> Driver`, listed in
-`DRIVER_MODULES`.
+`csi.app` knows no driver by heart: a driver is a module that offers what `DriverModule` tells,
+listed in `DRIVER_MODULES`.
 """
 
 import dataclasses
 import importlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from cloud import metadata as cloud_metadata
 from core import clock, errors, metrics, settings
 from csi import identity
+from csi._pb import csi_pb2, csi_pb2_grpc
 
 SUFFIX = "plugin.csi.alibabacloud.com"
 
@@ -22,6 +23,14 @@ REMOVED: Mapping[str, str] = {
     "memplugin.csi.alibabacloud.com": "use an emptyDir with medium Memory",
 }
 """Drivers the reference once had; the text says where to go."""
+
+GATES_WITHOUT_EFFECT: Mapping[str, bool] = {
+    "UpdatedOssfsVersion": True,
+    "ConstrainFusePodDeleteRV": True,
+    "AlinasMountProxy": False,
+    "RundCSIProtocol3": False,
+}
+"""Gates of the reference that no driver here has, so that its manifests work."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,16 +70,44 @@ class CloudFactory(Protocol):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Driver:
-    """One CSI driver, ready to be served on a socket of its own."""
+    """One CSI driver, ready to be served on a socket of its own.
+
+    services, expansions: what Identity tells, the sum over all roles of this version.
+    ready: returns when the driver can work; Probe and `/readyz` ask.
+    controller, group_controller, node: None = not served by this process.
+    prepare: what must be done before the first call and may fail; done again until it succeeds,
+    while other drivers of the process work. close: gives threads and files back, also when
+    `prepare` never succeeded.
+    """
 
     name: str
-    services: "Sequence[Any]"
-    expansions: "Sequence[Any]"
+    services: Sequence[csi_pb2.PluginCapability.Service.Type]
+    expansions: Sequence[csi_pb2.PluginCapability.VolumeExpansion.Type]
     ready: identity.Ready
-    controller: Any | None = None
-    group_controller: Any | None = None
-    node: Any | None = None
+    controller: csi_pb2_grpc.ControllerServicer | None = None
+    group_controller: csi_pb2_grpc.GroupControllerServicer | None = None
+    node: csi_pb2_grpc.NodeServicer | None = None
+    prepare: Callable[[], Awaitable[None]] | None = None
     close: Callable[[], Awaitable[None]] | None = None
+
+
+@runtime_checkable
+class DriverModule(Protocol):
+    """What a driver's package offers, in its module `driver`.
+
+    Importing it must be cheap: every process imports the modules of all drivers for their gates.
+    NAME: full name. FEATURE_GATES: the gates that are this driver's alone, with their defaults.
+    """
+
+    NAME: str
+    FEATURE_GATES: Mapping[str, bool]
+
+    def build(self, context: DriverContext) -> Driver:
+        """The driver with the services of *context.roles*. Reads settings, does nothing else.
+
+        Faults in its settings are left in *context.reader*.
+        """
+        ...
 
 
 def full_name(name: str) -> str:
@@ -78,8 +115,16 @@ def full_name(name: str) -> str:
     return name if name.endswith(SUFFIX) else name + SUFFIX
 
 
-def build(name: str, context: DriverContext) -> Driver:
-    """Make driver *name*.
+def feature_gates() -> dict[str, bool]:
+    """Every gate that --feature-gates may name, with its default."""
+    gates = dict(GATES_WITHOUT_EFFECT)
+    for name in DRIVER_MODULES:
+        gates.update(load(name).FEATURE_GATES)
+    return gates
+
+
+def load(name: str) -> DriverModule:
+    """The module of driver *name*.
 
     Raises Invalid for a driver we do not have, naming the ones we do.
     """
@@ -89,6 +134,10 @@ def build(name: str, context: DriverContext) -> Driver:
         raise errors.InvalidField(
             "--driver", "is not supported", value=name, allowed=", ".join(DRIVER_MODULES)
         )
-    module = importlib.import_module(DRIVER_MODULES[name])
-    driver: Driver = module.build(context)
-    return driver
+    module: DriverModule = importlib.import_module(DRIVER_MODULES[name])
+    return module
+
+
+def build(name: str, context: DriverContext) -> Driver:
+    """Make driver *name*. Raises as `load`, and whatever the driver's own `build` raises."""
+    return load(name).build(context)

@@ -1,7 +1,9 @@
 """Health, readiness and metrics pages of the process, which tell the truth.
 
-`/healthz`: 200 when every driver's socket answers; a restart would help otherwise.
-`/readyz`: 200 when every driver can do its work now, cloud included. Bodies say who cannot and why.
+`/healthz`: 200 when the socket of every driver that was started answers, and one was; a restart
+would help otherwise. A driver that does not start is tried again without one, and a restart would
+take the others down. `/readyz`: 200 when every driver can do its work now, cloud included. Bodies
+say who cannot and why.
 """
 
 import json
@@ -10,13 +12,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from core import errors, http_status, metrics
 from csi import serve
 
+_OK = "ok"
 Check = Callable[[serve.DriverServer], Awaitable[None]]
 
 
 class Health:
     """Pages over *servers*.
 
-    failures: driver name → why it could not start; filled by `serve.start_until_served`.
+    failures: driver name → why it does not serve; kept by `serve.start_until_served`.
     """
 
     def __init__(
@@ -31,27 +34,28 @@ class Health:
 
     def routes(self, *, serve_metrics: bool) -> dict[str, http_status.Route]:
         """Path → page."""
-        pages: dict[str, http_status.Route] = {"/healthz": self._alive, "/readyz": self._ready}
+        pages: dict[str, http_status.Route] = {"/healthz": self.alive, "/readyz": self.ready}
         if serve_metrics:
             pages["/metrics"] = self._metrics
         return pages
 
-    async def _alive(self) -> http_status.Answer:
-        return await self._page(serve.DriverServer.check_alive)
+    async def alive(self) -> http_status.Answer:
+        """Whether to let the process live."""
+        told = await self._ask(serve.DriverServer.check_alive)
+        serving = [text for name, text in told.items() if name not in self._failures]
+        return _page(told, well=bool(serving) and all(text == _OK for text in serving))
 
-    async def _ready(self) -> http_status.Answer:
-        return await self._page(serve.DriverServer.check_ready)
+    async def ready(self) -> http_status.Answer:
+        """Whether all of the process can work."""
+        told = await self._ask(serve.DriverServer.check_ready)
+        return _page(told, well=all(text == _OK for text in told.values()))
 
-    async def _page(self, check: Check) -> http_status.Answer:
-        told: dict[str, str] = {}
+    async def _ask(self, check: Check) -> dict[str, str]:
+        told = dict(self._failures)
         for server in self._servers:
-            told[server.name] = self._failures.get(server.name) or await _outcome(check, server)
-        well = all(text == "ok" for text in told.values())
-        return http_status.Answer(
-            status=200 if well else 503,
-            content_type="application/json",
-            body=json.dumps(told, indent=1).encode() + b"\n",
-        )
+            if server.name not in told:
+                told[server.name] = await _outcome(check, server)
+        return told
 
     async def _metrics(self) -> http_status.Answer:
         return http_status.Answer(
@@ -65,4 +69,12 @@ async def _outcome(check: Check, server: serve.DriverServer) -> str:
         await check(server)
     except errors.Error as e:
         return str(e)
-    return "ok"
+    return _OK
+
+
+def _page(told: Mapping[str, str], *, well: bool) -> http_status.Answer:
+    return http_status.Answer(
+        status=200 if well else 503,
+        content_type="application/json",
+        body=json.dumps(told, indent=1).encode() + b"\n",
+    )

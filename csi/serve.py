@@ -48,37 +48,56 @@ class DriverServer:
         self._server: grpc.aio.Server | None = None
 
     async def start(self) -> None:
-        """Listen on the socket, then tell kubelet: it calls NodeGetInfo at once."""
-        self._server = grpc_server.make_server(self._interceptor)
-        csi_pb2_grpc.add_IdentityServicer_to_server(self._identity, self._server)
+        """Prepare, listen on the socket, then tell kubelet: it calls NodeGetInfo at once.
+
+        May be called again after it failed: nothing half started is left.
+        """
+        if self._driver.prepare is not None:
+            await self._driver.prepare()
+        try:
+            await self._listen()
+            if self._registration is not None:
+                await self._registration.start()
+        except Exception:
+            await self._hang_up(0.0)
+            raise
+        log.info("driver serves", driver=self.name, socket=str(self._socket))
+
+    async def _listen(self) -> None:
+        server = grpc_server.make_server(self._interceptor)
+        csi_pb2_grpc.add_IdentityServicer_to_server(self._identity, server)
         if self._driver.controller is not None:
-            csi_pb2_grpc.add_ControllerServicer_to_server(self._driver.controller, self._server)
+            csi_pb2_grpc.add_ControllerServicer_to_server(self._driver.controller, server)
         if self._driver.group_controller is not None:
             csi_pb2_grpc.add_GroupControllerServicer_to_server(
-                self._driver.group_controller, self._server
+                self._driver.group_controller, server
             )
         if self._driver.node is not None:
-            csi_pb2_grpc.add_NodeServicer_to_server(self._driver.node, self._server)
-        grpc_server.add_unix_socket(self._server, self._socket)
-        await self._server.start()
-        if self._registration is not None:
-            await self._registration.start()
-        log.info("driver serves", driver=self.name, socket=str(self._socket))
+            csi_pb2_grpc.add_NodeServicer_to_server(self._driver.node, server)
+        grpc_server.add_unix_socket(server, self._socket)
+        # Only now is what lies at the path ours to remove.
+        self._server = server
+        await server.start()
 
     async def stop(self, drain_timeout_s: float) -> None:
         """Leave kubelet's registry, let calls in progress end, remove the socket.
 
         The registration goes first, so that kubelet stops calling while we drain.
         """
-        if self._registration is not None:
-            await self._registration.stop()
-        if self._server is not None:
-            await self._server.stop(grace=drain_timeout_s)
-            await self._interceptor.drain(drain_timeout_s)
-        self._socket.unlink(missing_ok=True)
+        await self._hang_up(drain_timeout_s)
         if self._driver.close is not None:
             await self._driver.close()
         log.info("driver stopped", driver=self.name)
+
+    async def _hang_up(self, drain_timeout_s: float) -> None:
+        if self._registration is not None:
+            await self._registration.stop()
+        if self._server is None:
+            return
+        await self._server.stop(grace=drain_timeout_s)
+        await self._interceptor.drain(drain_timeout_s)
+        self._server = None
+        self._socket.unlink(missing_ok=True)
 
     async def check_alive(self) -> None:
         """Raise Unavailable when our own socket does not answer a connection."""
@@ -100,14 +119,20 @@ async def start_until_served(server: DriverServer, failures: dict[str, str]) -> 
     failures: driver name → why it does not serve yet; health pages show it.
     """
     delay_s = _RESTART_FIRST_S
+    failures[server.name] = "is starting"
     while True:
         try:
             await server.start()
-        except (errors.Error, OSError, RuntimeError) as e:
-            failures[server.name] = str(e)
-            log.error("driver does not start", driver=server.name, error=str(e), retry_s=delay_s)  # noqa: TRY400
+        except Exception as e:  # whatever it is, it is this driver's alone
+            failures[server.name] = reason(e)
+            log.exception("driver does not start", driver=server.name, retry_s=delay_s)
             await asyncio.sleep(delay_s)
             delay_s = min(delay_s * 2, _RESTART_MAX_S)
         else:
             failures.pop(server.name, None)
             return
+
+
+def reason(error: Exception) -> str:
+    """*error* for people who look at a health page; its class where the text alone says little."""
+    return str(error) if isinstance(error, errors.Error) else f"{type(error).__name__}: {error}"

@@ -15,21 +15,6 @@ from csi import driver
 REPLACE = "driverplugin.csi.alibabacloud.com-replace"
 """In --endpoint this literal stands for the driver's full name. Source: reference main.go."""
 
-FEATURE_GATES: Mapping[str, bool] = {
-    "DiskADController": False,
-    "DiskParallelAttach": False,
-    "DiskParallelDetach": False,
-    "DisableExpandAutoSnapshots": True,
-    "EnableDeleteAutoSnapshots": False,
-    "EnableVolumeGroupSnapshots": True,
-    "DiskHighDensityMode": False,
-    "UpdatedOssfsVersion": True,
-    "ConstrainFusePodDeleteRV": True,
-    "AlinasMountProxy": False,
-    "RundCSIProtocol3": False,
-}
-"""Known gates and defaults. Group snapshots are on here: the CSI API is stable since 1.11."""
-
 _DEFAULT_PORT = {True: 11270, False: 11260}
 """By whether the controller runs. Source: reference main.go."""
 
@@ -130,7 +115,7 @@ def _drivers(reader: settings.Reader) -> tuple[str, ...]:
 
 
 def _feature_gates(reader: settings.Reader) -> Mapping[str, bool]:
-    gates = dict(FEATURE_GATES)
+    gates = driver.feature_gates()
     for part in _parts(reader.text("", "", flag="feature-gates")):
         gate, _, raw = part.partition("=")
         if gate not in gates or raw.lower() not in ("true", "false"):

@@ -4,6 +4,7 @@ Imports of the two halves are inside the functions: a node process must not load
 nor a controller the node's access to the kernel.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from cloud import metadata as cloud_metadata
@@ -11,6 +12,16 @@ from csi import driver, identity
 from csi._pb import csi_pb2
 
 NAME = "diskplugin.csi.alibabacloud.com"
+FEATURE_GATES: Mapping[str, bool] = {
+    "DiskADController": False,
+    "DiskParallelAttach": False,
+    "DiskParallelDetach": False,
+    "DisableExpandAutoSnapshots": True,
+    "EnableDeleteAutoSnapshots": False,
+    "EnableVolumeGroupSnapshots": True,
+    "DiskHighDensityMode": False,
+}
+"""Gates and defaults. Group snapshots are on here: the CSI API is stable since 1.11."""
 
 _Service = csi_pb2.PluginCapability.Service
 _Expansion = csi_pb2.PluginCapability.VolumeExpansion
