@@ -16,7 +16,10 @@ from csi._pb import csi_pb2, csi_pb2_grpc
 
 SUFFIX = "plugin.csi.alibabacloud.com"
 
-DRIVER_MODULES: Mapping[str, str] = {"diskplugin.csi.alibabacloud.com": "csi.disk.driver"}
+DRIVER_MODULES: Mapping[str, str] = {
+    "diskplugin.csi.alibabacloud.com": "csi.disk.driver",
+    "nasplugin.csi.alibabacloud.com": "csi.nas.driver",
+}
 
 REMOVED: Mapping[str, str] = {
     "cpfsplugin.csi.alibabacloud.com": "CPFS 1.0 volumes are served by nasplugin or bmcpfsplugin",
@@ -89,6 +92,15 @@ class Driver:
     node: csi_pb2_grpc.NodeServicer | None = None
     prepare: Callable[[], Awaitable[None]] | None = None
     close: Callable[[], Awaitable[None]] | None = None
+
+
+def half(module: str, context: DriverContext, *, wanted: bool) -> Any:
+    """What `build(context)` of *module* gives, None where this process does not run that half.
+
+    Imported here and not before: a node process must not load a controller, nor a controller the
+    node's access to the kernel.
+    """
+    return importlib.import_module(module).build(context) if wanted else None
 
 
 @runtime_checkable

@@ -1,8 +1,4 @@
-"""The disk driver, put together for one process: `build` is what `csi.driver` calls.
-
-Imports of the two halves are inside the functions: a node process must not load the controller,
-nor a controller the node's access to the kernel.
-"""
+"""The disk driver, put together for one process: `build` is what `csi.driver` calls."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -32,8 +28,10 @@ def build(context: driver.DriverContext) -> driver.Driver:
 
     Faults in its settings are left in *context.reader*.
     """
-    controller, group_controller = _controllers(context)
-    service = _node(context)
+    roles = context.roles
+    controllers = driver.half("csi.disk.controller.wiring", context, wanted=roles.controller)
+    controller, group_controller = controllers or (None, None)
+    service = driver.half("csi.disk.node.service", context, wanted=roles.node)
 
     async def close() -> None:
         if service is not None:
@@ -57,23 +55,6 @@ def _services(context: driver.DriverContext) -> list[Any]:
     if context.feature_gates["EnableVolumeGroupSnapshots"]:
         services.append(_Service.GROUP_CONTROLLER_SERVICE)
     return services
-
-
-def _controllers(context: driver.DriverContext) -> tuple[Any, Any]:
-    """Controller and group controller, None where this process does not run them."""
-    if not context.roles.controller:
-        return None, None
-    from csi.disk.controller import wiring  # noqa: PLC0415
-
-    return wiring.build(context)
-
-
-def _node(context: driver.DriverContext) -> Any:
-    if not context.roles.node:
-        return None
-    from csi.disk.node import service  # noqa: PLC0415
-
-    return service.build(context)
 
 
 def _ready(context: driver.DriverContext) -> identity.Ready:

@@ -7,7 +7,8 @@ import dataclasses
 from collections.abc import Mapping
 
 from core import errors
-from csi.disk.controller import category, params, tags, values
+from csi import class_parameters, values
+from csi.disk.controller import category, params, tags
 
 REMOVE_TAG_PREFIX = "-" + params.DISK_TAG_PREFIX
 _KEYS = ("type", "performanceLevel", "provisionedIops", "burstingEnabled")
@@ -32,7 +33,7 @@ class MutableParameters:
 
 def parse(parameters: Mapping[str, str], field: str = "mutable_parameters") -> MutableParameters:
     """Parse *parameters*. Raises InvalidField naming the key and what is allowed."""
-    own = {k: v for k, v in parameters.items() if not k.startswith(params.SIDECAR_PREFIX)}
+    own = {k: v for k, v in parameters.items() if not k.startswith(class_parameters.SIDECAR_PREFIX)}
     for key in own:
         if key not in _KEYS and not key.startswith((params.DISK_TAG_PREFIX, REMOVE_TAG_PREFIX)):
             raise errors.InvalidField(

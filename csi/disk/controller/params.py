@@ -10,9 +10,9 @@ from collections.abc import Mapping
 
 from cloud import ecs_model
 from core import errors
-from csi import requests
+from csi import class_parameters, requests, values
 from csi.disk import node_options
-from csi.disk.controller import category, tags, values
+from csi.disk.controller import category, tags
 
 VOLUME_SIZE_FLOOR_GIB = 20
 """What `volumeSizeAutoAvailable` raises smaller sizes to. Source: spec/csi-driver.md 2.4."""
@@ -21,7 +21,6 @@ ADOPT_DISK_ID = "volume.alibabacloud.com/disk-id"
 KMS_KEY_ID = "alibabacloud.com/kms-key-id"
 ARNS = "alibabacloud.com/createdisk-arn"
 DISK_TAG_PREFIX = "diskTags/"
-SIDECAR_PREFIX = "csi.storage.k8s.io/"
 
 FS_TYPES: tuple[str, ...] = ("ext4", "ext3", "xfs")
 
@@ -36,18 +35,8 @@ _FOR_US = frozenset(
     | {"volumeDeleteSnapshotRetentionDays", "volumeExpandAutoSnapshot"}
     | {SNAPSHOT_ID, ADOPT_DISK_ID}
 )
-_HOUSEKEEPING = frozenset(
-    {"csi.alibabacloud.com/reclaimPolicy", "csi.alibabacloud.com/storageclassName"}
-    | {"allowVolumeExpansion"}
-)
-_HOUSEKEEPING_PREFIXES = (
-    SIDECAR_PREFIX,
-    "volume.kubernetes.io/",
-    "volume.beta.kubernetes.io/",
-    "pv.kubernetes.io/",
-    "kubectl.kubernetes.io/",
-)
-"""What provisioners add by themselves; ACK's passes the PVC's annotations too."""
+_OF_THE_CLASS = "allowVolumeExpansion"
+"""A field of the StorageClass that ACK's provisioner passes on; nothing here depends on it."""
 _CREATED_FOR = ("pvc/name", "pvc/namespace", "pv/name")
 _MULTI_ATTACH = {"true": True, "enabled": True, "": False, "false": False, "disabled": False}
 _RETENTION_DAYS_MAX = 65536
@@ -90,7 +79,8 @@ class VolumeParameters:
 
 def parse(parameters: Mapping[str, str]) -> VolumeParameters:
     """Parse *parameters*. Raises InvalidField naming the parameter and what is allowed."""
-    own = {key: text for key, text in parameters.items() if not _is_housekeeping(key)}
+    own = class_parameters.wishes(parameters)
+    own.pop(_OF_THE_CLASS, None)
     _require_known(own)
     _check_for_the_node(own)
     storage_cluster_id = own.get("storageClusterId", "")
@@ -142,10 +132,6 @@ def require_fs_type(field: str, fs_type: str) -> None:
         )
 
 
-def _is_housekeeping(key: str) -> bool:
-    return key in _HOUSEKEEPING or key.startswith(_HOUSEKEEPING_PREFIXES)
-
-
 def _require_known(own: Mapping[str, str]) -> None:
     for key in own:
         if key not in _FOR_US and key not in _FOR_THE_NODE and not key.startswith(DISK_TAG_PREFIX):
@@ -154,7 +140,9 @@ def _require_known(own: Mapping[str, str]) -> None:
                 "parameters",
                 "has an unknown key",
                 value=key,
-                allowed=", ".join([*known, f"{DISK_TAG_PREFIX}<key>", f"{SIDECAR_PREFIX}*"]),
+                allowed=", ".join(
+                    [*known, f"{DISK_TAG_PREFIX}<key>", f"{class_parameters.SIDECAR_PREFIX}*"]
+                ),
             )
 
 
@@ -260,7 +248,7 @@ def _parse_tags(own: Mapping[str, str]) -> dict[str, str]:
 def _created_for(parameters: Mapping[str, str]) -> dict[str, str]:
     """Tags from what the sidecar's --extra-create-metadata tells; they beat the user's."""
     return {
-        tags.CREATED_FOR + what: tags.shorten(parameters[SIDECAR_PREFIX + what])
+        tags.CREATED_FOR + what: tags.shorten(parameters[class_parameters.SIDECAR_PREFIX + what])
         for what in _CREATED_FOR
-        if parameters.get(SIDECAR_PREFIX + what)
+        if parameters.get(class_parameters.SIDECAR_PREFIX + what)
     }

@@ -7,7 +7,8 @@ import dataclasses
 from collections.abc import Mapping
 
 from core import errors
-from csi.disk.controller import params, tags, values
+from csi import class_parameters, values
+from csi.disk.controller import tags
 
 TAG_PREFIX = "snapshotTags/"
 _RETENTION_DAYS_MAX = 65536
@@ -50,7 +51,7 @@ def parse_group(parameters: Mapping[str, str]) -> SnapshotParameters:
 
 def _own(parameters: Mapping[str, str], more: tuple[str, ...]) -> dict[str, str]:
     known = (*more, "resourceGroupId", *_NO_EFFECT)
-    own = {k: v for k, v in parameters.items() if not k.startswith(params.SIDECAR_PREFIX)}
+    own = {k: v for k, v in parameters.items() if not k.startswith(class_parameters.SIDECAR_PREFIX)}
     for key in own:
         if key not in known and not key.startswith(TAG_PREFIX):
             raise errors.InvalidField(
@@ -73,7 +74,7 @@ def _created_for(parameters: Mapping[str, str], kind: str, prefix: str) -> dict[
     """Tags from the sidecar's --extra-create-metadata; they beat the user's."""
     told = {}
     for what in ("name", "namespace"):
-        value = parameters.get(f"{params.SIDECAR_PREFIX}{kind}/{what}", "")
+        value = parameters.get(f"{class_parameters.SIDECAR_PREFIX}{kind}/{what}", "")
         if value:
             told[prefix + what] = tags.shorten(value)
     return told
