@@ -19,7 +19,8 @@ _BIND_TIMEOUT_S = 30.0
 _FORCE_TIMEOUT_S = 10.0
 _QUOTED = re.compile(r'[^",]*(="[^"]*")?')
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
-_BUSY = "target is busy"
+_BUSY = ("target is busy", "device is busy")
+"""umount(8) says the first, and its helper for NFS the second."""
 _NOT_MOUNTED = ("not mounted", "no mount point", "not found", "no such file")
 _MAX_STACKED = 64
 
@@ -106,7 +107,7 @@ def _umount(path: str, flags: Sequence[str], timeout_s: float) -> None:
     if result.returncode == 0 or not is_mount_point(path):
         return
     said = result.stderr.lower()
-    if _BUSY in said:
+    if any(text in said for text in _BUSY):
         raise errors.Busy(f"{path} is in use by a process; end it, then retry")
     if any(text in said for text in _NOT_MOUNTED) and not is_mount_point(path):
         return

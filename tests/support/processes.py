@@ -196,12 +196,13 @@ class Rig:
         *,
         controller: bool = True,
         node: bool = True,
+        driver: str = "disk",
         node_id: str = NODE_1,
         flags: Sequence[str] = (),
         **env: str,
     ) -> Process:
         """A driver process, not started yet; `start_driver` starts it."""
-        argv = [sys.executable, "-m", "csi", "--driver=disk"]
+        argv = [sys.executable, "-m", "csi", f"--driver={driver}"]
         argv += [f"--endpoint=unix://{self.socket(name)}", f"--nodeid={node_id}"]
         argv += [f"--run-controller-service={str(controller).lower()}"]
         argv += [f"--run-node-service={str(node).lower()}"]

@@ -6,9 +6,12 @@ import os
 import pathlib
 import shutil
 import subprocess
+from collections.abc import Mapping, Sequence
 
 from tests.support import processes
 
+DISK_PARAMETERS = {"type": "cloud_essd"}
+DISK_MUTABLE_PARAMETERS = {"performanceLevel": "PL1"}
 SECRET_VALUE = "hunter2-must-never-be-logged"
 _SECRET_CALLS = (
     "CreateVolume",
@@ -55,15 +58,22 @@ def run(
     access_type: str,
     seed: int,
     controller_endpoint: pathlib.Path | None = None,
+    parameters: Mapping[str, str] = DISK_PARAMETERS,
+    mutable_parameters: Mapping[str, str] = DISK_MUTABLE_PARAMETERS,
+    prefix: Sequence[str] = (),
 ) -> Report:
-    """One run. *work* must be below the driver's kubelet directory; it is emptied before."""
+    """One run. *work* must be below the driver's kubelet directory; it is emptied before.
+
+    prefix: words before the command, such as those that enter a machine of the lab.
+    """
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     secrets = "".join(f"{c}Secret:\n  password: {SECRET_VALUE}\n" for c in _SECRET_CALLS)
     (work / "secrets.yaml").write_text(secrets)
-    (work / "params.yaml").write_text("type: cloud_essd\n")
-    (work / "mutable.yaml").write_text("performanceLevel: PL1\n")
+    (work / "params.yaml").write_text(json.dumps(dict(parameters)))
+    (work / "mutable.yaml").write_text(json.dumps(dict(mutable_parameters)))
     argv = [
+        *prefix,
         binary(),
         f"-csi.endpoint=unix://{endpoint}",
         f"-csi.mountdir={work}/mount",

@@ -33,7 +33,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """Variables that a process with every service reads."""
     for name in VARIABLE.findall(TEXT):
         monkeypatch.delenv(name, raising=False)
-    arguments = flags.parse([])
+    arguments = flags.parse([f"--driver={','.join(driver.DRIVER_MODULES)}"])
     recorder = Recorder(dict(flags.values(arguments)))
     process = settings.read(arguments, recorder)
     app.Plugin(process, cloud_settings.read_cloud(recorder), recorder)

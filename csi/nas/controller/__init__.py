@@ -1,0 +1,1 @@
+"""The controller half: makes, grows and deletes volumes over the NAS API."""

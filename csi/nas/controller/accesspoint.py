@@ -1,0 +1,178 @@
+"""volumeAs=accesspoint: an access point of a file system that is there already.
+
+The API has no client token for access points, so the volume's name is looked up in their tags
+before one is made, and again after: if two came of it, all but the first go. Source: spec/csi-
+driver.md 3.5.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import structlog
+
+from cloud import nas_model
+from core import errors, units
+from csi.nas import layout, paths
+from csi.nas.controller import made, params, settings, subpath, tags
+
+log = structlog.get_logger()
+
+AccessPoint = nas_model.AccessPoint
+
+
+class AccessPointApi(Protocol):
+    """What is needed of `cloud.nas_access_points.AccessPoints`."""
+
+    async def create(self, new: nas_model.NewAccessPoint) -> str: ...
+
+    async def find(
+        self, *, file_system_id: str = "", tag_key: str = "", tag_value: str = ""
+    ) -> list[AccessPoint]: ...
+
+    async def delete(self, file_system_id: str, access_point_id: str) -> None: ...
+
+    async def wait(
+        self,
+        file_system_id: str,
+        access_point_id: str,
+        done: Callable[[AccessPoint | None], bool],
+        *,
+        what: str,
+    ) -> AccessPoint | None: ...
+
+
+class Accesspoints:
+    """Makes, grows and deletes such volumes."""
+
+    def __init__(
+        self,
+        *,
+        api: AccessPointApi,
+        directories: subpath.DirectoryApi,
+        config: settings.NasSettings,
+    ) -> None:
+        self._api = api
+        self._directories = directories
+        self._config = config
+
+    async def create(
+        self, want: made.VolumeRequest, parameters: params.AccesspointParameters
+    ) -> made.Made:
+        """The volume, made now or before, ready to be mounted. Raises Exists."""
+        layout.require_name("name", want.name)
+        root_path = paths.join(parameters.path, want.name)
+        size_bytes = want.required_bytes or want.limit_bytes
+        found = await self.find(want.name)
+        if not found:
+            await self._api.create(self._new(want.name, parameters, root_path, size_bytes))
+            found = await self._settled(want.name, parameters.file_system_id)
+        first = found[0]
+        _require_same(first, want.name, parameters, root_path, size_bytes)
+        active = await self._api.wait(
+            first.file_system_id,
+            first.access_point_id,
+            lambda seen: seen is None or seen.status.lower() == "active",
+            what=f"access point {first.access_point_id} to become Active",
+        )
+        if active is None:
+            raise errors.Unavailable(f"access point {first.access_point_id} is gone; retry")
+        told = {
+            "accesspoint": active.domain,
+            "accesspointId": active.access_point_id,
+            "accesspointEnableRam": "true" if active.ram_enabled else "false",
+            "fileSystemId": active.file_system_id,
+            "path": "/",
+        }
+        if parameters.quota:
+            size_gib = max(1, units.ceil_gib(size_bytes))
+            await self._directories.set_quota(active.file_system_id, root_path, size_gib)
+            size_bytes = units.gib_to_bytes(size_gib)
+            told["volumeCapacity"] = "true"
+        return made.Made(want.name, size_bytes, {**parameters.context, **told})
+
+    async def find(self, name: str) -> list[AccessPoint]:
+        """Access points made for volume *name*, the one that counts first."""
+        found = await self._api.find(tag_key=tags.VOLUME_NAME, tag_value=name)
+        return sorted(found, key=lambda each: each.access_point_id)
+
+    async def delete(self, found: list[AccessPoint]) -> None:
+        """Delete them all with their quotas. The files stay where they are."""
+        for each in found:
+            await self._directories.cancel_quota(each.file_system_id, each.root_path)
+            await self._api.delete(each.file_system_id, each.access_point_id)
+        for each in found:
+            await self._api.wait(
+                each.file_system_id,
+                each.access_point_id,
+                lambda seen: seen is None,
+                what=f"access point {each.access_point_id} to be deleted",
+            )
+
+    async def expand(self, found: AccessPoint, want: made.ExpandRequest) -> int:
+        """Size in bytes afterwards; without a quota any size is told."""
+        quota = await self._directories.read_quota(found.file_system_id, found.root_path)
+        if quota is None or quota.size_gib is None:
+            return want.required_bytes or want.limit_bytes
+        size_gib = max(quota.size_gib, units.ceil_gib(want.required_bytes))
+        made.require_within(want, units.gib_to_bytes(size_gib))
+        if size_gib > quota.size_gib:
+            await self._directories.set_quota(found.file_system_id, found.root_path, size_gib)
+        return units.gib_to_bytes(size_gib)
+
+    async def _settled(self, name: str, file_system_id: str) -> list[AccessPoint]:
+        """What was just made, once lists show it; one that is too many goes."""
+        found = await self.find(name)
+        if not found:
+            raise errors.Unavailable(
+                f"the access point of volume {name} on {file_system_id} does not show up yet; retry"
+            )
+        for extra in found[1:]:
+            log.warning("access point made twice; removing one", id=extra.access_point_id)
+            await self._api.delete(extra.file_system_id, extra.access_point_id)
+        return found
+
+    def _new(
+        self,
+        name: str,
+        parameters: params.AccesspointParameters,
+        root_path: str,
+        size_bytes: int,
+    ) -> nas_model.NewAccessPoint:
+        told = tags.of_volume(name, cluster_id=self._config.cluster_id)
+        told[tags.CAPACITY] = str(size_bytes)
+        return nas_model.NewAccessPoint(
+            file_system_id=parameters.file_system_id,
+            name=name,
+            access_group=parameters.access_group,
+            vpc_id=parameters.vpc_id,
+            vswitch_id=parameters.vswitch_id,
+            root_directory=root_path,
+            ram_enabled=parameters.ram_enabled,
+            owner_user_id=parameters.owner_user_id,
+            owner_group_id=parameters.owner_group_id,
+            permission=parameters.permission or "0777",
+            posix_user_id=parameters.posix_user_id,
+            posix_group_id=parameters.posix_group_id,
+            posix_secondary_group_ids=parameters.posix_secondary_group_ids,
+            tags=told,
+        )
+
+
+def _require_same(
+    found: AccessPoint,
+    name: str,
+    parameters: params.AccesspointParameters,
+    root_path: str,
+    size_bytes: int,
+) -> None:
+    same = (
+        found.file_system_id == parameters.file_system_id
+        and found.root_path.rstrip("/") == root_path.rstrip("/")
+        and found.ram_enabled == parameters.ram_enabled
+        and found.tags.get(tags.CAPACITY, str(size_bytes)) == str(size_bytes)
+    )
+    if not same:
+        raise errors.Exists(
+            f"volume {name} exists as access point {found.access_point_id} of "
+            f"{found.file_system_id} at {found.root_path}, not what was asked for"
+        )

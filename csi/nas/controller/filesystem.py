@@ -1,0 +1,305 @@
+"""volumeAs=filesystem: a file system of its own for each volume.
+
+The file system carries the volume's name in a tag from its first moment, so whoever retries finds
+it; a client token covers the time until the tag can be seen. Source: spec/csi-driver.md 3.4.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import structlog
+
+from cloud import errors as cloud_errors
+from cloud import nas_model
+from core import errors, units
+from csi.nas.controller import made, params, settings, tags
+
+log = structlog.get_logger()
+
+FileSystem = nas_model.FileSystem
+Type = nas_model.FileSystemType
+
+_EXTREME_MIN_GIB = 100
+_CHAIN_MAX = 20
+_EXTREME_PATH = "/share"
+_NOT_EMPTY = ("OperationDenied.MountTargetNotEmpty", "InvalidFileSystem.MountTargetExists")
+
+
+class FileSystemApi(Protocol):
+    """What is needed of `cloud.nas_file_systems.FileSystems`."""
+
+    async def create(self, new: nas_model.NewFileSystem, *, client_token: str) -> str: ...
+
+    async def read(self, file_system_id: str) -> FileSystem | None: ...
+
+    async def find(self, *, tags: Mapping[str, str | None]) -> list[FileSystem]: ...
+
+    async def wait(
+        self, file_system_id: str, done: Callable[[FileSystem | None], bool], *, what: str
+    ) -> FileSystem | None: ...
+
+    async def create_mount_target(
+        self, file_system_id: str, new: nas_model.NewMountTarget
+    ) -> str: ...
+
+    async def delete_mount_target(self, file_system_id: str, domain: str) -> None: ...
+
+    async def grow(self, file_system_id: str, capacity_gib: int, *, client_token: str) -> None: ...
+
+    async def delete(self, file_system_id: str) -> None: ...
+
+
+class Zones(Protocol):
+    """Finds a zone for a new file system."""
+
+    async def of_vswitch(self, vswitch_id: str) -> str: ...
+
+
+class Filesystems:
+    """Makes, grows and deletes such volumes."""
+
+    def __init__(self, *, api: FileSystemApi, zones: Zones, config: settings.NasSettings) -> None:
+        self._api = api
+        self._zones = zones
+        self._config = config
+
+    async def create(
+        self, want: made.VolumeRequest, parameters: params.FilesystemParameters
+    ) -> made.Made:
+        """The volume, made now or before, with an active mount target.
+
+        Raises Exists when it was made otherwise; OutOfRange for a size it cannot have.
+        """
+        capacity_gib = choose_capacity_gib(want, parameters)
+        size_bytes = units.gib_to_bytes(capacity_gib) or want.required_bytes or want.limit_bytes
+        found = await self.find(want.name)
+        if found is None:
+            vswitch_id, zone_id = await self._choose_vswitch(want, parameters)
+            new = self._new(
+                want.name,
+                parameters,
+                size_bytes=size_bytes,
+                zone_id=zone_id,
+                vswitch_id=vswitch_id,
+            )
+            found = await self._create(want.name, new)
+        _require_same(found, want.name, parameters, size_bytes)
+        target = await self._mount_target(found, want, parameters)
+        return made.Made(
+            want.name,
+            size_bytes,
+            {
+                **parameters.context,
+                "fileSystemId": found.file_system_id,
+                "fileSystemType": found.type.value,
+                "server": target.domain,
+                "path": _EXTREME_PATH if found.type is Type.EXTREME else "/",
+                "deleteVolume": "true" if parameters.delete else "false",
+                **_version(want),
+            },
+        )
+
+    async def find(self, name: str) -> FileSystem | None:
+        """The file system that was made for volume *name*, None when there is none (yet).
+
+        Raises Internal when several carry its name: deleting one would be a guess.
+        """
+        found = await self._api.find(tags={tags.VOLUME_NAME: name})
+        if len(found) > 1:
+            ids = ", ".join(sorted(each.file_system_id for each in found))
+            raise errors.Internal(
+                f"file systems {ids} all carry the tag {tags.VOLUME_NAME}={name}; remove it from "
+                "all but one"
+            )
+        return found[0] if found else None
+
+    async def delete(self, found: FileSystem) -> None:
+        """Delete the file system, if its class said so, with its mount targets; else keep it."""
+        file_system_id = found.file_system_id
+        if found.tags.get(tags.DELETE_VOLUME) != "true":
+            log.info("file system kept: deleteVolume is not true", file_system_id=file_system_id)
+            return
+        for target in found.mount_targets:
+            await self._api.delete_mount_target(file_system_id, target.domain)
+        if found.mount_targets:
+            await self._api.wait(
+                file_system_id,
+                lambda seen: seen is None or not seen.mount_targets,
+                what=f"the mount targets of file system {file_system_id} to go",
+            )
+        try:
+            await self._api.delete(file_system_id)
+        except cloud_errors.CloudError as e:
+            if e.code in _NOT_EMPTY:
+                raise errors.Busy(
+                    f"file system {file_system_id} still has mount targets; retry later: {e}"
+                ) from e
+            raise
+        await self._api.wait(
+            file_system_id,
+            lambda seen: seen is None,
+            what=f"file system {file_system_id} to be deleted",
+        )
+
+    async def expand(self, found: FileSystem, want: made.ExpandRequest) -> int:
+        """Size in bytes afterwards. General-purpose NAS has no size: what was asked for is told."""
+        if found.type is not Type.EXTREME:
+            return want.required_bytes or want.limit_bytes
+        size_gib = max(found.capacity_gib, units.ceil_gib(want.required_bytes))
+        made.require_within(want, units.gib_to_bytes(size_gib))
+        if size_gib > found.capacity_gib:
+            file_system_id = found.file_system_id
+            await self._api.grow(
+                file_system_id, size_gib, client_token=_token(file_system_id, str(size_gib))
+            )
+            await self._api.wait(
+                file_system_id,
+                lambda seen: seen is None or seen.capacity_gib >= size_gib,
+                what=f"file system {file_system_id} to have {size_gib} GiB",
+            )
+        return units.gib_to_bytes(size_gib)
+
+    async def _create(self, name: str, new: nas_model.NewFileSystem) -> FileSystem:
+        """The file system made as *new* says, once, whatever gets lost on the way.
+
+        A token outlives its file system: made, deleted and asked for again within its day, it
+        answers the dead one's id. Then the next token of the chain is used, which every process
+        comes to in the same way.
+        """
+        salt = ""
+        for _ in range(_CHAIN_MAX):
+            try:
+                file_system_id = await self._api.create(new, client_token=_token(name, salt))
+            except cloud_errors.CloudExists:
+                found = await self.find(name)
+                if found is not None:
+                    return found
+                salt = f"{salt}/{new.zone_id}/{new.storage_type}/{new.capacity_gib}"
+                continue
+            found = await self._api.read(file_system_id)
+            if found is not None:
+                return found
+            log.info("client token answers a deleted file system", file_system_id=file_system_id)
+            salt = file_system_id
+        raise errors.Internal(f"volume {name} was made and deleted {_CHAIN_MAX} times in a day")
+
+    async def _mount_target(
+        self, found: FileSystem, want: made.VolumeRequest, parameters: params.FilesystemParameters
+    ) -> nas_model.MountTarget:
+        """An active mount target in the class's VPC, made when there is none at all."""
+        file_system_id = found.file_system_id
+        ready = await self._api.wait(
+            file_system_id,
+            lambda seen: seen is None or seen.status.lower() != "pending",
+            what=f"file system {file_system_id} to be made",
+        )
+        if ready is None:
+            raise errors.Unavailable(f"file system {file_system_id} was deleted meanwhile; retry")
+        if not ready.mount_targets:
+            vswitch_id, _ = await self._choose_vswitch(want, parameters)
+            await self._api.create_mount_target(
+                file_system_id,
+                nas_model.NewMountTarget(
+                    vpc_id=parameters.vpc_id,
+                    vswitch_id=vswitch_id,
+                    access_group=parameters.access_group,
+                ),
+            )
+        ready = await self._api.wait(
+            file_system_id,
+            lambda seen: seen is None or any(each.active for each in seen.mount_targets),
+            what=f"a mount target of file system {file_system_id} to become Active",
+        )
+        if ready is None:
+            raise errors.Unavailable(f"file system {file_system_id} was deleted meanwhile; retry")
+        return next(each for each in ready.mount_targets if each.active)
+
+    async def _choose_vswitch(
+        self, want: made.VolumeRequest, parameters: params.FilesystemParameters
+    ) -> tuple[str, str]:
+        """(vSwitch, zone): the class's zone, else the first one preferred that has a vSwitch."""
+        zone_of = {each: await self._zones.of_vswitch(each) for each in parameters.vswitch_ids}
+        wanted = (parameters.zone_id,) if parameters.zone_id else want.zone_ids
+        for zone_id in wanted:
+            for vswitch_id, its_zone in zone_of.items():
+                if its_zone == zone_id:
+                    return vswitch_id, zone_id
+        first = parameters.vswitch_ids[0]
+        # The zone of a file system need not be that of its mount target.
+        return first, parameters.zone_id or zone_of[first]
+
+    def _new(
+        self,
+        name: str,
+        parameters: params.FilesystemParameters,
+        *,
+        size_bytes: int,
+        zone_id: str,
+        vswitch_id: str,
+    ) -> nas_model.NewFileSystem:
+        told = tags.of_volume(name, cluster_id=self._config.cluster_id)
+        told[tags.CAPACITY] = str(size_bytes)
+        if parameters.delete:
+            told[tags.DELETE_VOLUME] = "true"
+        extreme = parameters.type is Type.EXTREME
+        return nas_model.NewFileSystem(
+            type=parameters.type,
+            storage_type=parameters.storage_type,
+            protocol="NFS",
+            zone_id=zone_id,
+            encrypt_type=parameters.encrypt_type,
+            kms_key_id=parameters.kms_key_id,
+            capacity_gib=units.ceil_gib(size_bytes) if extreme else 0,
+            vpc_id=parameters.vpc_id,
+            vswitch_id=vswitch_id,
+            description=parameters.description,
+            snapshot_id=parameters.snapshot_id,
+            resource_group_id=parameters.resource_group_id,
+            tags=told,
+        )
+
+
+def choose_capacity_gib(want: made.VolumeRequest, parameters: params.FilesystemParameters) -> int:
+    """Capacity to ask for; 0 for general-purpose NAS, which grows by itself. Pure.
+
+    Raises OutOfRange.
+    """
+    if parameters.type is not Type.EXTREME:
+        return 0
+    capacity_gib = max(_EXTREME_MIN_GIB, units.ceil_gib(want.required_bytes))
+    if want.limit_bytes and units.gib_to_bytes(capacity_gib) > want.limit_bytes:
+        raise errors.OutOfRange(
+            f"an extreme NAS file system has at least {_EXTREME_MIN_GIB} GiB; asked for "
+            f"{want.required_bytes} to {want.limit_bytes} bytes"
+        )
+    return capacity_gib
+
+
+def _require_same(
+    found: FileSystem, name: str, parameters: params.FilesystemParameters, size_bytes: int
+) -> None:
+    same = (
+        found.type is parameters.type
+        and found.storage_type.lower() == parameters.storage_type.lower()
+        and found.tags.get(tags.CAPACITY, str(size_bytes)) == str(size_bytes)
+        and (found.tags.get(tags.DELETE_VOLUME) == "true") == parameters.delete
+    )
+    if not same:
+        raise errors.Exists(
+            f"volume {name} exists as file system {found.file_system_id}, which is "
+            f"{found.type} {found.storage_type} for {found.tags.get(tags.CAPACITY)} bytes; "
+            "something else was asked for"
+        )
+
+
+def _version(want: made.VolumeRequest) -> dict[str, str]:
+    """NFS version for the node: 3, or the class's; nothing when it sets one among its options."""
+    flags = [flag for each in want.capabilities for flag in each.mount_flags]
+    if any(flag.startswith(("vers=", "nfsvers=")) for flag in flags):
+        return {}
+    return {"vers": "3"}
+
+
+def _token(name: str, salt: str) -> str:
+    return hashlib.sha256(f"{name}\0{salt}".encode()).hexdigest()[:64]

@@ -1,0 +1,150 @@
+"""The Controller service of the NAS driver: parse, lock, service, respond."""
+
+from typing import Any
+
+from core import errors, keyed_lock
+from csi import requests
+from csi._pb import csi_pb2, csi_pb2_grpc
+from csi.nas.controller import made, params, volumes
+
+_Rpc = csi_pb2.ControllerServiceCapability.RPC
+
+CAPABILITIES = (
+    _Rpc.CREATE_DELETE_VOLUME,
+    _Rpc.EXPAND_VOLUME,
+    _Rpc.SINGLE_NODE_MULTI_WRITER,
+)
+_ZONE_KEYS = ("topology.kubernetes.io/zone", "topology.diskplugin.csi.alibabacloud.com/zone")
+
+
+class ControllerServicer(csi_pb2_grpc.ControllerServicer):
+    """Makes, grows and deletes volumes; one call per volume at a time."""
+
+    def __init__(self, do: volumes.Volumes) -> None:
+        self._do = do
+        self._locks = keyed_lock.KeyedLock()
+
+    async def CreateVolume(
+        self, request: csi_pb2.CreateVolumeRequest, context: Any
+    ) -> csi_pb2.CreateVolumeResponse:
+        want, parameters = _parse_create(request)
+        with self._locks.hold(f"volume {want.name}"):
+            volume = await self._do.create(want, parameters)
+        return csi_pb2.CreateVolumeResponse(
+            volume=csi_pb2.Volume(
+                volume_id=volume.volume_id,
+                capacity_bytes=volume.capacity_bytes,
+                volume_context=volume.context,
+            )
+        )
+
+    async def DeleteVolume(
+        self, request: csi_pb2.DeleteVolumeRequest, context: Any
+    ) -> csi_pb2.DeleteVolumeResponse:
+        volume_id = requests.require("volume_id", request.volume_id)
+        requests.check_secrets(request.secrets)
+        with self._locks.hold(f"volume {volume_id}"):
+            await self._do.delete(volume_id)
+        return csi_pb2.DeleteVolumeResponse()
+
+    async def ControllerExpandVolume(
+        self, request: csi_pb2.ControllerExpandVolumeRequest, context: Any
+    ) -> csi_pb2.ControllerExpandVolumeResponse:
+        want = _parse_expand(request)
+        with self._locks.hold(f"volume {want.volume_id}"):
+            capacity_bytes = await self._do.expand(want)
+        return csi_pb2.ControllerExpandVolumeResponse(
+            capacity_bytes=capacity_bytes,
+            # Only a node can tell whether the volume is an image in a loop device.
+            node_expansion_required=True,
+        )
+
+    async def ValidateVolumeCapabilities(
+        self, request: csi_pb2.ValidateVolumeCapabilitiesRequest, context: Any
+    ) -> csi_pb2.ValidateVolumeCapabilitiesResponse:
+        volume_id = requests.require("volume_id", request.volume_id)
+        capabilities = requests.capabilities(request.volume_capabilities)
+        requests.check_secrets(request.secrets)
+        if await self._do.find(volume_id) is None:
+            raise errors.NotFound(f"volume {volume_id} has no record on any file system")
+        try:
+            _require_supported(capabilities)
+        except errors.InvalidField as e:
+            return csi_pb2.ValidateVolumeCapabilitiesResponse(message=str(e))
+        return csi_pb2.ValidateVolumeCapabilitiesResponse(
+            confirmed=csi_pb2.ValidateVolumeCapabilitiesResponse.Confirmed(
+                volume_context=request.volume_context,
+                volume_capabilities=request.volume_capabilities,
+                parameters=request.parameters,
+            )
+        )
+
+    async def ControllerGetCapabilities(
+        self, request: csi_pb2.ControllerGetCapabilitiesRequest, context: Any
+    ) -> csi_pb2.ControllerGetCapabilitiesResponse:
+        return csi_pb2.ControllerGetCapabilitiesResponse(
+            capabilities=[
+                csi_pb2.ControllerServiceCapability(
+                    rpc=csi_pb2.ControllerServiceCapability.RPC(type=each)
+                )
+                for each in CAPABILITIES
+            ]
+        )
+
+    async def close(self) -> None:
+        """Take no more calls."""
+        await self._do.close()
+
+
+def _parse_create(
+    request: csi_pb2.CreateVolumeRequest,
+) -> tuple[made.VolumeRequest, params.Parameters]:
+    name = requests.name(request.name)
+    capabilities = requests.capabilities(request.volume_capabilities)
+    required_bytes, limit_bytes = requests.capacity_range(request.capacity_range)
+    requests.check_secrets(request.secrets)
+    if request.HasField("volume_content_source"):
+        raise errors.InvalidField(
+            "volume_content_source", "is not supported", allowed="an empty volume"
+        )
+    if request.mutable_parameters:
+        raise errors.InvalidField("mutable_parameters", "is not supported", allowed="nothing")
+    _require_supported(capabilities)
+    parameters = params.parse(requests.string_map("parameters", request.parameters))
+    want = made.VolumeRequest(
+        name=name,
+        required_bytes=required_bytes,
+        limit_bytes=limit_bytes,
+        capabilities=capabilities,
+        zone_ids=_zones(request.accessibility_requirements),
+    )
+    return want, parameters
+
+
+def _parse_expand(request: csi_pb2.ControllerExpandVolumeRequest) -> made.ExpandRequest:
+    volume_id = requests.require("volume_id", request.volume_id)
+    required_bytes, limit_bytes = requests.required_capacity_range(request)
+    requests.check_secrets(request.secrets)
+    if request.HasField("volume_capability"):
+        _require_supported((requests.capability(request.volume_capability),))
+    return made.ExpandRequest(
+        volume_id=volume_id, required_bytes=required_bytes, limit_bytes=limit_bytes
+    )
+
+
+def _require_supported(capabilities: tuple[requests.VolumeCapability, ...]) -> None:
+    for capability in capabilities:
+        if capability.access is requests.AccessType.BLOCK:
+            raise errors.InvalidField(
+                "volume_capability.access_type",
+                "is not supported by NFS",
+                value="block",
+                allowed="mount",
+            )
+
+
+def _zones(message: csi_pb2.TopologyRequirement) -> tuple[str, ...]:
+    """Zones of the nodes the volume is for, preferred ones first."""
+    terms = [*message.preferred, *message.requisite]
+    found = (term.segments.get(key, "") for term in terms for key in _ZONE_KEYS)
+    return tuple(dict.fromkeys(zone_id for zone_id in found if zone_id))

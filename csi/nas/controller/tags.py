@@ -1,0 +1,56 @@
+"""Keys and values of the tags on file systems and access points that carry our state.
+
+Source: spec/csi-driver.md 3.4; keys marked "ours" are not in the reference.
+"""
+
+import hashlib
+from collections.abc import Mapping
+
+from core import errors
+
+MANAGED = "k8s.aliyun.com"
+CREATED_BY = "createdby"
+CREATED_BY_US = "alibabacloud-csi-plugin"
+CLUSTER = "ack.aliyun.com"
+
+VOLUME_NAME = "csi.alibabacloud.com/volume-name"
+"""Ours. On a file system or access point that was made for one volume: the volume's name."""
+DELETE_VOLUME = "csi.alibabacloud.com/delete-volume"
+"""Ours. On a file system made for a volume: "true" when it goes with the volume."""
+CAPACITY = "csi.alibabacloud.com/capacity-bytes"
+"""Ours. On what was made for a volume: the size that was asked for."""
+SUBPATHS = "csi.alibabacloud.com/subpaths"
+"""Ours. On a file system that holds volumes as directories; says nothing else."""
+_BASE = "csi.alibabacloud.com/subpaths."
+
+_VALUE_MAX = 128
+
+
+def of_volume(name: str, *, cluster_id: str) -> dict[str, str]:
+    """Tags of what is made for volume *name*."""
+    told = {MANAGED: "true", CREATED_BY: CREATED_BY_US, VOLUME_NAME: name}
+    if cluster_id:
+        told[CLUSTER] = cluster_id
+    return told
+
+
+def of_base(base: str) -> dict[str, str]:
+    """Tags that say: volumes are directories under *base* of this file system.
+
+    Raises InvalidField when *base* does not fit into a tag, for then no volume under it could be
+    found again.
+    """
+    if len(base) > _VALUE_MAX:
+        raise errors.InvalidField(
+            "parameters[server]",
+            "has a path that is too long",
+            value=base,
+            allowed=f"at most {_VALUE_MAX} characters",
+        )
+    digest = hashlib.sha256(base.encode()).hexdigest()[:8]
+    return {SUBPATHS: "true", _BASE + digest: base}
+
+
+def bases_of(tags: Mapping[str, str]) -> tuple[str, ...]:
+    """Paths of a file system under which volumes are directories."""
+    return tuple(sorted(value for key, value in tags.items() if key.startswith(_BASE)))

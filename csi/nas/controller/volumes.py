@@ -1,0 +1,85 @@
+"""Volumes of every kind: which kind makes, knows, grows and deletes a volume.
+
+A volume id says nothing about its kind (it is the name of the PersistentVolume, as in the
+reference), so the cloud is asked: tags of file systems and access points, records in base
+directories.
+"""
+
+import structlog
+
+from cloud import nas_model
+from core import errors
+from csi.nas.controller import accesspoint, filesystem, made, params, sharepath, subpath
+
+log = structlog.get_logger()
+
+Found = subpath.Found | nas_model.FileSystem | list[nas_model.AccessPoint]
+
+
+class Volumes:
+    """The four kinds together."""
+
+    def __init__(
+        self,
+        *,
+        subpaths: subpath.Subpaths,
+        filesystems: filesystem.Filesystems,
+        accesspoints: accesspoint.Accesspoints,
+    ) -> None:
+        self._subpaths = subpaths
+        self._filesystems = filesystems
+        self._accesspoints = accesspoints
+
+    async def create(self, want: made.VolumeRequest, parameters: params.Parameters) -> made.Made:
+        """The volume, made now or before."""
+        match parameters:
+            case params.SubpathParameters():
+                return await self._subpaths.create(want, parameters)
+            case params.SharepathParameters():
+                return sharepath.create(want, parameters)
+            case params.FilesystemParameters():
+                return await self._filesystems.create(want, parameters)
+            case params.AccesspointParameters():
+                return await self._accesspoints.create(want, parameters)
+
+    async def find(self, volume_id: str) -> Found | None:
+        """What the cloud has of the volume, None for nothing."""
+        of_directory = await self._subpaths.find(volume_id)
+        if of_directory is not None:
+            return of_directory
+        file_system = await self._filesystems.find(volume_id)
+        if file_system is not None:
+            return file_system
+        return await self._accesspoints.find(volume_id) or None
+
+    async def delete(self, volume_id: str) -> None:
+        """Return when the volume is gone as its class said; one that never was is fine."""
+        match await self.find(volume_id):
+            case None:
+                # Shared directories, volumes deleted before, and those of another driver's making.
+                log.info("no trace of the volume; what it may hold is kept", volume_id=volume_id)
+            case subpath.Found() as volume:
+                await self._subpaths.delete(volume)
+            case nas_model.FileSystem() as volume:
+                await self._filesystems.delete(volume)
+            case volume:
+                await self._accesspoints.delete(volume)
+
+    async def expand(self, want: made.ExpandRequest) -> int:
+        """Size in bytes afterwards. Raises NotFound, OutOfRange."""
+        match await self.find(want.volume_id):
+            case None:
+                raise errors.NotFound(
+                    f"volume {want.volume_id} has no record on any file system; only volumes made "
+                    "by this driver can grow"
+                )
+            case subpath.Found() as volume:
+                return await self._subpaths.expand(volume, want)
+            case nas_model.FileSystem() as volume:
+                return await self._filesystems.expand(volume, want)
+            case volume:
+                return await self._accesspoints.expand(volume[0], want)
+
+    async def close(self) -> None:
+        """Take no more calls."""
+        await self._subpaths.close()

@@ -1,0 +1,60 @@
+"""The controller half of the NAS driver, put together."""
+
+import pathlib
+from typing import Any
+
+from csi import driver
+from csi.nas import roots
+from csi.nas.controller import (
+    accesspoint,
+    file_systems,
+    filesystem,
+    removal,
+    service,
+    settings,
+    subpath,
+    volumes,
+)
+
+_WORK_DIR = pathlib.Path("/run/csi-plugin/nas")
+
+
+class _Zones:
+    """Zones of vSwitches, each asked for once."""
+
+    def __init__(self, vswitches: Any) -> None:
+        self._vswitches = vswitches
+        self._known: dict[str, str] = {}
+
+    async def of_vswitch(self, vswitch_id: str) -> str:
+        """The vSwitch's zone, "" when there is no such vSwitch."""
+        if vswitch_id not in self._known:
+            found = await self._vswitches.read(vswitch_id)
+            self._known[vswitch_id] = found.zone_id if found else ""
+        return self._known[vswitch_id]
+
+
+def build(context: driver.DriverContext) -> service.ControllerServicer:
+    """The service of this process. Faults in the settings are left in *context.reader*."""
+    config = settings.read_nas(context.reader)
+    work_dir = pathlib.Path(context.reader.text("NAS_WORK_DIR", str(_WORK_DIR)))
+    cloud = context.cloud()
+    mounted = roots.Roots(work_dir / "controller")
+    mounted.clean_up()
+    return service.ControllerServicer(
+        volumes.Volumes(
+            subpaths=subpath.Subpaths(
+                catalogue=file_systems.Catalogue(cloud.file_systems, context.clock),
+                directories=cloud.directories,
+                roots=mounted,
+                remover=removal.Remover(mounted, context.clock),
+                config=config,
+            ),
+            filesystems=filesystem.Filesystems(
+                api=cloud.file_systems, zones=_Zones(cloud.vswitches), config=config
+            ),
+            accesspoints=accesspoint.Accesspoints(
+                api=cloud.access_points, directories=cloud.directories, config=config
+            ),
+        )
+    )

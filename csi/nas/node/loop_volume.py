@@ -1,0 +1,235 @@
+"""Volumes with mountType losetup: an ext4 image in the volume's directory. Blocking.
+
+The directory is mounted below our work directory, once for a volume on a node; its image gets a
+loop device that frees itself with its last mount. What is left of a killed process is a mounted
+directory, which the next publish uses or the next start removes.
+"""
+
+import contextlib
+import hashlib
+import pathlib
+import re
+import socket
+import time
+
+import structlog
+
+from core import errors
+from csi.nas import volume_context
+from csi.nas.node import loop_lock, mounter, node_requests
+from csi.nas.node import settings as node_settings
+from host import block, filesystem, loop, loop_lease, mountinfo, mounts, nfs, run
+
+log = structlog.get_logger()
+
+_FS_TYPE = "ext4"
+_FAILED = "resize2fs_failed.txt"
+"""Beside the image: it is checked before the next mount. Source: spec/csi-driver.md 3.7."""
+_PREFIX = "loop-"
+_REFERENCE_DIR = re.compile(r"/mnt/nasplugin\.alibabacloud\.com/[^/]+/[^/]+")
+"""Where the reference mounts directories of images. Source: spec/csi-driver.md 3.7."""
+_FREE_WAIT_S = 3.0
+_FREE_LOOK_S = 0.1
+_CHECK_TIMEOUT_S = 1800.0
+
+
+class LoopVolumes:
+    """Mounts images. node_id: owner's name in the lock file."""
+
+    def __init__(
+        self, settings: node_settings.NodeSettings, mounting: mounter.Mounter, node_id: str
+    ) -> None:
+        self._work_dir = settings.work_dir
+        self._mounter = mounting
+        self._node_id = node_id
+
+    def mount(self, want: node_requests.Publishing, told: volume_context.Loop) -> None:
+        """Mount the image of *want* at its target. Raises ImageInUse, Precondition without one."""
+        directory = self._open_directory(want)
+        image = directory / loop_lock.IMAGE
+        there = loop.find(image)
+        if there is not None:
+            # Another pod of this node has it: the same device, the same file system.
+            _mount(there, want)
+            return
+        try:
+            self._attach(want, told, directory, image)
+        except BaseException:
+            self._close_directory(directory)
+            raise
+
+    def is_at(self, mount: mountinfo.Mount, volume_id: str) -> bool:
+        """Whether *mount* shows the image of *volume_id*."""
+        file = loop_lease.backing_file(mount.source)
+        return file is not None and file.parent == self._directory(volume_id)
+
+    def directory_of(self, volume_id: str, mount: mountinfo.Mount | None) -> pathlib.Path | None:
+        """Where the image of *volume_id* is mounted, by us or by the reference; None = nowhere."""
+        ours = self._directory(volume_id)
+        if mountinfo.mounts_at(ours):
+            return ours
+        file = None if mount is None else loop_lease.backing_file(mount.source)
+        if file is not None and _REFERENCE_DIR.fullmatch(str(file.parent)):
+            return file.parent
+        return None
+
+    def release(self, directory: pathlib.Path) -> None:
+        """Free the image in *directory* when nothing has it mounted any more.
+
+        Raises Busy when its loop device is still in use, by a container with a mount of its own.
+        """
+        image = directory / loop_lock.IMAGE
+        device = loop.find(image)
+        if device is not None and _is_mounted(device):
+            return
+        if device is not None:
+            loop.detach(device)  # the reference's devices do not free themselves
+        until_s = time.monotonic() + _FREE_WAIT_S
+        while loop.find(image) is not None:
+            if time.monotonic() > until_s:
+                raise errors.Busy(f"the loop device of {image} is still in use")
+            time.sleep(_FREE_LOOK_S)
+        self._close_directory(directory)
+
+    def expand(self, mount: mountinfo.Mount, required_bytes: int) -> int:
+        """Grow the image mounted as *mount*; its size in bytes. It never shrinks."""
+        image = loop_lease.backing_file(mount.source)
+        if image is None:
+            raise errors.NotFound(f"{mount.mount_point} is no image: {mount.source} has no file")
+        if image.stat().st_size < required_bytes:
+            with image.open("r+b") as file:
+                file.truncate(required_bytes)
+        device = pathlib.Path(mount.source)
+        loop_lease.grow(device)
+        _grow(device, pathlib.Path(mount.mount_point), image.parent)
+        return block.size_bytes(device)
+
+    def clean_up(self) -> None:
+        """Unmount directories that a killed process left without a loop device."""
+        for directory in self._work_dir.glob(f"{_PREFIX}*"):
+            if loop.find(directory / loop_lock.IMAGE) is None:
+                try:
+                    self._close_directory(directory)
+                except (errors.Error, OSError) as e:
+                    log.warning("an old mount cannot be removed", path=str(directory), error=str(e))
+
+    def _directory(self, volume_id: str) -> pathlib.Path:
+        name = hashlib.sha256(volume_id.encode()).hexdigest()[:32]
+        return self._work_dir.resolve() / f"{_PREFIX}{name}"
+
+    def _open_directory(self, want: node_requests.Publishing) -> pathlib.Path:
+        """Mount the directory with the image, for writing: the lock is in it."""
+        directory = self._directory(want.volume_id)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not mountinfo.mounts_at(directory):
+            self._mounter.mount(
+                want.mounting, want.volume.place, directory, tag=want.volume_id, create=True
+            )
+        return directory
+
+    def _close_directory(self, directory: pathlib.Path) -> None:
+        if mountinfo.mounts_at(directory):
+            try:
+                loop_lock.release(directory, node=self._node_id)
+            except OSError as e:
+                log.warning("the image's lock stays", path=str(directory), error=str(e))
+            self._mounter.unmount(directory)
+        with contextlib.suppress(FileNotFoundError):
+            directory.rmdir()
+
+    def _attach(
+        self,
+        want: node_requests.Publishing,
+        told: volume_context.Loop,
+        directory: pathlib.Path,
+        image: pathlib.Path,
+    ) -> None:
+        if not image.exists():
+            _make_image(image, told.image_bytes, want)
+        server_locks = loop_lock.has_server_locks(mountinfo.mounts_at(directory)[-1])
+        with contextlib.ExitStack() as held:
+            try:
+                fd = held.enter_context(
+                    loop_lease.opened(image, read_only=want.read_only, lock=told.lock)
+                )
+            except loop_lease.LockHeld as e:
+                owner = loop_lock.read(directory / loop_lock.OWNER)
+                raise loop_lock.ImageInUse(image, owner) from e
+            if told.lock:
+                loop_lock.claim(
+                    directory,
+                    node=self._node_id,
+                    address=_own_address(want.volume.place.host),
+                    server_locks=server_locks,
+                )
+            # Written to before the mount: made, checked.
+            device = held.enter_context(loop_lease.attached(fd, image, read_only=want.read_only))
+            _prepare(device, directory, want)
+            _mount(device, want)
+            if not want.read_only:
+                _grow(device, want.target_path, directory)
+
+
+def _make_image(image: pathlib.Path, size_bytes: int, want: node_requests.Publishing) -> None:
+    if want.read_only or not size_bytes:
+        raise errors.Precondition(
+            f"volume {want.volume_id} has no image in {want.volume.place}, and none can be made: "
+            "that takes loopImageSize and a publish that may write"
+        )
+    new = image.with_suffix(".new")
+    with new.open("wb") as file:
+        file.truncate(size_bytes)
+    with contextlib.suppress(FileExistsError):
+        image.hardlink_to(new)
+    new.unlink(missing_ok=True)
+
+
+def _prepare(device: pathlib.Path, directory: pathlib.Path, want: node_requests.Publishing) -> None:
+    """A file system that is well: made on an empty image, checked on another."""
+    found = filesystem.probe(device)
+    if found.empty and not want.read_only:
+        filesystem.make(device, _FS_TYPE)
+        return
+    if found.fs_type not in filesystem.EXT:
+        raise errors.Precondition(
+            f"the image of volume {want.volume_id} holds {found.fs_type or 'nothing'}, not ext4"
+        )
+    if want.read_only:
+        return
+    if (directory / _FAILED).exists():
+        # e2fsck would not look closer at a file system that seems clean.
+        argv = ["e2fsck", "-f", "-p", str(device)]
+        run.run(argv, timeout_s=_CHECK_TIMEOUT_S, check=False)
+    filesystem.check(device, found.fs_type)
+
+
+def _mount(device: pathlib.Path, want: node_requests.Publishing) -> None:
+    options = ["ro"] if want.read_only else []
+    mounts.mount(device, want.target_path, fs_type=_FS_TYPE, options=options)
+
+
+def _grow(device: pathlib.Path, mount_point: pathlib.Path, directory: pathlib.Path) -> None:
+    """Let the file system fill *device*. A failure is noted for the next mount to check."""
+    marker = directory / _FAILED
+    try:
+        if filesystem.needs_resize(device, mount_point, _FS_TYPE):
+            filesystem.resize(device, mount_point, _FS_TYPE)
+    except errors.Error as e:
+        marker.write_text(f"{e}\n", encoding="utf-8")
+        raise
+    marker.unlink(missing_ok=True)
+
+
+def _is_mounted(device: pathlib.Path) -> bool:
+    return any(mount.source == str(device) for mount in mountinfo.read())
+
+
+def _own_address(host: str) -> str:
+    """This node's address towards *host*; nothing is sent."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, nfs.PORT, type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.connect(address)
+            return str(probe.getsockname()[0])
+    except OSError:
+        return ""

@@ -1,0 +1,148 @@
+"""Mounting a volume by the client it needs, and unmounting what may be dead. Blocking."""
+
+import pathlib
+import tempfile
+
+import structlog
+
+from core import errors
+from csi.nas import clients, roots, server
+from csi.nas.node import healing
+from csi.nas.node import settings as node_settings
+from host import mount_broker, mountinfo, mounts, nfs, run
+
+log = structlog.get_logger()
+
+_SILENT_PROXY = (mount_broker.BrokerFailed, errors.Unavailable)
+_ROOT_PREFIX = "root-"
+
+
+class Mounter:
+    """Mounts and unmounts. mounted: for directories that are missing."""
+
+    def __init__(self, settings: node_settings.NodeSettings, mounted: roots.Roots) -> None:
+        self._settings = settings
+        self._roots = mounted
+
+    def mount(
+        self,
+        want: clients.Mounting,
+        place: server.Place,
+        target: pathlib.Path,
+        *,
+        tag: str,
+        create: bool,
+    ) -> None:
+        """Mount *want*, which is at *place*, at *target*.
+
+        create: make the directory when it is missing, and the server lets us. tag: volume id.
+        Raises what `host.nfs.mount` and `host.mount_broker.Broker.mount` raise, and Precondition
+        without the broker that the client needs.
+        """
+        try:
+            self._mount(want, target, tag)
+        except (nfs.NoSuchDirectory, nfs.AccessDenied) as missing:
+            # NAS says "access denied" for a directory that is not there, too.
+            if not create or place == server.root_of(place):
+                raise
+            self._make(want, place, tag, missing)
+            self._mount(want, target, tag)
+
+    def unmount(self, target: pathlib.Path) -> None:
+        """Remove every mount at *target*, whether its server answers or not.
+
+        Raises Busy when a process uses it and the server is well. Takes less than a minute.
+        """
+        if self._unmounted_by_proxy(target):
+            return
+        try:
+            mounts.ensure_unmounted(target, timeout_s=node_settings.UNMOUNT_TIMEOUT_S)
+        except errors.Busy:
+            ill = healing.read_illness(target)
+            if ill is None:
+                raise
+            log.warning("unmounting by force what does not answer", path=str(target), why=str(ill))
+            self.discard(target)
+
+    def discard(self, target: pathlib.Path) -> None:
+        """Remove every mount at *target*, which are dead: by force, then lazily."""
+        if self._unmounted_by_proxy(target):
+            return
+        while mountinfo.mounts_at(target):
+            mounts.unmount(target, force=True)
+
+    def _mount(self, want: clients.Mounting, target: pathlib.Path, tag: str) -> None:
+        if want.client is clients.Client.NFS:
+            nfs.mount(want.source, target, want.options)
+            return
+        broker = self._broker(want.client)
+        broker.mount(want.source, target, fs_type=want.fs_type, options=want.options, tag=tag)
+        if not mountinfo.mounts_at(target):
+            raise errors.Precondition(
+                f"the mount broker says that {want.source} is mounted, but it is not seen at "
+                f"{target}; kubelet's directory needs mountPropagation Bidirectional"
+            )
+
+    def _broker(self, client: clients.Client) -> mount_broker.Broker:
+        proxy, connector = self._settings.proxy_socket, self._settings.connector_socket
+        broker = mount_broker.find(proxy, connector)
+        if broker is None:
+            raise errors.Precondition(
+                f"the volume needs the client {client.value}, which this node lacks: neither the "
+                f"mount proxy ({proxy}) nor the connector ({connector}) is there; install one, or "
+                "use mountProtocol nfs"
+            )
+        return broker
+
+    def _make(
+        self, want: clients.Mounting, place: server.Place, tag: str, missing: errors.Error
+    ) -> None:
+        """Make the directory through the server's root; its refusal is *missing*."""
+        try:
+            if want.client is clients.Client.NFS:
+                with self._roots.opened(place, create=True):
+                    pass
+            else:
+                self._make_by_broker(want, place, tag)
+        except run.CommandFailed as e:
+            raise missing from e
+        except (nfs.NoSuchDirectory, nfs.AccessDenied, errors.NotFound) as e:
+            raise missing from e
+        log.info("directory made", place=str(place))
+
+    def _make_by_broker(self, want: clients.Mounting, place: server.Place, tag: str) -> None:
+        root = server.root_of(place)
+        self._settings.work_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = pathlib.Path(tempfile.mkdtemp(prefix=_ROOT_PREFIX, dir=self._settings.work_dir))
+        options = tuple(word for word in want.options if word != "ro")
+        try:
+            self._broker(want.client).mount(
+                root.export, path, fs_type=want.fs_type, options=options, tag=tag
+            )
+            below = pathlib.PurePosixPath(place.base).relative_to(root.base)
+            (path / below).mkdir(mode=0o755, parents=True, exist_ok=True)
+        finally:
+            self.unmount(path)
+            path.rmdir()
+
+    def _unmounted_by_proxy(self, target: pathlib.Path) -> bool:
+        """Whether the mount proxy had mounted *target* and took it back."""
+        there = mountinfo.mounts_at(target)
+        if not there or is_own(there[-1]):
+            return False
+        broker = mount_broker.find(self._settings.proxy_socket, self._settings.connector_socket)
+        try:
+            return broker is not None and broker.unmount(target) and not mountinfo.mounts_at(target)
+        except _SILENT_PROXY as e:
+            log.warning("unmounting without the mount proxy", path=str(target), error=str(e))
+            return False
+
+
+def is_own(mount: mountinfo.Mount) -> bool:
+    """Whether *mount* was surely made here: the kernel's NFS to a server, or a loop device.
+
+    A TLS tunnel shows as NFS to this machine.
+    """
+    if mount.fs_type.startswith("nfs"):
+        return not mount.source.startswith(("127.", "localhost:", "[::1]:", "::1:"))
+    return mount.source.startswith("/dev/loop")

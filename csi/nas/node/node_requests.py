@@ -1,0 +1,118 @@
+"""The node service's requests, parsed and checked: protobuf in, plain frozen values out."""
+
+import dataclasses
+import pathlib
+
+from core import errors
+from csi import requests
+from csi._pb import csi_pb2
+from csi.nas import clients, mount_options, volume_context
+from csi.nas.node import settings as node_settings
+from host import mountinfo, paths
+
+_ACCESS_KEYS = frozenset({"akId", "akSecret"})
+Mode = requests.AccessMode
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Publishing:
+    """NodePublishVolume. mounting: of the directory; of an image, where the image is."""
+
+    volume_id: str
+    target_path: pathlib.Path
+    volume: volume_context.NasVolume
+    mounting: clients.Mounting
+    read_only: bool
+    exclusive: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class AtPath:
+    """A volume at a path below kubelet's directory."""
+
+    volume_id: str
+    path: pathlib.Path
+
+
+def parse_publish(
+    request: csi_pb2.NodePublishVolumeRequest, settings: node_settings.NodeSettings
+) -> Publishing:
+    """NodePublishVolume."""
+    volume_id = requests.require("volume_id", request.volume_id)
+    target = requests.path("target_path", request.target_path)
+    capability = requests.capability(request.volume_capability)
+    if capability.access is requests.AccessType.BLOCK:
+        raise errors.InvalidField(
+            "volume_capability.access_type", "is not supported by NFS", value="block"
+        )
+    requests.check_secrets(request.secrets)
+    context = requests.string_map("volume_context", request.volume_context)
+    volume = volume_context.parse(context)
+    if volume.loop is not None and not settings.losetup:
+        raise errors.Precondition("volumes with an image are switched off: NAS_LOSETUP_ENABLE")
+    if volume.client is not clients.Client.NFS and _ACCESS_KEYS & request.secrets.keys():
+        raise errors.InvalidField(
+            "secrets", "with an access key are not supported", allowed="the node's own RAM role"
+        )
+    read_only = request.readonly or capability.mode.reader_only
+    options = mount_options.choose(
+        host=volume.place.host,
+        version=volume.version,
+        options=volume.options,
+        mount_flags=capability.mount_flags,
+        # The image's directory is mounted for writing in any case: its lock is there.
+        read_only=read_only and volume.loop is None,
+        more=settings.more_options,
+    )
+    if volume.loop is not None and "ro" in options:
+        read_only, options = True, tuple(word for word in options if word != "ro")
+    mounting = clients.mounting(
+        volume.client,
+        source=volume.place.export,
+        options=options,
+        volume_id=volume_id,
+        pod_uid=context.get(volume_context.POD_UID, ""),
+        file_system_type=volume.file_system_type,
+        by_protocol=volume.by_protocol,
+        accesspoint=volume.accesspoint,
+    )
+    return Publishing(
+        volume_id=volume_id,
+        target_path=paths.resolve_under(settings.kubelet_root, target, "target_path"),
+        volume=volume,
+        mounting=mounting,
+        read_only=read_only or mounting.read_only,
+        exclusive=capability.mode is Mode.SINGLE_NODE_SINGLE_WRITER,
+    )
+
+
+def parse_unpublish(request: csi_pb2.NodeUnpublishVolumeRequest, root: pathlib.Path) -> AtPath:
+    """NodeUnpublishVolume."""
+    volume_id = requests.require("volume_id", request.volume_id)
+    target = requests.path("target_path", request.target_path)
+    return AtPath(volume_id=volume_id, path=paths.resolve_under(root, target, "target_path"))
+
+
+def parse_stats(request: csi_pb2.NodeGetVolumeStatsRequest, root: pathlib.Path) -> AtPath:
+    """NodeGetVolumeStats. Raises NotFound for a path no volume is at."""
+    return _mounted(request.volume_id, request.volume_path, root)
+
+
+def parse_expand(
+    request: csi_pb2.NodeExpandVolumeRequest, root: pathlib.Path
+) -> tuple[AtPath, int]:
+    """NodeExpandVolume: (where, bytes that are required). Raises NotFound as `parse_stats`."""
+    at = _mounted(request.volume_id, request.volume_path, root)
+    required_bytes, _ = requests.capacity_range(request.capacity_range)
+    return at, required_bytes
+
+
+def _mounted(volume_id: str, text: str, root: pathlib.Path) -> AtPath:
+    """The mount table is asked, never the file system: its server may be gone."""
+    requests.require("volume_id", volume_id)
+    told = requests.path("volume_path", text)
+    if told.startswith("/"):
+        path = paths.resolve_under(root, told, "volume_path")
+        if mountinfo.mounts_at(path):
+            return AtPath(volume_id=volume_id, path=path)
+    raise errors.NotFound(f"volume {volume_id} is not at {told}: nothing is mounted there")

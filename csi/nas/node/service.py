@@ -1,0 +1,156 @@
+"""The Node service of the NAS driver: parse, lock, service, respond; and how it is made."""
+
+import pathlib
+from typing import Any
+
+from core import errors, keyed_lock
+from csi import driver
+from csi._pb import csi_pb2, csi_pb2_grpc
+from csi.nas import roots
+from csi.nas.node import loop_volume, modes, mounter, node_requests, publish, servers
+from csi.nas.node import settings as node_settings
+from host import mountinfo, nfs
+
+_Rpc = csi_pb2.NodeServiceCapability.RPC
+_Unit = csi_pb2.VolumeUsage.Unit
+_DEVICES = "/dev/"
+_NAME = "nasplugin.csi.alibabacloud.com"
+
+
+class NodeServicer(csi_pb2_grpc.NodeServicer):
+    """Publishes, measures and unpublishes volumes on this node."""
+
+    def __init__(
+        self,
+        settings: node_settings.NodeSettings,
+        *,
+        node_id: str,
+        publisher: publish.Publisher,
+        loops: loop_volume.LoopVolumes,
+        changing: modes.Modes,
+    ) -> None:
+        self._settings = settings
+        self._node_id = node_id
+        self._publisher = publisher
+        self._loops = loops
+        self._modes = changing
+        self._servers = servers.Servers()
+        self._locks = keyed_lock.KeyedLock()
+
+    async def NodePublishVolume(
+        self, request: csi_pb2.NodePublishVolumeRequest, context: Any
+    ) -> csi_pb2.NodePublishVolumeResponse:
+        want = node_requests.parse_publish(request, self._settings)
+        with self._locks.hold(want.volume_id, str(want.target_path)):
+            pool = self._servers.of(want.volume.place.host)
+            await pool.run(self._publisher.publish, want)
+        return csi_pb2.NodePublishVolumeResponse()
+
+    async def NodeUnpublishVolume(
+        self, request: csi_pb2.NodeUnpublishVolumeRequest, context: Any
+    ) -> csi_pb2.NodeUnpublishVolumeResponse:
+        at = node_requests.parse_unpublish(request, self._settings.kubelet_root)
+        with self._locks.hold(at.volume_id, str(at.path)):
+            pool = self._servers.of(_server_at(at.path))
+            await pool.run(self._publisher.unpublish, at)
+        return csi_pb2.NodeUnpublishVolumeResponse()
+
+    async def NodeGetVolumeStats(
+        self, request: csi_pb2.NodeGetVolumeStatsRequest, context: Any
+    ) -> csi_pb2.NodeGetVolumeStatsResponse:
+        at = node_requests.parse_stats(request, self._settings.kubelet_root)
+        readers = self._servers.readers(_server_at(at.path))
+        limit_s = node_settings.STATS_TIMEOUT_S
+        try:
+            found = await readers.run_within(
+                node_settings.STATS_LIMIT_S, nfs.usage, at.path, timeout_s=limit_s
+            )
+        except (nfs.DeadMount, errors.DeadlineExceeded) as e:
+            # The usage is not known; that the volume is ill is what kubelet must be told.
+            return csi_pb2.NodeGetVolumeStatsResponse(
+                volume_condition=csi_pb2.VolumeCondition(abnormal=True, message=str(e))
+            )
+        return _stats_response(found)
+
+    async def NodeExpandVolume(
+        self, request: csi_pb2.NodeExpandVolumeRequest, context: Any
+    ) -> csi_pb2.NodeExpandVolumeResponse:
+        at, required_bytes = node_requests.parse_expand(request, self._settings.kubelet_root)
+        there = mountinfo.mounts_at(at.path)[-1]
+        if there.source.startswith(_DEVICES):
+            with self._locks.hold(at.volume_id, str(at.path)):
+                pool = self._servers.of(_server_at(at.path))
+                required_bytes = await pool.run(self._loops.expand, there, required_bytes)
+        # A directory's size is its server's affair; there is nothing to grow here.
+        return csi_pb2.NodeExpandVolumeResponse(capacity_bytes=required_bytes)
+
+    async def NodeGetCapabilities(
+        self, request: csi_pb2.NodeGetCapabilitiesRequest, context: Any
+    ) -> csi_pb2.NodeGetCapabilitiesResponse:
+        offered = [_Rpc.EXPAND_VOLUME, _Rpc.SINGLE_NODE_MULTI_WRITER]
+        if self._settings.serve_stats:
+            offered += [_Rpc.GET_VOLUME_STATS, _Rpc.VOLUME_CONDITION]
+        return csi_pb2.NodeGetCapabilitiesResponse(
+            capabilities=[csi_pb2.NodeServiceCapability(rpc=_Rpc(type=t)) for t in offered]
+        )
+
+    async def NodeGetInfo(
+        self, request: csi_pb2.NodeGetInfoRequest, context: Any
+    ) -> csi_pb2.NodeGetInfoResponse:
+        if not self._node_id:
+            raise errors.Precondition("the node's name is unknown; set KUBE_NODE_NAME or --nodeid")
+        return csi_pb2.NodeGetInfoResponse(node_id=self._node_id)
+
+    async def close(self) -> None:
+        """Take no more work; what runs ends in its own time."""
+        self._servers.close()
+        self._modes.close()
+
+
+def _server_at(path: pathlib.Path) -> str:
+    """The server mounted at *path*, as the kernel tells it; images have threads of their own."""
+    there = mountinfo.mounts_at(path)
+    if not there:
+        return servers.LOCAL
+    source = there[-1].source
+    return _DEVICES if source.startswith(_DEVICES) else source.partition(":/")[0].strip("[]")
+
+
+def _stats_response(found: nfs.Usage) -> csi_pb2.NodeGetVolumeStatsResponse:
+    return csi_pb2.NodeGetVolumeStatsResponse(
+        usage=[
+            csi_pb2.VolumeUsage(
+                unit=_Unit.BYTES,
+                total=found.total_bytes,
+                used=found.used_bytes,
+                available=found.available_bytes,
+            ),
+            csi_pb2.VolumeUsage(
+                unit=_Unit.INODES,
+                total=found.total_inodes,
+                used=found.used_inodes,
+                available=found.free_inodes,
+            ),
+        ],
+        volume_condition=csi_pb2.VolumeCondition(abnormal=False, message="the server answers"),
+    )
+
+
+def build(context: driver.DriverContext) -> NodeServicer:
+    """The Node service of this process. Faults in its settings are left in *context.reader*."""
+    settings = node_settings.read_node(context.reader, _NAME)
+    node_id = context.node_id or context.reader.text("KUBE_NODE_NAME")
+    mounted = roots.Roots(settings.work_dir)
+    mounted.clean_up()
+    mounting = mounter.Mounter(settings, mounted)
+    loops = loop_volume.LoopVolumes(settings, mounting, node_id)
+    loops.clean_up()
+    changing = modes.Modes(settings.work_dir)
+    changing.resume()
+    return NodeServicer(
+        settings,
+        node_id=node_id,
+        publisher=publish.Publisher(settings, mounting=mounting, loops=loops, changing=changing),
+        loops=loops,
+        changing=changing,
+    )

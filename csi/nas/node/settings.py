@@ -1,0 +1,77 @@
+"""Settings of the node half. Source: spec/csi-driver.md 3.7, appendix A."""
+
+import dataclasses
+import pathlib
+
+from core import settings
+from csi import values
+from csi.nas import option_table
+
+STATS_TIMEOUT_S = 10.0
+STATS_LIMIT_S = 25.0
+"""Of the whole answer, with the time that the call waits for a thread."""
+PROBE_TIMEOUT_S = 5.0
+"""How long a server may take to tell that a mount is alive."""
+PORT_TIMEOUT_S = 10.0
+UNMOUNT_TIMEOUT_S = 10.0
+"""Before an unmount is forced, and then made lazy."""
+MODE_WAIT_S = 1.0
+"""How long a publish waits for a recursive change of modes. Source: spec/csi-driver.md 3.7."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSettings:
+    """kubelet_root: every path of a request lies below it. check_port: ask the server first.
+
+    work_dir: where roots of servers and images are mounted; of this driver alone.
+    serve_stats: offer GET_VOLUME_STATS. losetup: serve volumes with mountType losetup.
+    more_options: names of mount options that are allowed beyond the table.
+    proxy_socket, connector_socket: of the programs that mount for other clients.
+    """
+
+    kubelet_root: pathlib.Path
+    work_dir: pathlib.Path
+    check_port: bool = True
+    serve_stats: bool = True
+    losetup: bool = True
+    more_options: frozenset[str] = frozenset()
+    proxy_socket: pathlib.Path = pathlib.Path("/run/cnfs/alinas-mounter.sock")
+    connector_socket: pathlib.Path = pathlib.Path("/run/csi-tool/connector/connector.sock")
+
+
+def read_node(reader: settings.Reader, driver_name: str) -> NodeSettings:
+    """Effective settings; faults are left in *reader*.
+
+    `NAS_ALLOW_MOUNT_OPTIONS`, `NAS_MOUNT_PROXY_SOCKET` and `NAS_CONNECTOR_SOCKET` are ours.
+    """
+    root = _absolute(reader, "KUBELET_ROOT_DIR", "/var/lib/kubelet")
+    return NodeSettings(
+        kubelet_root=root,
+        work_dir=root / "csi-plugins" / driver_name / "node",
+        check_port=reader.boolean("NAS_PORT_CHECK", default=True),
+        serve_stats=reader.boolean("NAS_METRIC_BY_PLUGIN", default=True),
+        losetup=reader.boolean("NAS_LOSETUP_ENABLE", default=True),
+        more_options=_names(reader, "NAS_ALLOW_MOUNT_OPTIONS"),
+        proxy_socket=_absolute(reader, "NAS_MOUNT_PROXY_SOCKET", "/run/cnfs/alinas-mounter.sock"),
+        connector_socket=_absolute(
+            reader, "NAS_CONNECTOR_SOCKET", "/run/csi-tool/connector/connector.sock"
+        ),
+    )
+
+
+def _absolute(reader: settings.Reader, name: str, default: str) -> pathlib.Path:
+    """The absolute path in *name*, never the root directory."""
+    path = pathlib.Path(reader.text(name, default))
+    if not path.is_absolute() or ".." in path.parts or path == pathlib.Path("/"):
+        reader.fault(f"{name}: {str(path)!r} is not allowed; allowed: an absolute path, no ..")
+        return pathlib.Path(default)
+    return path
+
+
+def _names(reader: settings.Reader, name: str) -> frozenset[str]:
+    """Names of options between commas."""
+    told = values.words(reader.text(name))
+    for word in told:
+        if not option_table.is_name(word):
+            reader.fault(f"{name}: {word!r} is not allowed; allowed: names of mount options")
+    return frozenset(filter(option_table.is_name, told))

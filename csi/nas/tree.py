@@ -1,0 +1,116 @@
+"""Volumes as directories below a base that is mounted here. Blocking; call in a thread.
+
+Everything is idempotent: what a killed process left half done, the next call finishes. No link is
+ever followed: below a volume, pods put what they like.
+"""
+
+import contextlib
+import datetime
+import pathlib
+import stat
+
+import structlog
+
+from core import errors
+from csi.nas import layout
+from host import run
+
+log = structlog.get_logger()
+
+_VOLUME_MODE = 0o777
+_RECORD_MODE = 0o700
+_REMOVE_TIMEOUT_S = 24 * 3600.0
+
+
+def read_record(base: pathlib.Path, name: str) -> layout.Record | None:
+    """The volume's record, None when there is none.
+
+    Raises Internal when there are several: which one holds would be a guess.
+    """
+    try:
+        texts = [entry.name for entry in (base / layout.RECORDS / name).iterdir()]
+    except FileNotFoundError:
+        return None
+    found = [record for text in texts if (record := layout.Record.parse(text)) is not None]
+    if len(found) > 1:
+        told = ", ".join(sorted(map(str, found)))
+        raise errors.Internal(f"volume {name} has several records ({told}); remove all but one")
+    return found[0] if found else None
+
+
+def make(base: pathlib.Path, name: str, record: layout.Record) -> None:
+    """The volume's record and its directory; the record first, so that none is without."""
+    for path, mode in (
+        (base / layout.RECORDS, _RECORD_MODE),
+        (base / layout.RECORDS / name, _RECORD_MODE),
+        (base / layout.RECORDS / name / str(record), _RECORD_MODE),
+        (base / name, _VOLUME_MODE),
+    ):
+        _ensure_dir(path, mode)
+
+
+def archive(base: pathlib.Path, name: str, at: datetime.datetime) -> None:
+    """Rename the volume's directory, as it is; it may be gone already."""
+    if not _is_directory(base / name):
+        return
+    target = base / layout.archived_name(name, at)
+    with contextlib.suppress(FileNotFoundError):
+        (base / name).rename(target)
+        log.info("volume archived", volume_id=name, directory=target.name)
+
+
+def put_aside(base: pathlib.Path, name: str) -> pathlib.Path | None:
+    """Where the volume's files are to be deleted, out of everybody's way; None = nothing left."""
+    trash = base / layout.trash_name(name)
+    if not _is_directory(trash) and _is_directory(base / name):
+        (base / name).rename(trash)
+    return trash if _is_directory(trash) else None
+
+
+def remove(trash: pathlib.Path) -> None:
+    """Delete *trash* and all in it. Takes as long as it takes."""
+    # coreutils' rm keeps its place by descriptors, so no depth and no link can mislead it.
+    run.run(
+        ["rm", "--recursive", "--force", "--one-file-system", "--", str(trash)],
+        timeout_s=_REMOVE_TIMEOUT_S,
+    )
+
+
+def entries_left(trash: pathlib.Path) -> int:
+    """How many entries the first level of *trash* has left; for progress."""
+    try:
+        return sum(1 for _ in trash.iterdir())
+    except OSError:
+        return 0
+
+
+def forget(base: pathlib.Path, name: str) -> None:
+    """Remove the volume's record: the last step of deleting it."""
+    records = base / layout.RECORDS / name
+    with contextlib.suppress(FileNotFoundError):
+        for entry in list(records.iterdir()):
+            if layout.Record.parse(entry.name) is not None:
+                entry.rmdir()
+        records.rmdir()
+
+
+def _ensure_dir(path: pathlib.Path, mode: int) -> None:
+    try:
+        path.mkdir()
+    except FileExistsError:
+        if not _is_directory(path):
+            raise errors.Exists(f"{path} is there and is no directory") from None
+    else:
+        # Whatever the umask is.
+        path.chmod(mode)
+
+
+def _is_directory(path: pathlib.Path) -> bool:
+    """Whether a real directory is at *path*. Raises Precondition for anything else there."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return False
+    if not stat.S_ISDIR(mode):
+        raise errors.Precondition(f"{path} is not a directory; look at it and move it away")
+    return True

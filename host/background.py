@@ -1,0 +1,62 @@
+"""Commands that go on in the background, such as a change of modes in a million files.
+
+They can be stopped, and end with this process at the latest when it closes them.
+"""
+
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from host import run
+
+log = structlog.get_logger()
+
+_STOP_S = 2.0
+
+
+class Job:
+    """One command that was started. ended: called once, in a thread of ours, with its status."""
+
+    def __init__(self, argv: Sequence[str], ended: Callable[[int], None]) -> None:
+        if shutil.which(argv[0]) is None:
+            raise run.CommandMissing(argv[0])
+        self._argv = tuple(argv)
+        self._ended = ended
+        self._done = threading.Event()
+        # vfork, not fork: without preexec_fn, gRPC's threads are not in the way.
+        self._process = subprocess.Popen(
+            list(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "LC_ALL": "C"},
+            process_group=0,
+            cwd=pathlib.Path("/"),
+        )
+        threading.Thread(target=self._attend, name=f"wait {argv[0]}", daemon=True).start()
+
+    def wait(self, timeout_s: float) -> int | None:
+        """Status of the command, None when it still runs after *timeout_s* seconds."""
+        return self._process.returncode if self._done.wait(timeout_s) else None
+
+    def stop(self) -> None:
+        """Kill it. One that hangs in the kernel is left to its thread."""
+        if not self._done.is_set():
+            # Not reaped before `_done`, or only just: the number is still its own or nobody's.
+            try:
+                os.killpg(self._process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                return
+            if not self._done.wait(_STOP_S):
+                log.warning("killed command does not end", argv=list(self._argv))
+
+    def _attend(self) -> None:
+        status = self._process.wait()
+        self._ended(status)
+        self._done.set()

@@ -1,0 +1,183 @@
+"""NFS on the node: mounting, asking whether a server answers, how full a mount is.
+
+Everything that might wait for a server happens in a process of its own that can be killed, or has
+a time limit. Blocking; call in a thread.
+"""
+
+import dataclasses
+import os
+import pathlib
+import socket
+from collections.abc import Sequence
+
+from core import errors
+from host import mounts, run
+
+PORT = 2049
+_PROBE_FORMAT = "%b %f %a %S %c %d"
+_STALE = "stale file handle"
+_MISSING = "no such file"
+_NO_ANSWER = ("timed out", "host is down", "no route to host", "connection refused")
+_BROKEN = ("input/output error",)
+_NOT_FOR_US = "permission denied"
+
+
+class NoSuchDirectory(errors.NotFound):
+    """The server has no such directory."""
+
+
+class AccessDenied(errors.Precondition):
+    """The server does not let this node in; NAS says so for a missing directory too."""
+
+
+class DeadMount(errors.Unavailable):
+    """A mount that is of no use as it is: stale, broken, or its server does not answer."""
+
+
+class StaleMount(DeadMount):
+    """What is mounted does not exist on the server any more."""
+
+
+class BrokenMount(DeadMount):
+    """The client gave up: the answers are errors."""
+
+
+class SilentMount(DeadMount):
+    """The server does not answer; when it comes back, so does the mount."""
+
+
+_REFUSALS: tuple[tuple[tuple[str, ...], type[errors.Error], str], ...] = (
+    (("no such file or directory",), NoSuchDirectory, "there is no such directory"),
+    (
+        ("access denied by server",),
+        AccessDenied,
+        "the server does not let this node in; look at the permission group of the mount target",
+    ),
+    (
+        ("unknown filesystem type", "/sbin/mount.<type>", "no such device"),
+        errors.Precondition,
+        "this node has no NFS client; install Debian package nfs-common or nfs-utils",
+    ),
+    (
+        ("protocol not supported", "requested nfs version", "incorrect mount option"),
+        errors.Precondition,
+        "server or kernel do not have this NFS version or option",
+    ),
+    (
+        ("failed to resolve", "name or service not known", "temporary failure in name"),
+        errors.Unavailable,
+        "the server's name cannot be resolved; look at the node's DNS",
+    ),
+    (
+        ("connection refused", "timed out", "no route to host", "network is unreachable"),
+        errors.Unavailable,
+        "the server does not answer; look at network, security groups and the mount target's state",
+    ),
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What a file system holds and can hold."""
+
+    total_bytes: int
+    used_bytes: int
+    available_bytes: int
+    total_inodes: int
+    used_inodes: int
+    free_inodes: int
+
+
+def mount(source: str, target: pathlib.Path, options: Sequence[str]) -> None:
+    """Mount *source*, `host:/path`, at *target*.
+
+    Raises NoSuchDirectory, AccessDenied, Precondition or Unavailable with what to do, CommandFailed
+    otherwise, CommandTimeout.
+    """
+    try:
+        mounts.mount(source, target, fs_type="nfs", options=options)
+    except run.CommandFailed as e:
+        raise refusal(source, f"{e.result.stderr} {e.result.stdout}") or e from e
+
+
+def refusal(source: str, said: str) -> errors.Error | None:
+    """What mount's words mean, None when they are not known. Pure."""
+    low = said.lower()
+    for texts, kind, meaning in _REFUSALS:
+        if any(text in low for text in texts):
+            return kind(f"{source} cannot be mounted: {meaning} ({' '.join(said.split())})")
+    return None
+
+
+def require_port(host: str, *, timeout_s: float, port: int = PORT) -> None:
+    """Return when *host* takes connections on the NFS port. Raises Unavailable."""
+    try:
+        socket.create_connection((host, port), timeout=timeout_s).close()
+    except OSError as e:
+        raise errors.Unavailable(
+            f"NFS server {host} does not answer on TCP port {port} within {timeout_s:g} s ({e}); "
+            "look at network, security groups and the mount target's state"
+        ) from e
+
+
+def answers(host: str, *, timeout_s: float, port: int = PORT) -> bool:
+    """Whether *host* takes connections on the NFS port."""
+    try:
+        require_port(host, timeout_s=timeout_s, port=port)
+    except errors.Unavailable:
+        return False
+    return True
+
+
+def usage(path: pathlib.Path, *, timeout_s: float) -> Usage:
+    """How full the mount at *path* is, asked of the server.
+
+    Raises StaleMount, BrokenMount or SilentMount, within *timeout_s*; NotFound without *path*.
+    """
+    where = os.fspath(path)
+    # statfs and lstat answer from memory; to open a directory the client must ask its server.
+    _ask(["find", where, "-mindepth", "1", "-maxdepth", "1", "-print", "-quit"], path, timeout_s)
+    answer = _ask(["stat", "--file-system", f"--format={_PROBE_FORMAT}", where], path, timeout_s)
+    if not answer:
+        raise errors.Unavailable(f"{path} is closed to this node's root user")
+    total, free, available, size, inodes, free_inodes = (int(x) for x in answer.split())
+    return Usage(
+        total_bytes=total * size,
+        used_bytes=(total - free) * size,
+        available_bytes=available * size,
+        total_inodes=inodes,
+        used_inodes=inodes - free_inodes,
+        free_inodes=free_inodes,
+    )
+
+
+def _ask(argv: Sequence[str], path: pathlib.Path, timeout_s: float) -> str:
+    """What *argv*, which looks at *path*, prints."""
+    try:
+        result = run.run(argv, timeout_s=timeout_s, check=False)
+    except run.CommandTimeout as e:
+        raise SilentMount(f"{path}: its server does not answer within {timeout_s:g} s") from e
+    low = result.stderr.lower()
+    # A directory that is closed to root: the server has answered.
+    if result.returncode == 0 or _NOT_FOR_US in low:
+        return result.stdout
+    if _MISSING in low:
+        raise errors.NotFound(f"{path} does not exist")
+    raise ill(path, result.stderr) or run.CommandFailed(argv, result)
+
+
+def ill(path: pathlib.Path, said: str) -> DeadMount | None:
+    """What the words of a program that looked at a mount mean, None when not known. Pure."""
+    low = said.lower()
+    if _STALE in low:
+        return StaleMount(f"{path} is stale: its directory on the server is gone or another")
+    if any(text in low for text in _NO_ANSWER):
+        return SilentMount(f"{path}: its server does not answer ({said.strip()})")
+    if any(text in low for text in _BROKEN):
+        return BrokenMount(f"{path} cannot be read ({said.strip()})")
+    return None
+
+
+def set_read_ahead(device: str, kib: int) -> None:
+    """Read-ahead of the mount with number *device*, such as `0:52`, in KiB."""
+    pathlib.Path(f"/sys/class/bdi/{device}/read_ahead_kb").write_text(str(kib), encoding="ascii")

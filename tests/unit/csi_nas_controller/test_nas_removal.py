@@ -1,0 +1,213 @@
+"""Archiving and deleting volumes' files, on a directory of this machine in the server's place."""
+
+import asyncio
+import contextlib
+import datetime
+import pathlib
+from collections.abc import Iterator
+
+import pytest
+
+from core import call, clock, errors
+from csi.nas import layout, server, tree
+from csi.nas.controller import removal
+from host import run
+
+PLACE = server.Place(host="nas.test", base="/base")
+ARCHIVE = layout.Record(archive=True, capacity_bytes=1 << 30)
+DELETE = layout.Record(archive=False, capacity_bytes=1 << 30)
+
+
+class LocalRoots:
+    """Every place is one directory. opened_times counts mounts."""
+
+    def __init__(self, path: pathlib.Path) -> None:
+        self.path = path
+        self.opened_times = 0
+
+    @contextlib.contextmanager
+    def opened(self, place: server.Place, *, create: bool = False) -> Iterator[pathlib.Path]:
+        assert place == PLACE
+        self.opened_times += 1
+        yield self.path
+
+
+@pytest.fixture
+def roots(tmp_path: pathlib.Path) -> LocalRoots:
+    return LocalRoots(tmp_path)
+
+
+@pytest.fixture
+def remover(roots: LocalRoots) -> removal.Remover:
+    return removal.Remover(roots, clock.SystemClock())
+
+
+def make(base: pathlib.Path, name: str, record: layout.Record) -> pathlib.Path:
+    tree.make(base, name, record)
+    (base / name / "sub").mkdir()
+    (base / name / "sub/file").write_text("content")
+    return base / name
+
+
+def names(base: pathlib.Path) -> list[str]:
+    return sorted(path.name for path in base.iterdir() if path.name != layout.RECORDS)
+
+
+async def test_an_archived_volume_keeps_its_files_under_another_name(roots, remover):
+    make(roots.path, "pvc-1", ARCHIVE)
+
+    await remover.remove("pvc-1", PLACE)
+    await remover.remove("pvc-1", PLACE)
+
+    (kept,) = names(roots.path)
+    assert kept.startswith("archived-pvc-1.2")
+    assert (roots.path / kept / "sub/file").read_text() == "content"
+    assert list((roots.path / layout.RECORDS).iterdir()) == []
+
+
+async def test_a_deleted_volume_is_gone_and_its_neighbours_are_not(roots, remover):
+    volume = make(roots.path, "pvc-1", DELETE)
+    neighbour = make(roots.path, "pvc-2", DELETE)
+    (volume / "link").symlink_to(neighbour)
+    (volume / "sub/up").symlink_to("../../pvc-2/sub")
+
+    await remover.remove("pvc-1", PLACE)
+
+    assert names(roots.path) == ["pvc-2"]
+    assert (neighbour / "sub/file").read_text() == "content"
+    assert tree.read_record(roots.path, "pvc-2") == DELETE
+
+
+async def test_a_directory_without_a_record_is_never_touched(roots, remover):
+    (roots.path / "pvc-1").mkdir()
+    (roots.path / "pvc-1/file").write_text("somebody's")
+
+    await remover.remove("pvc-1", PLACE)
+
+    assert (roots.path / "pvc-1/file").read_text() == "somebody's"
+
+
+async def test_files_that_no_recycle_bin_would_hold_are_archived_when_asked(roots, remover):
+    make(roots.path, "pvc-1", DELETE)
+
+    await remover.remove("pvc-1", PLACE, keep=True)
+
+    (kept,) = names(roots.path)
+    assert kept.startswith("archived-pvc-1.")
+
+
+async def test_two_records_are_not_guessed_between(roots, remover):
+    make(roots.path, "pvc-1", DELETE)
+    (roots.path / layout.RECORDS / "pvc-1" / str(ARCHIVE)).mkdir()
+
+    with pytest.raises(errors.Internal, match="several records"):
+        await remover.remove("pvc-1", PLACE)
+
+    assert names(roots.path) == ["pvc-1"]
+
+
+async def test_a_link_in_the_place_of_a_volume_is_refused(roots, remover, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "file").write_text("somebody's")
+    tree.make(roots.path, "pvc-1", DELETE)
+    (roots.path / "pvc-1").rmdir()
+    (roots.path / "pvc-1").symlink_to(elsewhere)
+
+    with pytest.raises(errors.Precondition, match="not a directory"):
+        await remover.remove("pvc-1", PLACE)
+
+    assert (elsewhere / "file").read_text() == "somebody's"
+
+
+STEPS = ("put_aside", "remove", "forget")
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+async def test_killed_at_any_step_the_next_call_finishes(roots, monkeypatch, step, after):
+    make(roots.path, "pvc-1", DELETE)
+    make(roots.path, "pvc-2", DELETE)
+    real = getattr(tree, step)
+
+    def killed(*arguments):
+        if after:
+            real(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tree, step, killed)
+    work = removal.Remover(roots, clock.SystemClock())
+    with pytest.raises(KeyboardInterrupt):
+        work._remove("pvc-1", PLACE, keep=False, working=[])
+    monkeypatch.setattr(tree, step, real)
+
+    await removal.Remover(roots, clock.SystemClock()).remove("pvc-1", PLACE)
+
+    assert names(roots.path) == ["pvc-2"]
+    assert tree.read_record(roots.path, "pvc-1") is None
+    assert not (roots.path / layout.trash_name("pvc-1")).exists()
+
+
+async def test_a_long_removal_outlives_its_call_and_is_joined_by_the_next(
+    roots, remover, monkeypatch
+):
+    make(roots.path, "pvc-1", DELETE)
+    go_on = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    real = tree.remove
+
+    def slow(trash):
+        asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result(10)
+        real(trash)
+
+    monkeypatch.setattr(tree, "remove", slow)
+    call.enter(call.Call("1", "DeleteVolume", deadline_s=clock.SystemClock().monotonic_s() + 0.6))
+    with pytest.raises(errors.DeadlineExceeded, match="the job goes on"):
+        await remover.remove("pvc-1", PLACE)
+    call.enter(call.Call("2", "DeleteVolume"))
+    go_on.set()
+
+    await remover.remove("pvc-1", PLACE)
+
+    assert names(roots.path) == []
+    assert roots.opened_times == 1
+
+
+async def test_a_failure_reaches_whoever_waits_and_the_next_call_tries_again(
+    roots, remover, monkeypatch
+):
+    make(roots.path, "pvc-1", DELETE)
+    real = tree.remove
+
+    def fails(trash):
+        raise run.CommandTimeout(["rm"], 1.0)
+
+    monkeypatch.setattr(tree, "remove", fails)
+    with pytest.raises(run.CommandTimeout):
+        await remover.remove("pvc-1", PLACE)
+    monkeypatch.setattr(tree, "remove", real)
+
+    await remover.remove("pvc-1", PLACE)
+
+    assert names(roots.path) == []
+
+
+@pytest.mark.parametrize("record", [ARCHIVE, DELETE, layout.Record(archive=True, capacity_bytes=0)])
+def test_a_record_is_read_as_it_was_written(record):
+    assert layout.Record.parse(str(record)) == record
+
+
+@pytest.mark.parametrize("text", ["", "archive", "archive-", "delete-1x", "Archive-1", "delete--1"])
+def test_what_is_no_record_is_none(text):
+    assert layout.Record.parse(text) is None
+
+
+def test_archives_are_told_apart_by_time():
+    at = datetime.datetime(2026, 11, 24, 1, 2, 3, tzinfo=datetime.UTC)
+
+    assert layout.archived_name("pvc-1", at) == "archived-pvc-1.20261124010203"
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "a/b", "a b", "-rf", "ä", "a\n"])
+def test_names_that_are_no_directory_are_refused(name):
+    with pytest.raises(errors.InvalidField):
+        layout.require_name("name", name)
