@@ -6,6 +6,7 @@ Layer 1 of spec/conformance.md c.7, for the static build and for the .pyc.
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import subprocess
 
@@ -17,12 +18,14 @@ from hypothesis import strategies as st
 
 from core import version
 from ipamd._pb import ipamd_pb2, ipamd_pb2_grpc
-from tests.support import network_rig, scripted_peer
+from tests.support import network_rig, processes, scripted_peer
 
 pytestmark = pytest.mark.e2e
 
 CONFIG = b'{"cniVersion": "1.1.0", "name": "x"}'
 REPLY = ipamd_pb2.CniReply(stdout=b'{"ok":1}').SerializeToString()
+LONG_ENOUGH = 12
+"""Characters of a value that is not found in a file by chance."""
 SCRIPTS = scripted_peer.scripts(REPLY)
 
 
@@ -55,6 +58,16 @@ def run(executable, tmp_path):
         return done.returncode, json.loads(done.stdout) if done.stdout else None, done.stderr
 
     return call
+
+
+def test_nothing_of_the_machine_it_was_built_on_is_in_it(executable):
+    """The static one holds the memory of a Python that was started when it was built."""
+    content = executable.read_bytes()
+    told = [value for value in os.environ.values() if len(value) > LONG_ENOUGH]
+
+    assert told
+    assert [value for value in told if value.encode() in content] == []
+    assert str(processes.ROOT).encode() not in content
 
 
 def test_version_needs_no_daemon(run):
