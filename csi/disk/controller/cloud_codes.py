@@ -16,7 +16,7 @@ T = TypeVar("T")
 Meanings = Mapping[str, type[errors.Error]]
 """Code, or the beginning of one with a `*` behind, → class of error to raise instead."""
 
-IDEMPOTENT_MISMATCH = "IdempotentParameterMismatch"
+_IDEMPOTENT_MISMATCH = "IdempotentParameterMismatch"
 DRY_RUN_PASSED = "DryRunOperation"
 NO_CHANGE = "NoChangeInDiskCategoryAndPerformanceLevel"
 
@@ -28,6 +28,11 @@ INSTANCE_BUSY = (
     "DisksDetachingOnEcsExceeded",
 )
 """Another attach or detach runs on the instance: our slots do not cover other programs."""
+
+
+def is_token_spent(error: cloud_errors.CloudError) -> bool:
+    """Whether a client token was used before with other parameters."""
+    return error.code == _IDEMPOTENT_MISMATCH
 
 
 def matches(code: str, patterns: Sequence[str]) -> bool:

@@ -1,31 +1,15 @@
-"""Making a disk exactly once, whatever gets lost on the way.
-
-Two things make it so. The disk carries the volume's name in a tag, which is looked up first: that
-works for ever. A client token does the same for the moments until the tag can be seen, and between
-processes: that works for a day.
-
-A token outlives its disk. Made, deleted and asked for again within the day, CreateDisk answers the
-dead disk's id. Then the next token of a chain is used, made from the name and the dead id: each
-retry, in any process, walks the same chain and comes to the same disk.
-"""
+"""Finding and making the disk of a volume: the disk carries the volume's name in a tag."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-import structlog
-
 from cloud import ecs_model
 from cloud import errors as cloud_errors
 from core import clock, errors
+from csi import token_chain
 from csi.disk.controller import cloud_codes, names, tags
 
-log = structlog.get_logger()
-
-_CHAIN_MAX = 100
-"""Lives of one name within a day; more is a fault."""
 _LOOKS = 5
-_LOOK_EVERY_S = 1.0
-"""A disk made by somebody else shows up in lists within seconds."""
 
 Disk = ecs_model.Disk
 
@@ -69,37 +53,25 @@ class Creator:
         The caller compares what it gets. Raises CloudError; after CloudUnavailable the disk may
         exist, and the next call finds it.
         """
-        salt = ""
-        for _ in range(_CHAIN_MAX):
-            token = names.client_token(name, salt)
-            try:
-                disk_id = await self._disks.create(new, client_token=token)
-            except cloud_errors.CloudError as e:
-                if e.code != cloud_codes.IDEMPOTENT_MISMATCH:
-                    raise
-                disk = await self._look(name)
-                if disk is not None:
-                    return disk
-                # The token was spent on another wish, and that disk is gone.
-                log.info("client token spent on a disk that is gone", volume_name=name)
-                salt = f"{salt}\0{_wish(new)}"
-                continue
-            disk = await self._alive(disk_id, name)
-            if disk is not None:
-                return disk
-            log.info("client token answers a deleted disk", volume_name=name, disk_id=disk_id)
-            salt = disk_id
-        raise errors.Internal(f"volume {name} was made and deleted {_CHAIN_MAX} times in a day")
 
-    async def _look(self, name: str) -> Disk | None:
-        """Like `find`, with patience: lists lag behind."""
-        for look in range(_LOOKS):
-            if look:
-                await self._clock.sleep(_LOOK_EVERY_S)
-            disk = await self.find(name)
-            if disk is not None:
-                return disk
-        return None
+        async def create(token: str) -> str:
+            return await self._disks.create(new, client_token=token)
+
+        async def find() -> Disk | None:
+            return await self.find(name)
+
+        async def read(disk_id: str) -> Disk | None:
+            return await self._alive(disk_id, name)
+
+        return await token_chain.make(
+            name,
+            kind="volume",
+            wish=_wish(new),
+            create=create,
+            is_spent=cloud_codes.is_token_spent,
+            find=lambda: token_chain.look(find, self._clock, times=_LOOKS),
+            read=read,
+        )
 
     async def _alive(self, disk_id: str, name: str) -> Disk | None:
         """The disk once it can be read; None when it was deleted.

@@ -6,11 +6,10 @@ import functools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
-import structlog
-
 from cloud import ecs_model
 from cloud import errors as cloud_errors
 from core import call, clock, errors
+from csi import token_chain
 from csi.disk.controller import (
     category,
     cloud_codes,
@@ -21,15 +20,11 @@ from csi.disk.controller import (
     tags,
 )
 
-log = structlog.get_logger()
-
 Disk = ecs_model.Disk
 Group = ecs_model.SnapshotGroup
 Snapshot = ecs_model.Snapshot
 
-_CHAIN_MAX = 100
 _LOOKS = 10
-_LOOK_EVERY_S = 1.0
 _FAILED = "failed"
 _MAX_DISKS = 16
 _MAX_TOTAL_GIB = 32 * 1024
@@ -141,23 +136,16 @@ class GroupSnapshotter:
         return found[0] if found else None
 
     async def _make(self, want: controller_requests.GroupRequest) -> Group:
-        """A new group, or an earlier one of that name. The token chain is `csi.disk.create`'s."""
-        salt = ""
-        for _ in range(_CHAIN_MAX):
-            try:
-                group_id = await self._create(want, names.client_token(want.name, salt))
-            except cloud_errors.CloudError as e:
-                if e.code != cloud_codes.IDEMPOTENT_MISMATCH:
-                    raise
-                group = await self._look(functools.partial(self._find, want))
-                salt = f"{salt}\0{','.join(sorted(want.disk_ids))}"
-            else:
-                group = await self._look(functools.partial(self._read, group_id))
-                salt = group_id
-            if group is not None:
-                return group
-            log.info("client token was spent on a group that is gone", group_snapshot=want.name)
-        raise errors.Internal(f"group {want.name} was made and deleted {_CHAIN_MAX} times a day")
+        """A new group, or an earlier one of that name."""
+        return await token_chain.make(
+            want.name,
+            kind="group snapshot",
+            wish=",".join(sorted(want.disk_ids)),
+            create=functools.partial(self._create, want),
+            is_spent=cloud_codes.is_token_spent,
+            find=lambda: self._look(functools.partial(self._find, want)),
+            read=lambda group_id: self._look(functools.partial(self._read, group_id)),
+        )
 
     async def _create(self, want: controller_requests.GroupRequest, token: str) -> str:
         with cloud_codes.meaning(f"group snapshot {want.name}", _MEANINGS):
@@ -175,13 +163,7 @@ class GroupSnapshotter:
     async def _look(self, read: Callable[[], Awaitable[Group | None]]) -> Group | None:
         """What *read* finds, looked for with patience: a new group shows up within seconds."""
         call.doing("looking for a new snapshot group")
-        for look in range(_LOOKS):
-            if look:
-                await self._clock.sleep(_LOOK_EVERY_S)
-            group = await read()
-            if group is not None:
-                return group
-        return None
+        return await token_chain.look(read, self._clock, times=_LOOKS)
 
     async def _read(self, group_id: str) -> Group | None:
         """The group, None when there is none, also for an id that cannot be one."""

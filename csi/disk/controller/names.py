@@ -1,31 +1,12 @@
-"""Names and client tokens made from what the orchestrator calls a thing.
+"""Names in the cloud, made from what the orchestrator calls a thing."""
 
-A client token makes CreateDisk and CreateSnapshot idempotent in the cloud for a day. The algorithm
-is the reference's (spec/csi-driver.md 2.7), so a retry by either driver finds the other's work.
-"""
-
-import base64
 import string
 import unicodedata
 
-_PLAIN_MAX_BYTES = 62
-_FNV_OFFSET = 0x6C62272E07BB014262B821756295C58D
-_FNV_PRIME = 0x0000000001000000000000000000013B
-_FNV_MASK = (1 << 128) - 1
+from csi import token_chain
+
 _NAME_LENGTHS = range(2, 129)
 _NAME_MARKS = frozenset("_.:-")
-
-
-def client_token(name: str, salt: str = "") -> str:
-    """Token for making *name*: `n:<name>` when short and ASCII, else `h:<hash of the name>`.
-
-    salt: tells a further token for the same name, see `csi.disk.create`; always hashed.
-    """
-    if salt:
-        return "h:" + _digest(f"{name}\0{salt}")
-    if len(name.encode()) <= _PLAIN_MAX_BYTES and name.isascii():
-        return "n:" + name
-    return "h:" + _digest(name)
 
 
 def disk_name(name: str) -> str:
@@ -49,13 +30,13 @@ def group_name(name: str) -> str:
     if snapshot_name(name):
         return name
     plain = str.maketrans({"+": "-", "/": "_"})
-    return "csi-" + _digest(name).translate(plain)
+    return "csi-" + token_chain.digest(name).translate(plain)
 
 
 def tag_value(name: str) -> str:
     """*name* as a tag's value, or its hash where the cloud refuses the text."""
     if "http://" in name or "https://" in name:
-        return "h:" + _digest(name)
+        return "h:" + token_chain.digest(name)
     return name
 
 
@@ -67,11 +48,3 @@ def _is_cloud_name(name: str) -> bool:
 
 def _is_letter(character: str) -> bool:
     return unicodedata.category(character).startswith("L")
-
-
-def _digest(text: str) -> str:
-    """FNV-1a, 128 bit, big-endian, in base64 without padding."""
-    value = _FNV_OFFSET
-    for byte in text.encode():
-        value = ((value ^ byte) * _FNV_PRIME) & _FNV_MASK
-    return base64.b64encode(value.to_bytes(16, "big")).decode().rstrip("=")

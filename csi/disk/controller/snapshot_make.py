@@ -1,25 +1,19 @@
-"""Making a snapshot exactly once, by tag and client token.
+"""Making a snapshot exactly once, by tag and client token; `csi.token_chain` tells how.
 
-The same idea as `csi.disk.create`, which tells it. Used for the CO's snapshots and for the
-temporary ones of clones.
+Used for the CO's snapshots and for the temporary ones of clones.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-import structlog
-
 from cloud import ecs_model
-from cloud import errors as cloud_errors
 from core import call, clock, errors
-from csi.disk.controller import cloud_codes, names
+from csi import token_chain
+from csi.disk.controller import cloud_codes
 
-log = structlog.get_logger()
-
-_CHAIN_MAX = 100
 _LOOKS = 10
-_LOOK_EVERY_S = 1.0
 """A new snapshot shows up within seconds; after ten looks an absent one was deleted."""
 FAILED = "failed"
 """Value of the API field Status."""
@@ -105,24 +99,16 @@ class SnapshotMaker:
         The caller compares its source. It is cut when this returns, so the disk may change.
         Raises CloudError, and Precondition for a disk that cannot be snapshotted.
         """
-        salt = ""
-        for _ in range(_CHAIN_MAX):
-            try:
-                snapshot_id = await self._create(new, names.client_token(new.key, salt))
-            except cloud_errors.CloudError as e:
-                if e.code != cloud_codes.IDEMPOTENT_MISMATCH:
-                    raise
-                found = await self._look(new)
-                if found is not None:
-                    return await self.wait_cut(found)
-                salt = f"{salt}\0{new.disk_id}"
-                continue
-            found = await self._appeared(snapshot_id)
-            if found is not None:
-                return await self.wait_cut(found)
-            log.info("client token answers a deleted snapshot", snapshot_id=snapshot_id)
-            salt = snapshot_id
-        raise errors.Internal(f"snapshot {new.key} was made and deleted {_CHAIN_MAX} times a day")
+        found = await token_chain.make(
+            new.key,
+            kind="snapshot",
+            wish=new.disk_id,
+            create=functools.partial(self._create, new),
+            is_spent=cloud_codes.is_token_spent,
+            find=functools.partial(self._look, new),
+            read=self._appeared,
+        )
+        return await self.wait_cut(found)
 
     async def wait_cut(self, snapshot: Snapshot) -> Snapshot:
         """*snapshot* once its content is fixed.
@@ -161,13 +147,9 @@ class SnapshotMaker:
     async def _appeared(self, snapshot_id: str) -> Snapshot | None:
         """The snapshot, looked for with patience; None when it was deleted."""
         call.doing(f"looking for snapshot {snapshot_id}")
-        for look in range(_LOOKS):
-            if look:
-                await self._clock.sleep(_LOOK_EVERY_S)
-            found = await self._snapshots.read(snapshot_id)
-            if found is not None:
-                return found
-        return None
+        return await token_chain.look(
+            functools.partial(self._snapshots.read, snapshot_id), self._clock, times=_LOOKS
+        )
 
 
 def _is_cut(snapshot: Snapshot | None) -> bool:

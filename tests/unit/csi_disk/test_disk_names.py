@@ -1,38 +1,7 @@
-import base64
-
 import pytest
 
 from core import errors
 from csi.disk.controller import names, tags
-
-
-@pytest.mark.parametrize(
-    ("name", "token"),
-    [
-        ("pvc-1", "n:pvc-1"),
-        ("n" * 62, "n:" + "n" * 62),
-        ("n" * 63, "h:"),
-        ("ü", "h:"),
-    ],
-)
-def test_client_token_is_the_name_when_short_and_ascii_else_its_hash(name: str, token: str) -> None:
-    made = names.client_token(name)
-
-    assert made.startswith(token)
-    assert len(made) <= 64
-
-
-def test_hash_is_fnv_1a_of_128_bits_without_padding() -> None:
-    # Published test vector of FNV-1a 128 for "foobar": 343e1662793c64bf6f0d3597ba446f18.
-    expected = base64.b64encode(bytes.fromhex("343e1662793c64bf6f0d3597ba446f18")).decode()
-
-    assert names._digest("foobar") == expected.rstrip("=")
-
-
-def test_salted_tokens_differ_from_each_other_and_from_the_plain_one() -> None:
-    made = {names.client_token("a", salt) for salt in ("", "d-1", "d-2")}
-
-    assert len(made) == 3
 
 
 @pytest.mark.parametrize(
