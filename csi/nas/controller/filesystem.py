@@ -4,7 +4,6 @@ The file system carries the volume's name in a tag from its first moment, so who
 it; a client token covers the time until the tag can be seen. Source: spec/csi-driver.md 3.4.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -12,7 +11,8 @@ import structlog
 
 from cloud import errors as cloud_errors
 from cloud import nas_model
-from core import errors, units
+from core import clock, errors, units
+from csi import token_chain
 from csi.nas.controller import made, params, settings, tags
 
 log = structlog.get_logger()
@@ -21,7 +21,8 @@ FileSystem = nas_model.FileSystem
 Type = nas_model.FileSystemType
 
 _EXTREME_MIN_GIB = 100
-_CHAIN_MAX = 20
+_LOOKS = 3
+"""A file system made by somebody else shows up in lists within seconds."""
 _EXTREME_PATH = "/share"
 _NOT_EMPTY = ("OperationDenied.MountTargetNotEmpty", "InvalidFileSystem.MountTargetExists")
 
@@ -59,8 +60,16 @@ class Zones(Protocol):
 class Filesystems:
     """Makes, grows and deletes such volumes."""
 
-    def __init__(self, *, api: FileSystemApi, zones: Zones, config: settings.NasSettings) -> None:
+    def __init__(
+        self,
+        *,
+        api: FileSystemApi,
+        zones: Zones,
+        time: clock.Clock,
+        config: settings.NasSettings,
+    ) -> None:
         self._api = api
+        self._clock = time
         self._zones = zones
         self._config = config
 
@@ -151,7 +160,9 @@ class Filesystems:
         if size_gib > found.capacity_gib:
             file_system_id = found.file_system_id
             await self._api.grow(
-                file_system_id, size_gib, client_token=_token(file_system_id, str(size_gib))
+                file_system_id,
+                size_gib,
+                client_token=token_chain.client_token(file_system_id, str(size_gib)),
             )
             await self._api.wait(
                 file_system_id,
@@ -161,28 +172,18 @@ class Filesystems:
         return units.gib_to_bytes(size_gib)
 
     async def _create(self, name: str, new: nas_model.NewFileSystem) -> FileSystem:
-        """The file system made as *new* says, once, whatever gets lost on the way.
-
-        A token outlives its file system: made, deleted and asked for again within its day, it
-        answers the dead one's id. Then the next token of the chain is used, which every process
-        comes to in the same way.
-        """
-        salt = ""
-        for _ in range(_CHAIN_MAX):
-            try:
-                file_system_id = await self._api.create(new, client_token=_token(name, salt))
-            except cloud_errors.CloudExists:
-                found = await self.find(name)
-                if found is not None:
-                    return found
-                salt = f"{salt}/{new.zone_id}/{new.storage_type}/{new.capacity_gib}"
-                continue
-            found = await self._api.read(file_system_id)
-            if found is not None:
-                return found
-            log.info("client token answers a deleted file system", file_system_id=file_system_id)
-            salt = file_system_id
-        raise errors.Internal(f"volume {name} was made and deleted {_CHAIN_MAX} times in a day")
+        """The file system made as *new* says, once, whatever gets lost on the way."""
+        return await token_chain.make(
+            name,
+            kind="volume",
+            wish=f"{new.type}/{new.storage_type}/{new.zone_id}/{new.capacity_gib}",
+            create=lambda token: self._api.create(new, client_token=token),
+            is_spent=lambda e: isinstance(e, cloud_errors.CloudExists),
+            find=lambda: token_chain.look(lambda: self.find(name), self._clock, times=_LOOKS),
+            read=lambda made: token_chain.look(
+                lambda: self._api.read(made), self._clock, times=_LOOKS
+            ),
+        )
 
     async def _mount_target(
         self, found: FileSystem, want: made.VolumeRequest, parameters: params.FilesystemParameters
@@ -299,7 +300,3 @@ def _version(want: made.VolumeRequest) -> dict[str, str]:
     if any(flag.startswith(("vers=", "nfsvers=")) for flag in flags):
         return {}
     return {"vers": "3"}
-
-
-def _token(name: str, salt: str) -> str:
-    return hashlib.sha256(f"{name}\0{salt}".encode()).hexdigest()[:64]

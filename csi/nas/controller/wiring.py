@@ -51,7 +51,10 @@ def build(context: driver.DriverContext) -> service.ControllerServicer:
                 config=config,
             ),
             filesystems=filesystem.Filesystems(
-                api=cloud.file_systems, zones=_Zones(cloud.vswitches), config=config
+                api=cloud.file_systems,
+                zones=_Zones(cloud.vswitches),
+                time=context.clock,
+                config=config,
             ),
             accesspoints=accesspoint.Accesspoints(
                 api=cloud.access_points, directories=cloud.directories, config=config
