@@ -7,6 +7,7 @@ import contextlib
 import os
 import pathlib
 import tempfile
+import threading
 from collections.abc import Iterator
 
 import structlog
@@ -43,6 +44,8 @@ class Roots:
 
     def __init__(self, work_dir: pathlib.Path) -> None:
         self._work_dir = work_dir
+        self._cleaning = threading.Lock()
+        self._clean = False
 
     def clean_up(self) -> None:
         """Remove what a killed process left. What is still in use stays, and is told."""
@@ -61,6 +64,11 @@ class Roots:
         create: make it when it is missing. Raises NotFound without it, CommandFailed with mount's
         own words, CommandMissing.
         """
+        with self._cleaning:
+            # Not before: what a dead server left takes its time.
+            if not self._clean:
+                self.clean_up()
+                self._clean = True
         self._work_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = pathlib.Path(tempfile.mkdtemp(prefix=_PREFIX, dir=self._work_dir))
         try:

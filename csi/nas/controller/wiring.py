@@ -40,7 +40,6 @@ def build(context: driver.DriverContext) -> service.ControllerServicer:
     work_dir = pathlib.Path(context.reader.text("NAS_WORK_DIR", str(_WORK_DIR)))
     cloud = context.cloud()
     mounted = roots.Roots(work_dir / "controller")
-    mounted.clean_up()
     return service.ControllerServicer(
         volumes.Volumes(
             subpaths=subpath.Subpaths(
