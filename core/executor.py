@@ -30,7 +30,7 @@ class BoundedExecutor:
         A thread cannot be stopped. So a cancelled caller stays here, keeping its locks, until the
         call has ended, and is cancelled then: nobody else can start on the same volume meanwhile.
         """
-        future = self._submit(functools.partial(call, *args, **kwargs))
+        future = self.submit(functools.partial(call, *args, **kwargs))
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
@@ -44,20 +44,21 @@ class BoundedExecutor:
 
         For calls that change nothing and may hang, such as statfs on a lost server.
         """
-        future = self._submit(functools.partial(call, *args, **kwargs))
+        future = self.submit(functools.partial(call, *args, **kwargs))
         try:
             async with asyncio.timeout(timeout_s):
                 return await future
         except TimeoutError as e:
             raise errors.DeadlineExceeded(f"{self._name}: no answer within {timeout_s:g} s") from e
 
+    def submit(self, call: Callable[[], T]) -> asyncio.Future[T]:
+        """Start *call*; who no longer waits for the future leaves its thread to itself."""
+        context = contextvars.copy_context()
+        return asyncio.get_running_loop().run_in_executor(self._pool, context.run, call)
+
     def close(self) -> None:
         """Refuse new calls; running ones end in their own time."""
         self._pool.shutdown(wait=False, cancel_futures=True)
-
-    def _submit(self, call: Callable[[], T]) -> asyncio.Future[T]:
-        context = contextvars.copy_context()
-        return asyncio.get_running_loop().run_in_executor(self._pool, context.run, call)
 
 
 async def _wait_ended(future: asyncio.Future[T]) -> None:

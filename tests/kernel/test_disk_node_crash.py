@@ -10,6 +10,7 @@ import pytest
 
 from core import errors
 from csi.disk.node import mark
+from host import mounts
 from tests.unit.csi_disk_node import disk_node_harness as harness
 
 pytestmark = [
@@ -118,6 +119,61 @@ async def test_unstage_removes_the_mounts_of_every_kubelet_layout(node: harness.
     await node.unstage(disk, new)
 
     assert harness.mount_points_below(node.root) == []
+
+
+class Killed(Exception):
+    """Stands for SIGKILL at this place."""
+
+
+@pytest.mark.parametrize("when", ["before the unmount", "after the unmount"])
+async def test_an_unstage_that_was_killed_leaves_no_device_read_only(
+    node: harness.Node, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    disk = node.add_disk(16 * MIB)
+    await node.stage(disk, block=True, mode=harness.READERS)
+    usual = mounts.unmount
+
+    def unmount(path: pathlib.Path, *, timeout_s: float) -> None:
+        if when == "after the unmount":
+            usual(path, timeout_s=timeout_s)
+        raise Killed
+
+    monkeypatch.setattr(mounts, "unmount", unmount)
+    with pytest.raises(Killed):
+        await node.unstage(disk)
+    monkeypatch.setattr(mounts, "unmount", usual)
+    node.restart()
+    await node.unstage(disk)
+
+    assert not _is_read_only(disk)
+    await node.stage(disk, fs_type="ext4")
+
+
+async def test_a_stage_that_was_killed_before_the_mount_leaves_no_device_read_only(
+    node: harness.Node,
+) -> None:
+    disk = node.add_disk(16 * MIB)
+    harness.tool("blockdev", "--setro", str(disk.device))
+
+    await node.unstage(disk)
+
+    assert not _is_read_only(disk)
+
+
+async def test_readers_staged_again_after_a_killed_unstage_cannot_write(node: harness.Node) -> None:
+    disk = node.add_disk(16 * MIB)
+    await node.stage(disk, block=True, mode=harness.READERS)
+    harness.tool("blockdev", "--setrw", str(disk.device))
+
+    await node.stage(disk, block=True, mode=harness.READERS)
+
+    assert _is_read_only(disk)
+    await node.unstage(disk)
+    assert not _is_read_only(disk)
+
+
+def _is_read_only(disk: harness.LoopDisk) -> bool:
+    return harness.tool("blockdev", "--getro", str(disk.device)).strip() == "1"
 
 
 async def test_an_xfs_that_mkfs_did_not_finish_is_made_anew(node: harness.Node) -> None:

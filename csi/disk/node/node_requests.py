@@ -2,6 +2,10 @@
 
 Required fields are checked first and in the order volume id, paths, capability, because a CO may
 send nothing else. Secrets are never looked at. Source: spec/conformance.md a.5 and b.3.
+
+Paths are looked at with lstat(2), on the event loop but for statistics. That does not hang on a
+dead disk: what is looked at are directories of the node's own disk, and the root of the volume's
+file system, which the kernel keeps in memory while it is mounted. A network's would hang.
 """
 
 import dataclasses

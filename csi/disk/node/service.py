@@ -3,8 +3,8 @@
 from typing import Any
 
 from cloud import metadata as cloud_metadata
-from core import clock, executor, keyed_lock
-from csi import driver
+from core import clock, executor, keyed_lock, shared_reads
+from csi import driver, requests
 from csi._pb import csi_pb2, csi_pb2_grpc
 from csi.disk.node import (
     device,
@@ -21,13 +21,14 @@ from csi.disk.node import (
 
 _Rpc = csi_pb2.NodeServiceCapability.RPC
 _Unit = csi_pb2.VolumeUsage.Unit
-_STATS_THREADS = 4
+_HANGING_MAX = 64
+"""Disks that may hang at once, each with a thread, before the health of others is not told."""
 
 
 class NodeServicer(csi_pb2_grpc.NodeServicer):
     """Stages, publishes, measures and grows volumes on this node.
 
-    workers: for calls that change something. readers: for those that only look and may hang.
+    workers: for calls that change something. reads: for those that only look and may hang.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
         publisher: publish.Publisher,
         info: info.NodeInfoReader,
         workers: executor.BoundedExecutor,
-        readers: executor.BoundedExecutor,
+        reads: shared_reads.SharedReads,
     ) -> None:
         self._settings = settings
         self._root = settings.kubelet_root
@@ -50,7 +51,7 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
         self._publisher = publisher
         self._info = info
         self._workers = workers
-        self._readers = readers
+        self._reads = reads
         self._locks = keyed_lock.KeyedLock()
 
     async def NodeStageVolume(
@@ -88,9 +89,9 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
     async def NodeGetVolumeStats(
         self, request: csi_pb2.NodeGetVolumeStatsRequest, context: Any
     ) -> csi_pb2.NodeGetVolumeStatsResponse:
-        at = node_requests.parse_stats(request, self._root)
-        found = await self._readers.run_within(
-            node_settings.STATS_TIMEOUT_S, stats.read, at, self._devices
+        volume_id = requests.require("volume_id", request.volume_id)
+        found = await self._reads.read(
+            volume_id, node_settings.STATS_TIMEOUT_S, self._read_stats, request
         )
         return _stats_response(found)
 
@@ -126,10 +127,14 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
             accessible_topology=csi_pb2.Topology(segments=info.segments),
         )
 
+    def _read_stats(self, request: csi_pb2.NodeGetVolumeStatsRequest) -> stats.VolumeStats:
+        """In a thread from the first look at the path on: the volume may be the one that hangs."""
+        return stats.read(node_requests.parse_stats(request, self._root), self._devices)
+
     async def close(self) -> None:
         """Take no more work; what runs ends in its own time."""
         self._workers.close()
-        self._readers.close()
+        self._reads.close()
         self._info.close()
 
 
@@ -198,5 +203,5 @@ def make_node(
         publisher=publish.Publisher(settings, devices, stager, workers),
         info=info.NodeInfoReader(settings, metadata, limits, node_id=node_id),
         workers=workers,
-        readers=executor.BoundedExecutor("disk-node-stats", _STATS_THREADS),
+        reads=shared_reads.SharedReads("disk-node-stats", _HANGING_MAX),
     )

@@ -178,6 +178,8 @@ class Stager:
         if node_mounts.is_read_only(there) != want.read_only:
             why = "it is read-only" if node_mounts.is_read_only(there) else "it is writable"
             raise StagedDifferently(want.volume_id, path, why)
+        # An unstage that was killed before its unmount made the device writable.
+        self._devices.set_read_only(disk.number, read_only=want.read_only)
 
     def _live_mount(self, path: pathlib.Path) -> mountinfo.Mount | None:
         """The mount at *path*. One of a device that is gone is removed: nothing can use it.

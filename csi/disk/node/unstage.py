@@ -56,15 +56,17 @@ class Unstager:
                 raise errors.Busy(
                     f"volume {at.volume_id} is still published at {published}; unpublish it first"
                 )
-        read_only_device = file is not None and _is_read_only_device(file)
+        alive = [number for number in numbers if self._devices.is_alive(number)]
+        # Before the unmount: killed in between, the next call still sees whose device it is. And
+        # whatever is mounted: a stage that was killed left the device read-only and no mount.
+        for number in alive:
+            self._devices.set_read_only(number, read_only=False)
         for path in self._staging_paths(at, file, numbers, table):
             self._flush(path)
             mounts.unmount(path, timeout_s=_UNMOUNT_TIMEOUT_S)
         if file is not None:
             _remove_placeholder(file)
-        for number in filter(self._devices.is_alive, numbers):
-            if read_only_device:
-                self._devices.set_read_only(number, read_only=False)
+        for number in alive:
             self._report_other_users(at.volume_id, number)
 
     def _flush(self, path: pathlib.Path) -> None:
@@ -135,12 +137,6 @@ class Unstager:
             for mount in reversed(table)
             if pathlib.Path(mount.mount_point) in wanted
         ]
-
-
-def _is_read_only_device(file: pathlib.Path) -> bool:
-    """Whether *file* is a device that was staged for readers only."""
-    there = node_mounts.top_mount(file)
-    return there is not None and node_mounts.is_read_only(there)
 
 
 def _remove_placeholder(file: pathlib.Path) -> None:

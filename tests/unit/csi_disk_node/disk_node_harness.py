@@ -202,6 +202,8 @@ class Node:
         for disk in self.disks:
             with contextlib.suppress(OSError):
                 os.removexattr(disk.device, mark.MANAGED_XATTR)
+            # The flag outlives losetup -d: whoever gets the loop device next could not write.
+            subprocess.run(["blockdev", "--setrw", str(disk.device)], check=False)
             subprocess.run(["losetup", "-d", str(disk.device)], check=False, capture_output=True)
 
 

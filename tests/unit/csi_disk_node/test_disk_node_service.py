@@ -1,15 +1,16 @@
 """The node service behind a real gRPC server on a unix socket: wiring and status codes."""
 
 import pathlib
+import threading
 from collections.abc import AsyncIterator
 
 import grpc
 import pytest
 
-from core import clock, grpc_server, metrics
+from core import clock, errors, grpc_server, metrics
 from csi import redact, rpc_metrics
 from csi._pb import csi_pb2, csi_pb2_grpc
-from csi.disk.node import node_settings, service
+from csi.disk.node import device, node_requests, node_settings, service, stats
 from tests.unit.csi_disk_node import disk_node_harness as harness
 
 Code = grpc.StatusCode
@@ -138,3 +139,33 @@ async def test_closing_the_service_ends_all_its_threads(tmp_path: pathlib.Path) 
     await servicer.close()
 
     assert limits.closed
+
+
+async def test_a_disk_that_hangs_does_not_keep_the_statistics_of_others(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = threading.Event()
+    usual = stats.read
+
+    def read(at: node_requests.AtPath, devices: device.Devices) -> stats.VolumeStats:
+        if at.volume_id == "d-dead":
+            release.wait(30)
+        return usual(at, devices)
+
+    monkeypatch.setattr(stats, "read", read)
+    monkeypatch.setattr(node_settings, "STATS_TIMEOUT_S", 0.3)
+    node = harness.Node(tmp_path)
+    path = str(node.staging())
+
+    def ask(volume_id: str) -> csi_pb2.NodeGetVolumeStatsRequest:
+        return csi_pb2.NodeGetVolumeStatsRequest(volume_id=volume_id, volume_path=path)
+
+    try:
+        for _ in range(6):
+            with pytest.raises(errors.DeadlineExceeded):
+                await node.servicer.NodeGetVolumeStats(ask("d-dead"), None)
+        with pytest.raises(errors.NotFound):  # an answer: nothing is mounted there
+            await node.servicer.NodeGetVolumeStats(ask("d-well"), None)
+    finally:
+        release.set()
+        await node.close()
