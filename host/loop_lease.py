@@ -46,6 +46,11 @@ def opened(file: pathlib.Path, *, read_only: bool, lock: bool) -> Iterator[int]:
             except OSError as e:
                 if e.errno in (errno.EWOULDBLOCK, errno.EACCES):
                     raise LockHeld(f"{file} is locked by another node") from e
+                if e.errno == errno.ENOLCK:
+                    raise errors.Precondition(
+                        f"{file} cannot be locked: the server or rpc.statd does not answer; mount "
+                        "with vers=4.0, or with nolock"
+                    ) from e
                 raise
         yield fd
     finally:
@@ -84,6 +89,17 @@ def backing_file(device: str) -> pathlib.Path | None:
         return pathlib.Path(entry.read_text().rstrip("\n"))
     except OSError:
         return None
+
+
+def find(file: pathlib.Path) -> pathlib.Path | None:
+    """The loop device of *file*, None when there is none.
+
+    file: without symbolic links. It is not looked at, because its server may be gone.
+    """
+    for entry in pathlib.Path("/sys/block").glob("loop*"):
+        if backing_file(entry.name) == file:
+            return pathlib.Path("/dev") / entry.name
+    return None
 
 
 def _free_number() -> int:

@@ -92,6 +92,15 @@ def unmount(target: StrPath, *, timeout_s: float = 30.0, force: bool = False) ->
     raise errors.Busy(f"{path} cannot be unmounted, not even lazily; its server may be gone")
 
 
+def detach(target: StrPath) -> None:
+    """Take the topmost mount at *target* out of sight; what uses it goes on with it.
+
+    Unlike a forced unmount this fails no write that waits for a server.
+    """
+    _umount(os.fspath(target), ["-l"], _FORCE_TIMEOUT_S)
+    log.info("detached", target=os.fspath(target))
+
+
 def ensure_unmounted(target: StrPath, *, timeout_s: float = 30.0) -> None:
     """Remove every mount stacked at *target*."""
     for _ in range(_MAX_STACKED):

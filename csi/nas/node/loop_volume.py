@@ -16,7 +16,7 @@ import structlog
 
 from core import errors
 from csi.nas import volume_context
-from csi.nas.node import loop_lock, mounter, node_requests
+from csi.nas.node import healing, loop_lock, mounter, node_requests
 from csi.nas.node import settings as node_settings
 from host import block, filesystem, loop, loop_lease, mountinfo, mounts, nfs, run
 
@@ -47,15 +47,17 @@ class LoopVolumes:
         """Mount the image of *want* at its target. Raises ImageInUse, Precondition without one."""
         directory = self._open_directory(want)
         image = directory / loop_lock.IMAGE
-        there = loop.find(image)
+        there = loop_lease.find(image)
         if there is not None:
             # Another pod of this node has it: the same device, the same file system.
             _mount(there, want)
             return
         try:
             self._attach(want, told, directory, image)
-        except BaseException:
+        except BaseException as e:
             self._close_directory(directory)
+            if isinstance(e, OSError):
+                raise errors.Unavailable(f"the image in {want.volume.place}: {e}") from e
             raise
 
     def is_at(self, mount: mountinfo.Mount, volume_id: str) -> bool:
@@ -79,15 +81,16 @@ class LoopVolumes:
         Raises Busy when its loop device is still in use, by a container with a mount of its own.
         """
         image = directory / loop_lock.IMAGE
-        device = loop.find(image)
+        device = loop_lease.find(image)
         if device is not None and _is_mounted(device):
             return
         if device is not None:
             loop.detach(device)  # the reference's devices do not free themselves
         until_s = time.monotonic() + _FREE_WAIT_S
-        while loop.find(image) is not None:
+        while loop_lease.find(image) is not None:
             if time.monotonic() > until_s:
-                raise errors.Busy(f"the loop device of {image} is still in use")
+                self._give_up(directory)
+                return
             time.sleep(_FREE_LOOK_S)
         self._close_directory(directory)
 
@@ -107,7 +110,7 @@ class LoopVolumes:
     def clean_up(self) -> None:
         """Unmount directories that a killed process left without a loop device."""
         for directory in self._work_dir.glob(f"{_PREFIX}*"):
-            if loop.find(directory / loop_lock.IMAGE) is None:
+            if loop_lease.find(directory / loop_lock.IMAGE) is None:
                 try:
                     self._close_directory(directory)
                 except (errors.Error, OSError) as e:
@@ -120,8 +123,11 @@ class LoopVolumes:
     def _open_directory(self, want: node_requests.Publishing) -> pathlib.Path:
         """Mount the directory with the image, for writing: the lock is in it."""
         directory = self._directory(want.volume_id)
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if mountinfo.mounts_at(directory) and loop_lease.find(directory / loop_lock.IMAGE) is None:
+            # Left of a killed process, and perhaps stale meanwhile.
+            self._close_directory(directory)
         if not mountinfo.mounts_at(directory):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._mounter.mount(
                 want.mounting, want.volume.place, directory, tag=want.volume_id, create=True
             )
@@ -130,12 +136,27 @@ class LoopVolumes:
     def _close_directory(self, directory: pathlib.Path) -> None:
         if mountinfo.mounts_at(directory):
             try:
+                ill = healing.read_illness(directory)
+                if ill is not None:
+                    raise ill
                 loop_lock.release(directory, node=self._node_id)
-            except OSError as e:
+            except (OSError, errors.Error) as e:
                 log.warning("the image's lock stays", path=str(directory), error=str(e))
             self._mounter.unmount(directory)
         with contextlib.suppress(FileNotFoundError):
             directory.rmdir()
+
+    def _give_up(self, directory: pathlib.Path) -> None:
+        """Leave an unmounted image to the kernel, which writes it back when its server is there.
+
+        The lock stays with the loop device, and its file where it is.
+        """
+        ill = healing.read_illness(directory)
+        if ill is None:
+            raise errors.Busy(f"the loop device of the image in {directory} is still in use")
+        log.warning("an image is not written back yet", path=str(directory), why=str(ill))
+        mounts.detach(directory)
+        directory.rmdir()
 
     def _attach(
         self,
@@ -166,8 +187,6 @@ class LoopVolumes:
             device = held.enter_context(loop_lease.attached(fd, image, read_only=want.read_only))
             _prepare(device, directory, want)
             _mount(device, want)
-            if not want.read_only:
-                _grow(device, want.target_path, directory)
 
 
 def _make_image(image: pathlib.Path, size_bytes: int, want: node_requests.Publishing) -> None:
@@ -185,7 +204,7 @@ def _make_image(image: pathlib.Path, size_bytes: int, want: node_requests.Publis
 
 
 def _prepare(device: pathlib.Path, directory: pathlib.Path, want: node_requests.Publishing) -> None:
-    """A file system that is well: made on an empty image, checked on another."""
+    """A file system that is well and fills its image: made on an empty one, checked on another."""
     found = filesystem.probe(device)
     if found.empty and not want.read_only:
         filesystem.make(device, _FS_TYPE)
@@ -196,11 +215,16 @@ def _prepare(device: pathlib.Path, directory: pathlib.Path, want: node_requests.
         )
     if want.read_only:
         return
-    if (directory / _FAILED).exists():
-        # e2fsck would not look closer at a file system that seems clean.
+    marker = directory / _FAILED
+    is_small = filesystem.needs_resize(device, want.target_path, found.fs_type)
+    if is_small or marker.exists():
+        # e2fsck would not look closer at a file system that seems clean, as resize2fs wants it.
         argv = ["e2fsck", "-f", "-p", str(device)]
         run.run(argv, timeout_s=_CHECK_TIMEOUT_S, check=False)
     filesystem.check(device, found.fs_type)
+    if is_small:
+        filesystem.resize(device, want.target_path, found.fs_type)
+    marker.unlink(missing_ok=True)
 
 
 def _mount(device: pathlib.Path, want: node_requests.Publishing) -> None:

@@ -108,6 +108,10 @@ class Mounter:
             raise missing from e
         except (nfs.NoSuchDirectory, nfs.AccessDenied, errors.NotFound) as e:
             raise missing from e
+        except OSError as e:
+            raise errors.Precondition(
+                f"{place} does not exist, and this node may not make it: {e.strerror}"
+            ) from e
         log.info("directory made", place=str(place))
 
     def _make_by_broker(self, want: clients.Mounting, place: server.Place, tag: str) -> None:

@@ -9,7 +9,7 @@ from csi._pb import csi_pb2, csi_pb2_grpc
 from csi.nas import roots
 from csi.nas.node import loop_volume, modes, mounter, node_requests, publish, servers
 from csi.nas.node import settings as node_settings
-from host import mountinfo, nfs
+from host import loop_lease, mountinfo, nfs
 
 _Rpc = csi_pb2.NodeServiceCapability.RPC
 _Unit = csi_pb2.VolumeUsage.Unit
@@ -108,12 +108,12 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
 
 
 def _server_at(path: pathlib.Path) -> str:
-    """The server mounted at *path*, as the kernel tells it; images have threads of their own."""
+    """The server mounted at *path*, or that of the image there, as the kernel tells it."""
     there = mountinfo.mounts_at(path)
-    if not there:
-        return servers.LOCAL
-    source = there[-1].source
-    return _DEVICES if source.startswith(_DEVICES) else source.partition(":/")[0].strip("[]")
+    if there and there[-1].source.startswith(_DEVICES):
+        image = loop_lease.backing_file(there[-1].source)
+        there = [] if image is None else mountinfo.mounts_at(image.parent)
+    return there[-1].source.partition(":/")[0].strip("[]") if there else servers.LOCAL
 
 
 def _stats_response(found: nfs.Usage) -> csi_pb2.NodeGetVolumeStatsResponse:

@@ -1,0 +1,301 @@
+"""Volumes of other clients through a mount proxy, and images: made, shared, grown, repaired.
+
+The proxy serves directories of this machine; NFS itself is in tests/lab.
+"""
+
+import dataclasses
+import os
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+
+from core import errors
+from csi._pb import csi_pb2 as pb
+from csi.nas import roots, volume_context
+from csi.nas.node import loop_lock, loop_volume, modes, mounter, node_requests, publish
+from csi.nas.node import settings as node_settings
+from host import loop, loop_lease, mountinfo, mounts, nfs, run
+from tests.support import mount_proxy
+
+pytestmark = [
+    pytest.mark.kernel,
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root for mounts and loop devices"),
+]
+
+CPFS = "cpfs-0a1b-abc12.cn-hangzhou.cpfs.aliyuncs.com"
+STANDARD = "0a1b2c-abc12.cn-hangzhou.nas.aliyuncs.com"
+MIB = 1 << 20
+EFC = {"useClient": "EFCClient", volume_context.POD_UID: "uid-1"}
+LOOP = volume_context.Loop(image_bytes=32 * MIB, lock=True)
+
+
+@pytest.fixture
+def settings(tmp_path):
+    root = tmp_path / "kubelet"
+    root.mkdir()
+    return node_settings.NodeSettings(
+        kubelet_root=root,
+        work_dir=root / "csi-plugins/nas/node",
+        check_port=False,
+        proxy_socket=tmp_path / "proxy.sock",
+        connector_socket=tmp_path / "connector.sock",
+    )
+
+
+@pytest.fixture
+def served(tmp_path):
+    """What the server has; a file system that can be shared and locked."""
+    path = tmp_path / "served"
+    path.mkdir()
+    mounts.mount("tmpfs", path, fs_type="tmpfs")
+    yield path
+    mounts.ensure_unmounted(path)
+
+
+@pytest.fixture
+def proxy(settings, served):
+    made = mount_proxy.MountProxy(settings.proxy_socket, served)
+    yield made
+    if made.path.exists():
+        made.close()
+
+
+class Node:
+    """The node half of *settings* without gRPC."""
+
+    def __init__(self, settings, node_id="node-a"):
+        self.settings = settings
+        mounting = mounter.Mounter(settings, roots.Roots(settings.work_dir))
+        self.loops = loop_volume.LoopVolumes(settings, mounting, node_id)
+        self.modes = modes.Modes(settings.work_dir)
+        self._publisher = publish.Publisher(
+            settings, mounting=mounting, loops=self.loops, changing=self.modes
+        )
+
+    def wanted(self, pod="pod", *, loop=None, readonly=False, **context):
+        target = self.settings.kubelet_root / "pods" / pod / "mount"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        request = pb.NodePublishVolumeRequest(
+            volume_id="v",
+            target_path=str(target),
+            volume_context=context,
+            readonly=readonly,
+            volume_capability=pb.VolumeCapability(
+                mount={}, access_mode={"mode": "MULTI_NODE_MULTI_WRITER"}
+            ),
+        )
+        want = node_requests.parse_publish(request, self.settings)
+        return dataclasses.replace(want, volume=dataclasses.replace(want.volume, loop=loop))
+
+    def publish(self, *args, **kwargs):
+        want = self.wanted(*args, **kwargs)
+        self._publisher.publish(want)
+        return want.target_path
+
+    def unpublish(self, target):
+        self._publisher.unpublish(node_requests.AtPath(volume_id="v", path=target))
+
+
+@pytest.fixture
+def node(settings, proxy):
+    made = Node(settings)
+    yield made
+    made.modes.close()
+    left = [m.mount_point for m in mountinfo.read() if str(settings.kubelet_root) in m.mount_point]
+    for path in reversed(left):
+        mounts.ensure_unmounted(path)
+    assert left == []
+
+
+# Appendix G 40: a missing directory is made through the server's root, for each client.
+CLIENTS = {
+    "EFC on standard": (STANDARD, "/a/b", EFC, f"{STANDARD}:/"),
+    "EFC on CPFS": (CPFS, "/share/a/b", EFC, f"{CPFS}:/share"),
+    "CPFS over NFS": (CPFS, "/share/a/b", {"mountProtocol": "cpfs-nfs"}, f"{CPFS}:/share"),
+    "native": (CPFS, "/share/a/b", {"mountProtocol": "cpfs-native"}, f"{CPFS}:/share"),
+}
+
+
+@pytest.mark.parametrize(("host", "path", "keys", "root"), CLIENTS.values(), ids=CLIENTS.keys())
+def test_a_missing_directory_is_made_through_the_root(  # noqa: PLR0917  # fixtures
+    host, path, keys, root, node, proxy, served
+):
+    (served / "share").mkdir()
+
+    target = node.publish(server=host, path=path, mode="0750", **keys)
+    sources = [asked["body"]["source"] for asked in proxy.asked if "source" in asked["body"]]
+    (target / "file").write_text("kept")
+    again = node.publish(server=host, path=path, mode="0750", **keys)
+    node.unpublish(target)
+
+    assert sources == [f"{host}:{path}", root, f"{host}:{path}"]
+    assert again == target
+    assert (served / path[1:] / "file").read_text() == "kept"
+    assert (served / path[1:]).stat().st_mode & 0o7777 == 0o750
+    assert not target.exists()
+    assert proxy.managed == set()
+    assert list(node.settings.work_dir.iterdir()) == []
+
+
+def test_a_reader_makes_no_directory(node, served):
+    with pytest.raises(nfs.NoSuchDirectory, match="Failed to bind mount"):
+        node.publish(server=STANDARD, path="/a", readonly=True, **EFC)
+
+    assert list(served.iterdir()) == []
+    assert list((node.settings.kubelet_root / "pods/pod").iterdir()) == []
+
+
+def test_without_its_proxy_a_volume_is_unmounted_here(node, proxy, served):
+    (served / "a").mkdir()
+    target = node.publish(server=STANDARD, path="/a", **EFC)
+
+    proxy.close()
+    node.unpublish(target)
+
+    assert not target.exists()
+
+
+def test_the_elastic_client_is_told_whose_volume_it_is(node, proxy, served):
+    (served / "a").mkdir()
+
+    node.unpublish(node.publish(server=STANDARD, path="/a", **EFC))
+
+    body = proxy.asked[0]["body"]
+    assert body["fstype"] == "alinas"
+    assert {"efc", "bindtag=v", "client_owner=uid-1"} <= set(body["options"])
+
+
+def image_context():
+    return {"server": STANDARD, "path": "/image", **EFC}
+
+
+def test_an_image_is_made_once_shared_by_pods_and_freed_by_the_last(node, served, settings):
+    one = node.publish("one", loop=LOOP, **image_context())
+    two = node.publish("two", loop=LOOP, **image_context())
+    (one / "file").write_text("kept")
+    seen = (two / "file").read_text()
+    owner = (served / "image" / loop_lock.OWNER).read_text()
+    node.unpublish(one)
+    still = loop_lease.find(
+        settings.work_dir / next(iter(settings.work_dir.iterdir())) / loop_lock.IMAGE
+    )
+    node.unpublish(two)
+    three = node.publish("three", loop=LOOP, readonly=True, **image_context())
+    with pytest.raises(OSError, match="Read-only"):
+        (three / "other").touch()
+    again = (three / "file").read_text()
+    node.unpublish(three)
+
+    assert seen == again == "kept"
+    assert owner.startswith("node-a:")
+    assert still is not None
+    assert [path.name for path in (served / "image").iterdir()] == [loop_lock.IMAGE]
+    assert list(settings.work_dir.iterdir()) == []
+
+
+def test_an_image_of_another_node_is_left_alone(node, served, settings):
+    target = node.publish("one", loop=LOOP, **image_context())
+    other = Node(dataclasses.replace(settings, work_dir=settings.work_dir / "b"), "node-b")
+
+    with pytest.raises(loop_lock.ImageInUse, match="node-a"):
+        other.publish("two", loop=LOOP, **image_context())
+    node.unpublish(target)
+    taken = other.publish("two", loop=LOOP, **image_context())
+    other.unpublish(taken)
+
+
+def test_a_path_that_shows_another_image_is_taken(node):
+    target = node.publish("one", loop=LOOP, **image_context())
+
+    with pytest.raises(errors.Exists, match="it is writable"):
+        node.publish("one", loop=LOOP, readonly=True, **image_context())
+    node.unpublish(target)
+
+
+def fs_bytes(path):
+    found = os.statvfs(path)
+    return found.f_blocks * found.f_frsize
+
+
+# Appendix G 41, second half: a failed expansion is noted, and repaired by the next mount.
+def test_an_expansion_that_failed_is_noted_and_repaired_at_the_next_mount(
+    node, served, tmp_path, monkeypatch
+):
+    target = node.publish("one", loop=LOOP, **image_context())
+    there = mountinfo.mounts_at(target)[-1]
+    broken = tmp_path / "bin"
+    broken.mkdir()
+    (broken / "resize2fs").symlink_to(shutil.which("false"))
+    with monkeypatch.context() as path:
+        path.setenv("PATH", f"{broken}:{os.environ['PATH']}")
+        with pytest.raises(run.CommandFailed, match="resize2fs"):
+            node.loops.expand(there, 64 * MIB)
+    noted = (served / "image" / "resize2fs_failed.txt").exists()
+    node.unpublish(target)
+    target = node.publish("one", loop=LOOP, **image_context())
+    size = fs_bytes(target)
+    same = node.loops.expand(mountinfo.mounts_at(target)[-1], 8 * MIB)
+    node.unpublish(target)
+
+    assert noted
+    assert size > 48 * MIB
+    assert same == 64 * MIB
+    assert [path.name for path in (served / "image").iterdir()] == [loop_lock.IMAGE]
+
+
+def test_an_image_that_is_no_file_system_of_ours_is_refused_and_kept(node, served):
+    (served / "image").mkdir()
+    image = served / "image" / loop_lock.IMAGE
+    with image.open("wb") as file:
+        file.truncate(400 * MIB)
+    subprocess.run(["mkfs.xfs", "-q", image], check=True)
+    before = image.read_bytes()[:4096]
+
+    with pytest.raises(errors.Precondition, match="holds xfs, not ext4"):
+        node.publish("one", loop=LOOP, **image_context())
+
+    assert image.read_bytes()[:4096] == before
+    assert loop.find(image) is None
+
+
+def test_without_a_size_there_must_be_an_image(node, served):
+    with pytest.raises(errors.Precondition, match="loopImageSize"):
+        node.publish("one", loop=dataclasses.replace(LOOP, image_bytes=0), **image_context())
+
+    assert [path.name for path in (served / "image").iterdir()] == []
+
+
+def test_what_a_killed_process_left_is_removed_at_the_next_start(node, settings, served):
+    left = settings.work_dir / "loop-0"
+    left.mkdir(parents=True)
+    mounts.bind(served, left, read_only=False)
+
+    node.loops.clean_up()
+
+    assert list(settings.work_dir.iterdir()) == []
+
+
+def test_what_the_reference_mounted_is_unpublished(node, served):
+    directory = pathlib.Path("/mnt/nasplugin.alibabacloud.com/uid-of-a-test/v")
+    directory.mkdir(parents=True)
+    target = node.settings.kubelet_root / "pods/pod/mount"
+    target.mkdir(parents=True)
+    try:
+        mounts.bind(served, directory, read_only=False)
+        with (directory / loop_lock.IMAGE).open("wb") as file:
+            file.truncate(32 * MIB)
+        (directory / loop_lock.OWNER).write_text("node-a:10.0.0.1")
+        subprocess.run(["mkfs.ext4", "-q", "-F", directory / loop_lock.IMAGE], check=True)
+        mounts.mount(loop.attach(directory / loop_lock.IMAGE), target, fs_type="ext4")
+
+        node.unpublish(target)
+
+        assert not directory.exists()
+        assert [path.name for path in served.iterdir()] == [loop_lock.IMAGE]
+        assert loop.find(served / loop_lock.IMAGE) is None
+    finally:
+        mounts.ensure_unmounted(target)
+        mounts.ensure_unmounted(directory)
+        shutil.rmtree(directory.parent, ignore_errors=True)

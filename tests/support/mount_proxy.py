@@ -1,0 +1,66 @@
+"""A mount proxy as spec/csi-driver.md 1.11 describes it, which serves directories of this machine.
+
+`host:/path` is the directory *path* below *served*, mounted by bind.
+"""
+
+import contextlib
+import json
+import pathlib
+import socket
+import subprocess
+import threading
+from typing import Any
+
+
+class MountProxy:
+    """Answers on *path* until `close`. asked: every request. managed: targets it mounted."""
+
+    def __init__(self, path: pathlib.Path, served: pathlib.Path) -> None:
+        self.path = path
+        self.asked: list[dict[str, Any]] = []
+        self.managed: set[str] = set()
+        self._served = served
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.bind(str(path))
+        self._socket.listen()
+        self._thread = threading.Thread(target=self._serve, name="mount proxy")
+        self._thread.start()
+
+    def close(self) -> None:
+        """Answer no more; what is mounted stays."""
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        self._thread.join()
+        self.path.unlink()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._socket.accept()
+                with connection, connection.makefile("rb") as lines:
+                    request = json.loads(lines.readline())
+                    error = self._answer(request)
+                    answer = {"seq": len(self.asked), **({"error": error} if error else {})}
+                    connection.sendall(json.dumps(answer).encode() + b"\n")
+
+    def _answer(self, request: dict[str, Any]) -> str:
+        self.asked.append(request)
+        body = request["body"]
+        target = str(body["target"])
+        if request["header"]["method"] == "unmount":
+            if target not in self.managed:
+                return "target not managed by mount broker"
+            self.managed.remove(target)
+            return _run("umount", target)
+        directory = self._served / str(body["source"]).partition(":/")[2]
+        if not directory.is_dir():
+            return "exit status 1: Failed to bind mount"
+        error = _run("mount", "--bind", str(directory), target)
+        if not error:
+            self.managed.add(target)
+        return error
+
+
+def _run(*argv: str) -> str:
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    return done.stderr if done.returncode else ""
