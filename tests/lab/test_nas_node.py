@@ -236,3 +236,28 @@ def test_a_directory_of_modes_and_a_stale_mount(
 
     assert modes == ["751", "751", "751", "751", "600"]
     assert seen == "new\n"
+
+
+def test_an_image_whose_server_is_gone_holds_up_no_unpublish(
+    drivers: Drivers, nfs_server: nfs_server.NfsServer
+) -> None:
+    one, two = drivers
+    volume = image_volume(one, "4.1")
+    here = one.publish(volume)
+    shell(one, f"echo synced >{here}/file; sync -f {here}")
+    shell(one, f"echo late >{here}/late")
+
+    with nfs_server.unreachable(one.node.server_address):
+        started_s = time.monotonic()
+        one.unpublish(volume, here)
+        took_s = time.monotonic() - started_s
+        one.unpublish(volume, here)
+    until_s = time.monotonic() + LIMIT_S
+    while shell(one, "losetup --list --noheadings") and time.monotonic() < until_s:
+        time.sleep(1)
+    there = two.publish(volume)
+    seen = shell(two, f"cat {there}/file")
+    two.unpublish(volume, there)
+
+    assert took_s < LIMIT_S
+    assert seen == "synced\n"
