@@ -6,7 +6,8 @@ from typing import Protocol
 
 from cloud import ecs_model
 from core import errors
-from csi.disk.controller import attach_plan, paging, settings, tags
+from csi import paging
+from csi.disk.controller import attach_plan, settings, tags
 
 Disk = ecs_model.Disk
 State = ecs_model.DiskState

@@ -6,12 +6,12 @@ from google.protobuf import timestamp_pb2, wrappers_pb2
 
 from cloud import ecs_model
 from core import units
+from csi import paging
 from csi._pb import csi_pb2
 from csi.disk.controller import (
     capacity,
     controller_requests,
     listing,
-    paging,
     snapshot,
     volume_context,
 )

@@ -6,10 +6,10 @@ from typing import Protocol
 from cloud import ecs_model
 from cloud import errors as cloud_errors
 from core import errors
+from csi import paging
 from csi.disk.controller import (
     controller_requests,
     names,
-    paging,
     settings,
     settled,
     snapshot_make,

@@ -4,7 +4,7 @@ from hypothesis import strategies
 
 from cloud import ecs_model
 from cloud import errors as cloud_errors
-from csi.disk.controller import paging
+from csi import paging
 
 
 def pages(items: list[int], size: int) -> paging.Fetch[int]:
