@@ -4,7 +4,7 @@ from typing import Any
 
 from cloud import metadata as cloud_metadata
 from core import clock, executor, keyed_lock, shared_reads
-from csi import driver, requests
+from csi import driver, requests, volume_stats
 from csi._pb import csi_pb2, csi_pb2_grpc
 from csi.disk.node import (
     device,
@@ -20,7 +20,6 @@ from csi.disk.node import (
 )
 
 _Rpc = csi_pb2.NodeServiceCapability.RPC
-_Unit = csi_pb2.VolumeUsage.Unit
 _HANGING_MAX = 64
 """Disks that may hang at once, each with a thread, before the health of others is not told."""
 
@@ -93,7 +92,9 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
         found = await self._reads.read(
             volume_id, node_settings.STATS_TIMEOUT_S, self._read_stats, request
         )
-        return _stats_response(found)
+        return volume_stats.response(
+            found.condition, usage=found.usage, total_bytes=found.total_bytes
+        )
 
     async def NodeExpandVolume(
         self, request: csi_pb2.NodeExpandVolumeRequest, context: Any
@@ -136,34 +137,6 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
         self._workers.close()
         self._reads.close()
         self._info.close()
-
-
-def _stats_response(found: stats.VolumeStats) -> csi_pb2.NodeGetVolumeStatsResponse:
-    usage = []
-    if found.usage is not None:
-        of = found.usage
-        usage = [
-            csi_pb2.VolumeUsage(
-                unit=_Unit.BYTES,
-                total=of.total_bytes,
-                used=of.used_bytes,
-                available=of.available_bytes,
-            ),
-            csi_pb2.VolumeUsage(
-                unit=_Unit.INODES,
-                total=of.total_inodes,
-                used=of.used_inodes,
-                available=of.free_inodes,
-            ),
-        ]
-    elif found.total_bytes is not None:
-        usage = [csi_pb2.VolumeUsage(unit=_Unit.BYTES, total=found.total_bytes)]
-    return csi_pb2.NodeGetVolumeStatsResponse(
-        usage=usage,
-        volume_condition=csi_pb2.VolumeCondition(
-            abnormal=found.condition.abnormal, message=found.condition.message
-        ),
-    )
 
 
 def build(context: driver.DriverContext) -> NodeServicer:

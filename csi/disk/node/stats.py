@@ -9,6 +9,7 @@ import os
 import pathlib
 
 from core import errors
+from csi import volume_stats
 from csi.disk.node import device, node_mounts, node_requests
 from host import block, mountinfo, stats
 
@@ -17,18 +18,10 @@ _IO_ERRORS = frozenset({errno.EIO, errno.ENXIO, errno.ENODEV, errno.EUCLEAN, err
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Condition:
-    """Health of a volume. message: for people; never empty."""
-
-    abnormal: bool
-    message: str
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class VolumeStats:
     """usage: of a file system. total_bytes: of a raw block device. Both None when unreadable."""
 
-    condition: Condition
+    condition: volume_stats.Condition
     usage: stats.FsUsage | None = None
     total_bytes: int | None = None
 
@@ -51,7 +44,7 @@ def read(at: node_requests.AtPath, devices: device.Devices) -> VolumeStats:
     )
 
 
-def judge(mount: mountinfo.Mount, *, is_alive: bool, io_error: str) -> Condition:
+def judge(mount: mountinfo.Mount, *, is_alive: bool, io_error: str) -> volume_stats.Condition:
     """Health of a mounted file system.
 
     is_alive: its device still exists. io_error: what reading it said, "" = nothing.
@@ -65,7 +58,9 @@ def judge(mount: mountinfo.Mount, *, is_alive: bool, io_error: str) -> Condition
             "the file system stopped accepting writes after an error; "
             "see the kernel log, then delete the pod so that the disk is checked at the next mount"
         )
-    return Condition(abnormal=False, message="the file system can be read and has no known error")
+    return volume_stats.Condition(
+        abnormal=False, message="the file system can be read and has no known error"
+    )
 
 
 def _read_block(path: pathlib.Path, devices: device.Devices) -> VolumeStats:
@@ -76,7 +71,7 @@ def _read_block(path: pathlib.Path, devices: device.Devices) -> VolumeStats:
     except OSError as e:
         return VolumeStats(condition=_ill(f"the device cannot be opened: {_io_error(e)}"))
     return VolumeStats(
-        condition=Condition(abnormal=False, message="the device can be opened"),
+        condition=volume_stats.Condition(abnormal=False, message="the device can be opened"),
         total_bytes=total_bytes,
     )
 
@@ -94,5 +89,5 @@ def _io_error(error: OSError) -> str:
     return os.strerror(error.errno)
 
 
-def _ill(message: str) -> Condition:
-    return Condition(abnormal=True, message=message)
+def _ill(message: str) -> volume_stats.Condition:
+    return volume_stats.Condition(abnormal=True, message=message)
