@@ -11,8 +11,9 @@ import structlog
 
 from cloud import ecs_model
 from cloud import errors as cloud_errors
-from core import call, errors, units
+from core import call, errors
 from csi.disk.controller import (
+    adopt,
     capabilities,
     clone,
     cloud_codes,
@@ -114,7 +115,7 @@ class Provisioner:
                 allowed=region_id,
             )
         if parameters.adopt_disk_id:
-            return await self._adopt(want)
+            return await adopt.adopt(self._disks, want, cluster_id=self._config.cluster_id)
         want = _with_lingjun(want)
         disk = await self._creator.find(want.name)
         if disk is None:
@@ -256,42 +257,6 @@ class Provisioner:
                 what=f"disk {disk.disk_id} to be filled from its source",
             )
         await self._cloner.clean_up(name)
-
-    async def _adopt(self, want: controller_requests.VolumeRequest) -> Disk:
-        """The existing disk the parameters name, tagged as ours. It must fit exactly."""
-        field, disk_id = (
-            "parameters[volume.alibabacloud.com/disk-id]",
-            want.parameters.adopt_disk_id,
-        )
-        disk = await self._disks.read(disk_id)
-        if disk is None:
-            raise errors.InvalidField(field, "does not exist", value=disk_id)
-        if disk.disk_type != "data":
-            raise errors.InvalidField(field, "is a system disk", value=disk_id)
-        size_bytes = units.gib_to_bytes(disk.size_gib)
-        if size_bytes != want.required_bytes:
-            raise errors.InvalidField(
-                field,
-                f"has {size_bytes} bytes, not the {want.required_bytes} required",
-                value=disk_id,
-            )
-        owner = disk.tags.get(tags.VOLUME_NAME, "")
-        if owner not in ("", names.tag_value(want.name)):
-            raise errors.Exists(f"disk {disk_id} is volume {owner} already")
-        segments = volume_context.place(disk, private_topology_key=False)
-        if not topology.is_reachable(want.requirement, segments):
-            raise topology.Unreachable(
-                f"disk {disk_id} is in {disk.zone_id or disk.region_id}, which was not asked for"
-            )
-        wanted = tags.disk_tags(
-            want.name,
-            cluster_id=self._config.cluster_id,
-            retention_days=want.parameters.delete_retention_days,
-            wanted=want.parameters.tags,
-        )
-        if any(disk.tags.get(key) != value for key, value in wanted.items()):
-            await self._disks.tag(disk_id, wanted)
-        return disk
 
 
 def _with_lingjun(

@@ -1,7 +1,7 @@
 """From a disk's serial number to the device its data is on, without ever mistaking one for another.
 
-`choose_source`, `check_not_system` and `choose_content` are pure; `Devices` looks at the node.
-What happens to the device then is in `stage`, `publish` and `node_expand`.
+`choose_source` and `check_not_system` are pure, as is `device_content`; `Devices` looks at the
+node. What happens to the device then is in `stage`, `publish` and `expand`.
 """
 
 import contextlib
@@ -13,15 +13,12 @@ import structlog
 
 from core import call, clock, errors, executor
 from csi.disk import node_options
-from csi.disk.node import mark, node_settings
+from csi.disk.node import device_content, mark, node_settings
 from host import block, filesystem, mountinfo, run
 
 log = structlog.get_logger()
 
 _COMMAND_TIMEOUT_S = 10.0
-_FALSE_TABLE = "atari"
-"""Random bytes, as on a new encrypted disk, often look like an Atari partition table to blkid.
-Source: spec/csi-driver.md 2.13 and the reference's issues 604 and 795."""
 
 
 class DeviceMissing(errors.Unavailable):
@@ -52,30 +49,6 @@ class Disk:
 
     path: pathlib.Path
     number: str
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """The device a file system is on or goes to: the disk, or its only partition.
-
-    partition: its number, None = the whole disk.
-    """
-
-    path: pathlib.Path
-    number: str
-    partition: int | None = None
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Content:
-    """What to do with a source: mount it as *fs_type*, after making that file system or not.
-
-    over: what is there and was found to be worthless, for `filesystem.make`; None = nothing.
-    """
-
-    fs_type: str
-    make: bool
-    over: filesystem.Probe | None = None
 
 
 class Devices:
@@ -142,7 +115,7 @@ class Devices:
                 f"{'nowhere' if now is None else now.path}; retry"
             )
 
-    def source(self, disk: Disk) -> Source:
+    def source(self, disk: Disk) -> device_content.Source:
         """The device of *disk* that its file system is on or goes to.
 
         Raises SystemDevice or Precondition when no device of the disk may be used.
@@ -151,7 +124,7 @@ class Devices:
         numbers = [disk.number, *(block.device_number(p) for p in partitions)]
         check_not_system(disk, numbers, mountinfo.read(), self._settings.real_kubelet_root)
         if not partitions or not self._settings.accept_partition:
-            return Source(path=disk.path, number=disk.number)
+            return device_content.Source(path=disk.path, number=disk.number)
         return choose_source(
             disk,
             filesystem.probe(disk.path),
@@ -169,14 +142,14 @@ class Devices:
         return (disk.number, *(block.device_number(p) for p in block.partitions(disk.path)))
 
     def content(
-        self, source: Source, wanted: node_options.FsType | None, *, read_only: bool
-    ) -> Content:
+        self, source: device_content.Source, wanted: node_options.FsType | None, *, read_only: bool
+    ) -> device_content.Content:
         """What to do with *source*. Raises Precondition when its data does not fit the request."""
         probe = filesystem.probe(source.path)
         unfinished = probe.fs_type == "xfs" and mark.is_unfinished_xfs(source.path)
         if unfinished:
             log.warning("file system was never finished, making it anew", device=str(source.path))
-        return choose_content(
+        return device_content.choose_content(
             source,
             probe,
             wanted,
@@ -256,7 +229,7 @@ def choose_source(
     disk: Disk,
     whole: filesystem.Probe,
     partitions: Sequence[tuple[pathlib.Path, str, filesystem.Probe]],
-) -> Source:
+) -> device_content.Source:
     """The only partition of *disk*, if that is where the file system is.
 
     partitions: (path, "major:minor", probe) of at least one. Source: spec/csi-driver.md 2.13.
@@ -275,53 +248,4 @@ def choose_source(
             f"device {disk.path} cannot be used: {why}; use a disk with one file system, on the "
             "disk itself or on its only partition; nothing was changed"
         )
-    return Source(path=path, number=number, partition=1)
-
-
-def choose_content(
-    source: Source,
-    probe: filesystem.Probe,
-    wanted: node_options.FsType | None,
-    *,
-    default: node_options.FsType,
-    read_only: bool,
-    unfinished: bool,
-) -> Content:
-    """What to do with *source*, on which *probe* was found.
-
-    default: for an empty device, when *wanted* is None.
-    unfinished: the file system is one that mkfs did not live to finish; it was never mounted.
-    A disk with data is never formatted: anything else than what was asked for is an error.
-    """
-    empty = probe.fs_type is None and probe.partition_table in {None, _FALSE_TABLE}
-    if empty or unfinished:
-        if read_only:
-            raise errors.Precondition(
-                f"device {source.path} holds no file system and is wanted read-only; "
-                "publish it for writing once, or restore it from a snapshot"
-            )
-        return Content(
-            fs_type=(wanted or default).value, make=True, over=None if probe.empty else probe
-        )
-    found = probe.fs_type or f"{probe.partition_table} partition table"
-    if found in _mountable_as(wanted):
-        return Content(fs_type=wanted.value if wanted else found, make=False)
-    raise errors.Precondition(
-        f"device {source.path} holds {found}, but {wanted or 'a file system'} was asked for "
-        f"(supported: {', '.join(node_options.FsType)}); the data is intact, nothing was changed. "
-        "Ask for the file system that is there, or empty the disk yourself"
-    )
-
-
-def _mountable_as(wanted: node_options.FsType | None) -> frozenset[str]:
-    """Types on disk that satisfy *wanted*.
-
-    An ext3 can be mounted as ext4 without loss, and the reference does; the opposite fails.
-    """
-    match wanted:
-        case None:
-            return frozenset(node_options.FsType)
-        case node_options.FsType.EXT4:
-            return frozenset({"ext4", "ext3"})
-        case _:
-            return frozenset({wanted})
+    return device_content.Source(path=path, number=number, partition=1)

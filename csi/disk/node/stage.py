@@ -1,7 +1,7 @@
 """NodeStageVolume: from a device to a mounted file system, or to a device file.
 
 Every step can be repeated: a call that was killed half way is finished by the next one. What to do
-with a device's content is decided in `device.choose_content`; the way back is `node_unstage`.
+with a device's content is decided in `device_content`; the way back is `unstage`.
 """
 
 import contextlib
@@ -11,7 +11,15 @@ import structlog
 
 from core import call, errors, executor
 from csi import requests
-from csi.disk.node import device, grow, mark, node_mounts, node_requests, node_settings
+from csi.disk.node import (
+    device,
+    device_content,
+    grow,
+    mark,
+    node_mounts,
+    node_requests,
+    node_settings,
+)
 from host import block, files, filesystem, mountinfo, mounts
 
 log = structlog.get_logger()
@@ -89,10 +97,10 @@ class Stager:
         self,
         want: node_requests.Staging,
         disk: device.Disk,
-        source: device.Source,
+        source: device_content.Source,
         *,
         may_make: bool,
-    ) -> device.Content:
+    ) -> device_content.Content:
         """What to mount, with the file system made or checked."""
         options = want.filesystem
         used_at = mountinfo.mounts_of(source.number)
@@ -126,8 +134,8 @@ class Stager:
         self,
         want: node_requests.Staging,
         disk: device.Disk,
-        source: device.Source,
-        content: device.Content,
+        source: device_content.Source,
+        content: device_content.Content,
     ) -> mountinfo.Mount:
         """Mount *source*, and take it back when the device turns out to be another by now."""
         path = want.staging_target_path
@@ -146,7 +154,7 @@ class Stager:
         return there
 
     def _check_staged(
-        self, want: node_requests.Staging, source: device.Source, there: mountinfo.Mount
+        self, want: node_requests.Staging, source: device_content.Source, there: mountinfo.Mount
     ) -> None:
         """Check that what was mounted before is this volume, as asked for."""
         if there.device != source.number:
@@ -200,7 +208,7 @@ class Stager:
         return None
 
 
-def _grow(source: device.Source, there: mountinfo.Mount) -> None:
+def _grow(source: device_content.Source, there: mountinfo.Mount) -> None:
     """Make the file system as large as its device, as after a restore to a larger disk."""
     path = pathlib.Path(there.mount_point)
     try:

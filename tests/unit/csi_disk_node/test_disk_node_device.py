@@ -7,12 +7,12 @@ import pytest
 
 from core import call, errors, executor
 from csi.disk import node_options
-from csi.disk.node import device, mark, node_settings
+from csi.disk.node import device, device_content, mark, node_settings
 from host import filesystem, mountinfo
 
 EXT4, EXT3, XFS = node_options.FsType.EXT4, node_options.FsType.EXT3, node_options.FsType.XFS
 DISK = device.Disk(path=pathlib.Path("/dev/vdb"), number="253:16")
-SOURCE = device.Source(path=DISK.path, number=DISK.number)
+SOURCE = device_content.Source(path=DISK.path, number=DISK.number)
 
 
 def probe(fs_type: str | None = None, partition_table: str | None = None) -> filesystem.Probe:
@@ -128,7 +128,7 @@ def test_a_device_that_changed_under_our_hands_is_noticed(devices: FoundDevices)
 def test_an_empty_device_gets_a_file_system(
     found: filesystem.Probe, wanted: node_options.FsType | None, fs_type: str
 ) -> None:
-    content = device.choose_content(
+    content = device_content.choose_content(
         SOURCE, found, wanted, default=EXT4, read_only=False, unfinished=False
     )
 
@@ -150,11 +150,11 @@ def test_an_empty_device_gets_a_file_system(
 def test_a_device_with_the_wanted_file_system_is_mounted(
     *, found: str, wanted: node_options.FsType | None, fs_type: str, read_only: bool
 ) -> None:
-    content = device.choose_content(
+    content = device_content.choose_content(
         SOURCE, probe(found), wanted, default=EXT4, read_only=read_only, unfinished=False
     )
 
-    assert content == device.Content(fs_type=fs_type, make=False)
+    assert content == device_content.Content(fs_type=fs_type, make=False)
 
 
 @pytest.mark.parametrize("wanted", [None, EXT4, EXT3, XFS])
@@ -174,7 +174,7 @@ def test_a_device_with_anything_else_is_never_made_or_mounted(
     found: filesystem.Probe, wanted: node_options.FsType | None
 ) -> None:
     with pytest.raises(errors.Precondition, match="intact"):
-        device.choose_content(
+        device_content.choose_content(
             SOURCE, found, wanted, default=EXT4, read_only=False, unfinished=False
         )
 
@@ -184,7 +184,7 @@ def test_nothing_is_made_for_readers(*, unfinished: bool) -> None:
     found = probe("xfs") if unfinished else probe()
 
     with pytest.raises(errors.Precondition, match="read-only"):
-        device.choose_content(
+        device_content.choose_content(
             SOURCE, found, XFS, default=EXT4, read_only=True, unfinished=unfinished
         )
 
@@ -196,7 +196,9 @@ def partition(number: int, fs_type: str | None) -> tuple[pathlib.Path, str, file
 def test_the_only_partition_is_used_when_it_holds_the_file_system() -> None:
     source = device.choose_source(DISK, probe(partition_table="gpt"), [partition(1, "ext4")])
 
-    assert source == device.Source(path=pathlib.Path("/dev/vdb1"), number="253:17", partition=1)
+    assert source == device_content.Source(
+        path=pathlib.Path("/dev/vdb1"), number="253:17", partition=1
+    )
 
 
 @pytest.mark.parametrize(
