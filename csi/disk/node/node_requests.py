@@ -17,6 +17,7 @@ from core import errors
 from csi import requests
 from csi._pb import csi_pb2
 from csi.disk import node_options
+from csi.node import at_path
 from host import cgroup, paths
 
 Mode = requests.AccessMode
@@ -58,14 +59,6 @@ class Publishing:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class AtPath:
-    """A volume and one of its paths."""
-
-    volume_id: str
-    path: pathlib.Path
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Expansion:
     """What NodeExpandVolume is to reach. required_bytes: 0 = as large as the device."""
 
@@ -85,15 +78,6 @@ def parse_stage(request: csi_pb2.NodeStageVolumeRequest, root: pathlib.Path) -> 
         capability,
         requests.string_map("publish_context", request.publish_context),
         requests.string_map("volume_context", request.volume_context),
-    )
-
-
-def parse_unstage(request: csi_pb2.NodeUnstageVolumeRequest, root: pathlib.Path) -> AtPath:
-    """NodeUnstageVolume."""
-    volume_id = requests.require("volume_id", request.volume_id)
-    staging = requests.path("staging_target_path", request.staging_target_path)
-    return AtPath(
-        volume_id=volume_id, path=paths.resolve_under(root, staging, "staging_target_path")
     )
 
 
@@ -127,17 +111,12 @@ def parse_publish(request: csi_pb2.NodePublishVolumeRequest, root: pathlib.Path)
     )
 
 
-def parse_unpublish(request: csi_pb2.NodeUnpublishVolumeRequest, root: pathlib.Path) -> AtPath:
-    """NodeUnpublishVolume."""
-    volume_id = requests.require("volume_id", request.volume_id)
-    target = requests.path("target_path", request.target_path)
-    return AtPath(volume_id=volume_id, path=paths.resolve_under(root, target, "target_path"))
-
-
-def parse_stats(request: csi_pb2.NodeGetVolumeStatsRequest, root: pathlib.Path) -> AtPath:
+def parse_stats(request: csi_pb2.NodeGetVolumeStatsRequest, root: pathlib.Path) -> at_path.AtPath:
     """NodeGetVolumeStats. Raises NotFound for a path no volume can be at."""
     volume_id = requests.require("volume_id", request.volume_id)
-    return AtPath(volume_id=volume_id, path=_volume_path(volume_id, request.volume_path, root))
+    return at_path.AtPath(
+        volume_id=volume_id, path=_volume_path(volume_id, request.volume_path, root)
+    )
 
 
 def parse_expand(request: csi_pb2.NodeExpandVolumeRequest, root: pathlib.Path) -> Expansion:

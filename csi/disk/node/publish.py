@@ -12,11 +12,10 @@ import structlog
 from core import call, errors, executor
 from csi import requests
 from csi.disk.node import device, node_mounts, node_requests, node_settings, stage
+from csi.node import at_path
 from host import cgroup, files, mountinfo, mounts
 
 log = structlog.get_logger()
-
-_UNMOUNT_TIMEOUT_S = 30.0
 
 
 class PublishedDifferently(errors.Exists):
@@ -66,10 +65,10 @@ class Publisher:
             await self._stager.stage(staging, may_make=False)
         await self._workers.run(self._publish, want, disk)
 
-    async def unpublish(self, at: node_requests.AtPath) -> None:
+    async def unpublish(self, at: at_path.AtPath) -> None:
         """Remove what `publish` made at *at*. Nothing there is fine."""
         call.doing(f"unpublishing {at.volume_id}")
-        await self._workers.run(unpublish, at)
+        await self._workers.run(at_path.unpublish, at)
 
     def _is_published(self, want: node_requests.Publishing, disk: device.Disk) -> bool:
         """Whether *want* is in place. Raises when something else is, or when it is not allowed."""
@@ -138,15 +137,6 @@ def published_difference(
         return "it is another device"
     flags = () if is_block else want.staging.mount_flags
     return node_mounts.mount_difference(there, read_only=want.read_only, flags=flags)
-
-
-def unpublish(at: node_requests.AtPath) -> None:
-    """Unmount *at* and remove the directory or file there.
-
-    Raises Precondition for a directory with something in it: that is not ours to remove.
-    """
-    mounts.ensure_unmounted(at.path, timeout_s=_UNMOUNT_TIMEOUT_S)
-    files.remove_empty(at.path)
 
 
 def _remove_target(path: pathlib.Path) -> None:

@@ -18,6 +18,7 @@ from csi.disk.node import (
     unstage,
     volume_limits,
 )
+from csi.node import at_path
 
 _Rpc = csi_pb2.NodeServiceCapability.RPC
 _HANGING_MAX = 64
@@ -64,7 +65,7 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
     async def NodeUnstageVolume(
         self, request: csi_pb2.NodeUnstageVolumeRequest, context: Any
     ) -> csi_pb2.NodeUnstageVolumeResponse:
-        at = node_requests.parse_unstage(request, self._root)
+        at = at_path.parse_unstage(request, self._root)
         with self._locks.hold(at.volume_id, str(at.path)):
             await self._unstager.unstage(at)
         return csi_pb2.NodeUnstageVolumeResponse()
@@ -80,7 +81,7 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
     async def NodeUnpublishVolume(
         self, request: csi_pb2.NodeUnpublishVolumeRequest, context: Any
     ) -> csi_pb2.NodeUnpublishVolumeResponse:
-        at = node_requests.parse_unpublish(request, self._root)
+        at = at_path.parse_unpublish(request, self._root)
         with self._locks.hold(at.volume_id, str(at.path)):
             await self._publisher.unpublish(at)
         return csi_pb2.NodeUnpublishVolumeResponse()

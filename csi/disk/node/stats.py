@@ -10,7 +10,8 @@ import pathlib
 
 from core import errors
 from csi import volume_stats
-from csi.disk.node import device, node_mounts, node_requests
+from csi.disk.node import device, node_mounts
+from csi.node import at_path
 from host import block, mountinfo, stats
 
 _IO_ERRORS = frozenset({errno.EIO, errno.ENXIO, errno.ENODEV, errno.EUCLEAN, errno.ESHUTDOWN})
@@ -26,7 +27,7 @@ class VolumeStats:
     total_bytes: int | None = None
 
 
-def read(at: node_requests.AtPath, devices: device.Devices) -> VolumeStats:
+def read(at: at_path.AtPath, devices: device.Devices) -> VolumeStats:
     """Usage and condition of the volume at *at*. Raises NotFound when it is not there."""
     there = node_mounts.locate(at.volume_id, at.path)
     path = pathlib.Path(there.mount_point)

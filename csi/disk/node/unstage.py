@@ -9,7 +9,8 @@ import pathlib
 import structlog
 
 from core import call, errors, executor
-from csi.disk.node import device, mark, node_mounts, node_requests, node_settings
+from csi.disk.node import device, mark, node_mounts, node_settings
+from csi.node import at_path
 from host import block, mountinfo, mounts, run
 
 log = structlog.get_logger()
@@ -33,7 +34,7 @@ class Unstager:
         self._devices = devices
         self._workers = workers
 
-    async def unstage(self, at: node_requests.AtPath) -> None:
+    async def unstage(self, at: at_path.AtPath) -> None:
         """Undo `stage` at *at*, and at the places other kubelets staged the same volume.
 
         Raises Busy while the volume is published, or when a process uses a staging mount.
@@ -41,7 +42,7 @@ class Unstager:
         call.doing(f"unstaging {at.volume_id}")
         await self._workers.run(self._unstage, at)
 
-    def _unstage(self, at: node_requests.AtPath) -> None:
+    def _unstage(self, at: at_path.AtPath) -> None:
         file = at.path / at.volume_id if "/" not in at.volume_id else None
         numbers = self._numbers(at, file)
         table = mountinfo.read()
@@ -99,7 +100,7 @@ class Unstager:
                 device=number,
             )
 
-    def _numbers(self, at: node_requests.AtPath, file: pathlib.Path | None) -> set[str]:
+    def _numbers(self, at: at_path.AtPath, file: pathlib.Path | None) -> set[str]:
         """Device numbers of the volume, as its mounts or else its serial number tell."""
         there = node_mounts.top_mount(at.path)
         if there is not None and node_mounts.has_device(there.device):
@@ -115,7 +116,7 @@ class Unstager:
 
     def _staging_paths(
         self,
-        at: node_requests.AtPath,
+        at: at_path.AtPath,
         file: pathlib.Path | None,
         numbers: set[str],
         table: list[mountinfo.Mount],

@@ -9,6 +9,7 @@ from core import errors
 from csi import requests
 from csi._pb import csi_pb2
 from csi.disk.node import node_requests
+from csi.node import at_path
 from tests.unit.csi_disk_node import disk_node_harness as harness
 
 CAPABILITY = harness.capability_of()
@@ -36,9 +37,9 @@ def root(tmp_path: pathlib.Path) -> pathlib.Path:
             {"volume_id": "v", "staging_target_path": "/not/ours"},
             "volume_capability",
         ),
-        (node_requests.parse_unstage, csi_pb2.NodeUnstageVolumeRequest, {}, "volume_id"),
+        (at_path.parse_unstage, csi_pb2.NodeUnstageVolumeRequest, {}, "volume_id"),
         (
-            node_requests.parse_unstage,
+            at_path.parse_unstage,
             csi_pb2.NodeUnstageVolumeRequest,
             {"volume_id": "v"},
             "staging_target_path",
@@ -56,9 +57,9 @@ def root(tmp_path: pathlib.Path) -> pathlib.Path:
             {"volume_id": "v", "target_path": "/not/ours"},
             "volume_capability",
         ),
-        (node_requests.parse_unpublish, csi_pb2.NodeUnpublishVolumeRequest, {}, "volume_id"),
+        (at_path.parse_unpublish, csi_pb2.NodeUnpublishVolumeRequest, {}, "volume_id"),
         (
-            node_requests.parse_unpublish,
+            at_path.parse_unpublish,
             csi_pb2.NodeUnpublishVolumeRequest,
             {"volume_id": "v"},
             "target_path",
@@ -118,7 +119,7 @@ def test_paths_outside_of_kubelets_directory_are_refused(root: pathlib.Path, pat
     )
 
     with pytest.raises(errors.InvalidField, match="target_path"):
-        node_requests.parse_unpublish(request, root)
+        at_path.parse_unpublish(request, root)
 
 
 @pytest.mark.parametrize("path", ["some/path", "/not/there", "{root}/not/there"])

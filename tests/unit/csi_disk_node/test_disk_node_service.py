@@ -10,7 +10,8 @@ import pytest
 from core import clock, errors, grpc_server, metrics
 from csi import redact, rpc_metrics
 from csi._pb import csi_pb2, csi_pb2_grpc
-from csi.disk.node import device, node_requests, node_settings, service, stats
+from csi.disk.node import device, node_settings, service, stats
+from csi.node import at_path
 from tests.unit.csi_disk_node import disk_node_harness as harness
 
 Code = grpc.StatusCode
@@ -147,7 +148,7 @@ async def test_a_disk_that_hangs_does_not_keep_the_statistics_of_others(
     release = threading.Event()
     usual = stats.read
 
-    def read(at: node_requests.AtPath, devices: device.Devices) -> stats.VolumeStats:
+    def read(at: at_path.AtPath, devices: device.Devices) -> stats.VolumeStats:
         if at.volume_id == "d-dead":
             release.wait(30)
         return usual(at, devices)

@@ -1,0 +1,1 @@
+"""What the node halves of all drivers share. Controllers must not import it."""
