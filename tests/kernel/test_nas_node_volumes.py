@@ -299,3 +299,35 @@ def test_what_the_reference_mounted_is_unpublished(node, served):
         mounts.ensure_unmounted(target)
         mounts.ensure_unmounted(directory)
         shutil.rmtree(directory.parent, ignore_errors=True)
+
+
+def test_a_lock_stays_while_an_image_out_of_sight_is_still_attached(node, served, settings):
+    target = node.publish("one", loop=LOOP, **image_context())
+    directory = next(iter(settings.work_dir.iterdir()))
+    # As an unpublish does when the server is gone, and the kernel has not written everything back.
+    stays = node.settings.kubelet_root / "stays"
+    stays.mkdir()
+    mounts.bind(target, stays, read_only=False)
+    mounts.unmount(target)
+    mounts.detach(directory)
+    target.rmdir()
+    directory.rmdir()
+
+    with pytest.raises(loop_lock.ImageInUse, match="node-a"):
+        node.publish("two", loop=LOOP, **image_context())
+    kept = loop_lock.read(served / "image" / loop_lock.OWNER)
+    mounts.unmount(stays)
+    node.unpublish(node.publish("two", loop=LOOP, **image_context()))
+
+    assert kept.startswith("node-a:")
+    assert [path.name for path in (served / "image").iterdir()] == [loop_lock.IMAGE]
+
+
+def test_a_directory_that_is_cleaned_up_is_not_mounted_meanwhile(node):
+    directory = node.loops._directory("v")
+    node.loops._enter(directory)
+
+    with pytest.raises(errors.Busy, match="cleaned up"):
+        node.publish("one", loop=LOOP, **image_context())
+    node.loops._leave(directory)
+    node.unpublish(node.publish("one", loop=LOOP, **image_context()))

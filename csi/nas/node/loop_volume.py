@@ -10,27 +10,24 @@ import hashlib
 import pathlib
 import re
 import socket
+import threading
 import time
 
 import structlog
 
 from core import errors
 from csi.nas import volume_context
-from csi.nas.node import healing, loop_lock, mounter, node_requests
+from csi.nas.node import healing, loop_image, loop_lock, mounter, node_requests
 from csi.nas.node import settings as node_settings
-from host import block, filesystem, loop, loop_lease, mountinfo, mounts, nfs, run
+from host import block, loop, loop_lease, mountinfo, mounts, nfs
 
 log = structlog.get_logger()
 
-_FS_TYPE = "ext4"
-_FAILED = "resize2fs_failed.txt"
-"""Beside the image: it is checked before the next mount. Source: spec/csi-driver.md 3.7."""
 _PREFIX = "loop-"
 _REFERENCE_DIR = re.compile(r"/mnt/nasplugin\.alibabacloud\.com/[^/]+/[^/]+")
 """Where the reference mounts directories of images. Source: spec/csi-driver.md 3.7."""
 _FREE_WAIT_S = 3.0
 _FREE_LOOK_S = 0.1
-_CHECK_TIMEOUT_S = 1800.0
 
 
 class LoopVolumes:
@@ -42,15 +39,28 @@ class LoopVolumes:
         self._work_dir = settings.work_dir
         self._mounter = mounting
         self._node_id = node_id
+        self._guard = threading.Lock()
+        self._busy: set[pathlib.Path] = set()
+        """Directories that a call is mounting or removing."""
 
     def mount(self, want: node_requests.Publishing, told: volume_context.Loop) -> None:
         """Mount the image of *want* at its target. Raises ImageInUse, Precondition without one."""
-        directory = self._open_directory(want)
+        directory = self._directory(want.volume_id)
+        self._enter(directory)
+        try:
+            self._mount_image(want, told, directory)
+        finally:
+            self._leave(directory)
+
+    def _mount_image(
+        self, want: node_requests.Publishing, told: volume_context.Loop, directory: pathlib.Path
+    ) -> None:
+        self._open_directory(want, directory)
         image = directory / loop_lock.IMAGE
         there = loop_lease.find(image)
         if there is not None:
             # Another pod of this node has it: the same device, the same file system.
-            _mount(there, want)
+            loop_image.mount(there, want)
             return
         try:
             self._attach(want, told, directory, image)
@@ -80,6 +90,13 @@ class LoopVolumes:
 
         Raises Busy when its loop device is still in use, by a container with a mount of its own.
         """
+        self._enter(directory)
+        try:
+            self._release(directory)
+        finally:
+            self._leave(directory)
+
+    def _release(self, directory: pathlib.Path) -> None:
         image = directory / loop_lock.IMAGE
         device = loop_lease.find(image)
         if device is not None and _is_mounted(device):
@@ -104,25 +121,44 @@ class LoopVolumes:
                 file.truncate(required_bytes)
         device = pathlib.Path(mount.source)
         loop_lease.grow(device)
-        _grow(device, pathlib.Path(mount.mount_point), image.parent)
+        loop_image.grow(device, pathlib.Path(mount.mount_point), image.parent)
         return block.size_bytes(device)
 
     def clean_up(self) -> None:
-        """Unmount directories that a killed process left without a loop device."""
-        for directory in self._work_dir.glob(f"{_PREFIX}*"):
-            if loop_lease.find(directory / loop_lock.IMAGE) is None:
-                try:
+        """Unmount directories that a killed process left without a loop device.
+
+        Takes its time when servers are gone. A volume that is published meanwhile gets Busy.
+        """
+        for directory in self._work_dir.resolve().glob(f"{_PREFIX}*"):
+            with self._guard:
+                if directory in self._busy:
+                    continue
+                self._busy.add(directory)
+            try:
+                if loop_lease.find(directory / loop_lock.IMAGE) is None:
                     self._close_directory(directory)
-                except (errors.Error, OSError) as e:
-                    log.warning("an old mount cannot be removed", path=str(directory), error=str(e))
+            except (errors.Error, OSError) as e:
+                log.warning("an old mount cannot be removed", path=str(directory), error=str(e))
+            finally:
+                self._leave(directory)
 
     def _directory(self, volume_id: str) -> pathlib.Path:
         name = hashlib.sha256(volume_id.encode()).hexdigest()[:32]
         return self._work_dir.resolve() / f"{_PREFIX}{name}"
 
-    def _open_directory(self, want: node_requests.Publishing) -> pathlib.Path:
+    def _enter(self, directory: pathlib.Path) -> None:
+        """Have *directory* for this call alone."""
+        with self._guard:
+            if directory in self._busy:
+                raise errors.Busy(f"{directory} is being cleaned up; retry")
+            self._busy.add(directory)
+
+    def _leave(self, directory: pathlib.Path) -> None:
+        with self._guard:
+            self._busy.discard(directory)
+
+    def _open_directory(self, want: node_requests.Publishing, directory: pathlib.Path) -> None:
         """Mount the directory with the image, for writing: the lock is in it."""
-        directory = self._directory(want.volume_id)
         if mountinfo.mounts_at(directory) and loop_lease.find(directory / loop_lock.IMAGE) is None:
             # Left of a killed process, and perhaps stale meanwhile.
             self._close_directory(directory)
@@ -131,7 +167,6 @@ class LoopVolumes:
             self._mounter.mount(
                 want.mounting, want.volume.place, directory, tag=want.volume_id, create=True
             )
-        return directory
 
     def _close_directory(self, directory: pathlib.Path) -> None:
         if mountinfo.mounts_at(directory):
@@ -139,12 +174,23 @@ class LoopVolumes:
                 ill = healing.read_illness(directory)
                 if ill is not None:
                     raise ill
-                loop_lock.release(directory, node=self._node_id)
+                self._release_lock(directory)
             except (OSError, errors.Error) as e:
                 log.warning("the image's lock stays", path=str(directory), error=str(e))
             self._mounter.unmount(directory)
         with contextlib.suppress(FileNotFoundError):
             directory.rmdir()
+
+    def _release_lock(self, directory: pathlib.Path) -> None:
+        """Take the owner's files away, while nobody can have the lock. Raises LockHeld.
+
+        A loop device of this node may still have it, out of sight, and write back.
+        """
+        with contextlib.ExitStack() as held:
+            with contextlib.suppress(FileNotFoundError):
+                image = directory / loop_lock.IMAGE
+                held.enter_context(loop_lease.opened(image, read_only=False, lock=True))
+            loop_lock.release(directory, node=self._node_id)
 
     def _give_up(self, directory: pathlib.Path) -> None:
         """Leave an unmounted image to the kernel, which writes it back when its server is there.
@@ -166,7 +212,7 @@ class LoopVolumes:
         image: pathlib.Path,
     ) -> None:
         if not image.exists():
-            _make_image(image, told.image_bytes, want)
+            loop_image.make_image(image, told.image_bytes, want)
         server_locks = loop_lock.has_server_locks(mountinfo.mounts_at(directory)[-1])
         with contextlib.ExitStack() as held:
             try:
@@ -185,63 +231,8 @@ class LoopVolumes:
                 )
             # Written to before the mount: made, checked.
             device = held.enter_context(loop_lease.attached(fd, image, read_only=want.read_only))
-            _prepare(device, directory, want)
-            _mount(device, want)
-
-
-def _make_image(image: pathlib.Path, size_bytes: int, want: node_requests.Publishing) -> None:
-    if want.read_only or not size_bytes:
-        raise errors.Precondition(
-            f"volume {want.volume_id} has no image in {want.volume.place}, and none can be made: "
-            "that takes loopImageSize and a publish that may write"
-        )
-    new = image.with_suffix(".new")
-    with new.open("wb") as file:
-        file.truncate(size_bytes)
-    with contextlib.suppress(FileExistsError):
-        image.hardlink_to(new)
-    new.unlink(missing_ok=True)
-
-
-def _prepare(device: pathlib.Path, directory: pathlib.Path, want: node_requests.Publishing) -> None:
-    """A file system that is well and fills its image: made on an empty one, checked on another."""
-    found = filesystem.probe(device)
-    if found.empty and not want.read_only:
-        filesystem.make(device, _FS_TYPE)
-        return
-    if found.fs_type not in filesystem.EXT:
-        raise errors.Precondition(
-            f"the image of volume {want.volume_id} holds {found.fs_type or 'nothing'}, not ext4"
-        )
-    if want.read_only:
-        return
-    marker = directory / _FAILED
-    is_small = filesystem.needs_resize(device, want.target_path, found.fs_type)
-    if is_small or marker.exists():
-        # e2fsck would not look closer at a file system that seems clean, as resize2fs wants it.
-        argv = ["e2fsck", "-f", "-p", str(device)]
-        run.run(argv, timeout_s=_CHECK_TIMEOUT_S, check=False)
-    filesystem.check(device, found.fs_type)
-    if is_small:
-        filesystem.resize(device, want.target_path, found.fs_type)
-    marker.unlink(missing_ok=True)
-
-
-def _mount(device: pathlib.Path, want: node_requests.Publishing) -> None:
-    options = ["ro"] if want.read_only else []
-    mounts.mount(device, want.target_path, fs_type=_FS_TYPE, options=options)
-
-
-def _grow(device: pathlib.Path, mount_point: pathlib.Path, directory: pathlib.Path) -> None:
-    """Let the file system fill *device*. A failure is noted for the next mount to check."""
-    marker = directory / _FAILED
-    try:
-        if filesystem.needs_resize(device, mount_point, _FS_TYPE):
-            filesystem.resize(device, mount_point, _FS_TYPE)
-    except errors.Error as e:
-        marker.write_text(f"{e}\n", encoding="utf-8")
-        raise
-    marker.unlink(missing_ok=True)
+            loop_image.prepare(device, directory, want)
+            loop_image.mount(device, want)
 
 
 def _is_mounted(device: pathlib.Path) -> bool:

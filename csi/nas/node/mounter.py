@@ -2,6 +2,7 @@
 
 import pathlib
 import tempfile
+from collections.abc import Iterable
 
 import structlog
 
@@ -14,7 +15,8 @@ from host import mount_broker, mountinfo, mounts, nfs, run
 log = structlog.get_logger()
 
 _SILENT_PROXY = (mount_broker.BrokerFailed, errors.Unavailable)
-_ROOT_PREFIX = "root-"
+_TEMPORARY = "broker-"
+"""Not that of `csi.nas.roots`, which cleans up after itself."""
 
 
 class Mounter:
@@ -63,6 +65,19 @@ class Mounter:
                 raise
             log.warning("unmounting by force what does not answer", path=str(target), why=str(ill))
             self.discard(target)
+
+    def clean_up(self, left: Iterable[pathlib.Path]) -> None:
+        """Unmount and remove *left*, which `leftovers` found before the first call."""
+        for path in left:
+            try:
+                self.unmount(path)
+                path.rmdir()
+            except (errors.Error, OSError) as e:
+                log.warning("an old mount cannot be removed", path=str(path), error=str(e))
+
+    def leftovers(self) -> list[pathlib.Path]:
+        """Directories that a killed process left."""
+        return list(self._settings.work_dir.glob(f"{_TEMPORARY}*"))
 
     def discard(self, target: pathlib.Path) -> None:
         """Remove every mount at *target*, which are dead: by force, then lazily."""
@@ -117,7 +132,7 @@ class Mounter:
     def _make_by_broker(self, want: clients.Mounting, place: server.Place, tag: str) -> None:
         root = server.root_of(place)
         self._settings.work_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = pathlib.Path(tempfile.mkdtemp(prefix=_ROOT_PREFIX, dir=self._settings.work_dir))
+        path = pathlib.Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=self._settings.work_dir))
         options = tuple(word for word in want.options if word != "ro")
         try:
             self._broker(want.client).mount(

@@ -1,6 +1,7 @@
 """The Node service of the NAS driver: parse, lock, service, respond; and how it is made."""
 
 import pathlib
+import threading
 from typing import Any
 
 from core import errors, keyed_lock
@@ -136,17 +137,26 @@ def _stats_response(found: nfs.Usage) -> csi_pb2.NodeGetVolumeStatsResponse:
     )
 
 
+def _clean_up(mounting: mounter.Mounter, loops: loop_volume.LoopVolumes) -> None:
+    """Remove what a killed process left, beside the first calls: its servers may be gone."""
+    left = mounting.leftovers()
+
+    def work() -> None:
+        mounting.clean_up(left)
+        loops.clean_up()
+
+    threading.Thread(target=work, name="nas-clean-up", daemon=True).start()
+
+
 def build(context: driver.DriverContext) -> NodeServicer:
     """The Node service of this process. Faults in its settings are left in *context.reader*."""
     settings = node_settings.read_node(context.reader, _NAME)
     node_id = context.node_id or context.reader.text("KUBE_NODE_NAME")
-    mounted = roots.Roots(settings.work_dir)
-    mounted.clean_up()
-    mounting = mounter.Mounter(settings, mounted)
+    mounting = mounter.Mounter(settings, roots.Roots(settings.work_dir))
     loops = loop_volume.LoopVolumes(settings, mounting, node_id)
-    loops.clean_up()
     changing = modes.Modes(settings.work_dir)
     changing.resume()
+    _clean_up(mounting, loops)
     return NodeServicer(
         settings,
         node_id=node_id,
