@@ -3,17 +3,19 @@
 tools/lab.py boots the guest; `make lab` calls it.
 """
 
+import contextlib
 import dataclasses
 import pathlib
 from collections.abc import Iterator
 
 import pytest
 
-from tests.support import machine
+from tests.support import machine, nas_driver
 from tests.support import nfs_server as server_module
 from tests.support import volume_group as group_module
 
 IN_THE_LAB = "User Mode Linux" in pathlib.Path("/proc/cpuinfo").read_text()
+SERVER = "nas.test"
 collect_ignore_glob = [] if IN_THE_LAB else ["test_*.py"]
 
 
@@ -75,6 +77,22 @@ def nodes(nfs_server: server_module.NfsServer) -> Iterator[tuple[Node, Node]]:
             Node(machine=node, server_address=nfs_server.connect(node)) for node in (first, second)
         )
         yield one, two
+
+
+@pytest.fixture
+def drivers(
+    nodes: tuple[Node, Node], tmp_path: pathlib.Path
+) -> Iterator[tuple[nas_driver.NasDriver, nas_driver.NasDriver]]:
+    """A NAS driver on each node, and `nfs_server` under the name SERVER."""
+    with contextlib.ExitStack() as undo:
+        made = []
+        for node, name in zip(nodes, ("node-a", "node-b"), strict=True):
+            hosts = tmp_path / f"{name}-hosts"
+            hosts.write_text(f"127.0.0.1 localhost\n{node.server_address} {SERVER}\n")
+            node.machine.run("mount", "--bind", hosts, "/etc/hosts")
+            made.append(nas_driver.NasDriver(node.machine, tmp_path, name, SERVER))
+            undo.callback(made[-1].close)
+        yield made[0], made[1]
 
 
 @pytest.fixture

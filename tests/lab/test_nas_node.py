@@ -1,69 +1,56 @@
 """The node half with a real NFS server: images with locks, servers that go away, dead mounts."""
 
-import contextlib
-import pathlib
 import subprocess
 import time
-from collections.abc import Iterator
 
 import grpc
 import pytest
 
 from csi._pb import csi_pb2 as pb
 from tests.lab.conftest import Node
-from tests.lab.test_nas import MODES, Driver
 from tests.support import csi_client, nfs_server, processes
+from tests.support.nas_driver import MODE, NasDriver
 
 MIB = 1 << 20
 LIMIT_S = 60.0
 SOFT = "soft,timeo=20,retrans=1,proto=tcp,nolock"
 Code = grpc.StatusCode
-Drivers = tuple[Driver, Driver]
+Drivers = tuple[NasDriver, NasDriver]
 
 
-@pytest.fixture
-def drivers(nodes: tuple[Node, Node], tmp_path: pathlib.Path) -> Iterator[Drivers]:
-    with contextlib.ExitStack() as undo:
-        made = []
-        for node, name in zip(nodes, ("node-a", "node-b"), strict=True):
-            made.append(Driver(node, tmp_path, name))
-            undo.callback(made[-1].close)
-        yield made[0], made[1]
-
-
-def static(driver: Driver, name: str, **context: str) -> pb.Volume:
+def static(driver: NasDriver, name: str, **context: str) -> pb.Volume:
     told = {"server": driver.server, "path": f"/{name}", **context}
     return pb.Volume(volume_id=name, volume_context=told)
 
 
-def refused(driver: Driver, volume: pb.Volume, pod: str = "pod") -> tuple[Code, str]:
+def refused(driver: NasDriver, volume: pb.Volume, pod: str = "pod") -> tuple[Code, str]:
     with pytest.raises(grpc.RpcError) as caught:
         driver.publish(volume, pod=pod)
     return caught.value.code(), caught.value.details() or ""
 
 
-def shell(driver: Driver, script: str, *, fails: bool = False) -> str:
-    machine = driver.node.machine
+def shell(driver: NasDriver, script: str, *, fails: bool = False) -> str:
+    machine = driver.machine
     return (machine.fails if fails else machine.run)("sh", "-ec", script, timeout_s=LIMIT_S)
 
 
-def expand(driver: Driver, volume: pb.Volume, target: str, size: int) -> int:
+def expand(driver: NasDriver, volume: pb.Volume, target: str, size: int) -> int:
     request = pb.NodeExpandVolumeRequest(
         volume_id=volume.volume_id,
         volume_path=target,
         capacity_range=pb.CapacityRange(required_bytes=size),
-        volume_capability=csi_client.mount_capability("", **MODES),
+        volume_capability=csi_client.mount_capability("", mode=MODE),
     )
     return driver.client.node.NodeExpandVolume(request, timeout=LIMIT_S).capacity_bytes
 
 
-def restarted(driver: Driver) -> None:
+def restarted(driver: NasDriver) -> None:
     """As a driver that is killed and started again."""
     driver.process.kill9()
     driver.process.start(processes.DRIVER_READY)
 
 
-def image_volume(driver: Driver, version: str) -> pb.Volume:
+def image_volume(driver: NasDriver, version: str) -> pb.Volume:
     return static(driver, "image", mountType="losetup", loopImageSize=str(64 * MIB), vers=version)
 
 
@@ -97,14 +84,14 @@ def test_an_image_is_used_by_one_node_at_a_time_and_grows(drivers: Drivers) -> N
 
 
 def test_an_image_goes_to_another_node_when_the_server_knows_that_its_node_is_gone(
-    drivers: Drivers, nfs_server: nfs_server.NfsServer
+    drivers: Drivers, nodes: tuple[Node, Node], nfs_server: nfs_server.NfsServer
 ) -> None:
     one, two = drivers
     volume = image_volume(one, "4.1")
     here = one.publish(volume)
     shell(one, f"echo kept >{here}/file; sync -f {here}")
 
-    with nfs_server.unreachable(one.node.server_address):
+    with nfs_server.unreachable(nodes[0].server_address):
         until_s = time.monotonic() + 6 * LIMIT_S
         there = ""
         while not there and time.monotonic() < until_s:
@@ -151,15 +138,15 @@ def test_without_locks_of_the_server_only_a_person_takes_an_image_away(
 
 
 def test_a_writer_goes_on_when_its_server_is_back(
-    drivers: Drivers, nfs_server: nfs_server.NfsServer
+    drivers: Drivers, nodes: tuple[Node, Node], nfs_server: nfs_server.NfsServer
 ) -> None:
     one, _ = drivers
     volume = static(one, "hard", vers="4.1")
     here = one.publish(volume)
 
-    with nfs_server.unreachable(one.node.server_address):
+    with nfs_server.unreachable(nodes[0].server_address):
         script = f"echo written >{here}/file; sync {here}/file"
-        writer = subprocess.Popen(one.node.machine.argv("sh", "-ec", script))
+        writer = subprocess.Popen(one.machine.argv("sh", "-ec", script))
         time.sleep(2)
         started_s = time.monotonic()
         ill = one.stats(volume, here)
@@ -183,17 +170,17 @@ def test_a_writer_goes_on_when_its_server_is_back(
 
 
 def test_a_mount_in_use_goes_when_its_server_is_gone_but_not_before(
-    drivers: Drivers, nfs_server: nfs_server.NfsServer
+    drivers: Drivers, nodes: tuple[Node, Node], nfs_server: nfs_server.NfsServer
 ) -> None:
     one, _ = drivers
     volume = static(one, "busy", vers="3")
     here = one.publish(volume)
-    user = subprocess.Popen(one.node.machine.argv("sh", "-c", f"cd {here}; exec sleep 300"))
+    user = subprocess.Popen(one.machine.argv("sh", "-c", f"cd {here}; exec sleep 300"))
     time.sleep(1)
     with pytest.raises(grpc.RpcError) as caught:
         one.unpublish(volume, here)
 
-    with nfs_server.unreachable(one.node.server_address):
+    with nfs_server.unreachable(nodes[0].server_address):
         started_s = time.monotonic()
         one.unpublish(volume, here)
         took_s = time.monotonic() - started_s
@@ -239,7 +226,7 @@ def test_a_directory_of_modes_and_a_stale_mount(
 
 
 def test_an_image_whose_server_is_gone_holds_up_no_unpublish(
-    drivers: Drivers, nfs_server: nfs_server.NfsServer
+    drivers: Drivers, nodes: tuple[Node, Node], nfs_server: nfs_server.NfsServer
 ) -> None:
     one, two = drivers
     volume = image_volume(one, "4.1")
@@ -247,7 +234,7 @@ def test_an_image_whose_server_is_gone_holds_up_no_unpublish(
     shell(one, f"echo synced >{here}/file; sync -f {here}")
     shell(one, f"echo late >{here}/late")
 
-    with nfs_server.unreachable(one.node.server_address):
+    with nfs_server.unreachable(nodes[0].server_address):
         started_s = time.monotonic()
         one.unpublish(volume, here)
         took_s = time.monotonic() - started_s
