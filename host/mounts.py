@@ -23,6 +23,7 @@ _BUSY = ("target is busy", "device is busy")
 """umount(8) says the first, and its helper for NFS the second."""
 _NOT_MOUNTED = ("not mounted", "no mount point", "not found", "no such file")
 _MAX_STACKED = 64
+_NFS = "nfs"
 
 StrPath = str | os.PathLike[str]
 
@@ -33,10 +34,14 @@ def mount(source: StrPath, target: StrPath, *, fs_type: str, options: Sequence[s
     options: one mount option each; an option may not bring a second one along.
     Raises CommandFailed with mount's own words, InvalidField for a bad option.
     """
-    argv = ["mount", "-t", fs_type]
-    if options:
-        argv += ["-o", _joined(options)]
-    run.run([*argv, "--", os.fspath(source), os.fspath(target)], timeout_s=_MOUNT_TIMEOUT_S)
+    words = ["-o", _joined(options)] if options else []
+    what = [os.fspath(source), os.fspath(target)]
+    if fs_type == _NFS:
+        # What mount(8) would start; it wants its words in this order, and has no "--".
+        argv = ["mount.nfs", *what, *words]
+    else:
+        argv = ["mount", "-t", fs_type, *words, "--", *what]
+    run.run(argv, timeout_s=_MOUNT_TIMEOUT_S)
     log.info("mounted", source=os.fspath(source), target=os.fspath(target), fs_type=fs_type)
 
 
@@ -111,7 +116,10 @@ def ensure_unmounted(target: StrPath, *, timeout_s: float = 30.0) -> None:
 
 
 def _umount(path: str, flags: Sequence[str], timeout_s: float) -> None:
-    argv = ["umount", "--no-canonicalize", *flags, "--", path]
+    there = mountinfo.mounts_at(path)
+    # The helper of NFS would tell the server, which may be the one that is gone.
+    helper = ["--internal-only"] if there and there[-1].fs_type.startswith(_NFS) else []
+    argv = ["umount", "--no-canonicalize", *helper, *flags, "--", path]
     result = run.run(argv, timeout_s=timeout_s, check=False)
     if result.returncode == 0 or not is_mount_point(path):
         return

@@ -36,6 +36,7 @@ _ROOT = pathlib.Path("/")
 DEBIAN_PACKAGE = {
     "mount": "mount",
     "umount": "mount",
+    "mount.nfs": "nfs-common",
     "blkid": "util-linux",
     "blockdev": "util-linux",
     "sync": "coreutils",
