@@ -68,16 +68,18 @@ def _publish(told: report.Report, driver: nas_driver.NasDriver, directory: pathl
             theirs["unpublish"].append(node.seconds("umount", str(bare)))
     told.add_pair("NodePublishVolume", "mount(8)", ours["publish"], theirs["publish"], "s")
     told.add_pair("NodeUnpublishVolume", "umount(8)", ours["unpublish"], theirs["unpublish"], "s")
-    both = [
-        [sum(pair) for pair in zip(each["publish"], each["unpublish"], strict=True)]
-        for each in (ours, theirs)
-    ]
-    ratio = told.add_pair("publish and unpublish", "mount(8) and umount(8)", *both, "s")
+    ratio = told.add_pair(
+        "publish and unpublish", "mount(8) and umount(8)", _sums(ours), _sums(theirs), "s"
+    )
     told.goals.append(
         report.Goal(
             name="publish and unpublish / mount(8) and umount(8)", value=ratio, limit=PUBLISH_GOAL
         )
     )
+
+
+def _sums(times: dict[str, list[float]]) -> list[float]:
+    return [sum(pair) for pair in zip(*times.values(), strict=True)]
 
 
 if __name__ == "__main__":

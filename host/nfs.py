@@ -18,7 +18,7 @@ _PROBE_FORMAT = "%b %f %a %S %c %d"
 _STALE = "stale file handle"
 _MISSING = "no such file"
 _NO_ANSWER = ("timed out", "host is down", "no route to host", "connection refused")
-_BROKEN = ("input/output error",)
+_BROKEN = ("input/output error", "transport endpoint is not connected")
 _NOT_FOR_US = "permission denied"
 
 
@@ -149,6 +149,15 @@ def usage(path: pathlib.Path, *, timeout_s: float) -> Usage:
         used_inodes=inodes - free_inodes,
         free_inodes=free_inodes,
     )
+
+
+def read_illness(path: pathlib.Path, *, timeout_s: float) -> errors.Error | None:
+    """What is wrong with the mount at *path*, None when it can be read within *timeout_s*."""
+    try:
+        usage(path, timeout_s=timeout_s)
+    except (DeadMount, run.CommandFailed) as e:
+        return e
+    return None
 
 
 def _ask(argv: Sequence[str], path: pathlib.Path, timeout_s: float) -> str:

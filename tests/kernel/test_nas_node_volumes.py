@@ -16,6 +16,7 @@ from csi._pb import csi_pb2 as pb
 from csi.nas import roots, volume_context
 from csi.nas.node import loop_lock, loop_volume, modes, mounter, node_requests, publish
 from csi.nas.node import settings as node_settings
+from csi.node import at_path
 from host import loop, loop_lease, mountinfo, mounts, nfs, run
 from tests.support import mount_proxy
 
@@ -95,7 +96,7 @@ class Node:
         return want.target_path
 
     def unpublish(self, target):
-        self._publisher.unpublish(node_requests.AtPath(volume_id="v", path=target))
+        self._publisher.unpublish(at_path.AtPath(volume_id="v", path=target))
 
 
 @pytest.fixture

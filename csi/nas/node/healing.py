@@ -11,8 +11,8 @@ import socket
 import structlog
 
 from core import errors
-from csi.nas.node import settings as node_settings
-from host import mountinfo, nfs, run
+from csi.node import network_mounts
+from host import mountinfo, nfs
 
 log = structlog.get_logger()
 
@@ -46,7 +46,7 @@ def diagnose(mount: mountinfo.Mount, host: str, port: int) -> tuple[Remedy, str]
     ill = read_illness(pathlib.Path(mount.mount_point))
     if ill is None or isinstance(ill, nfs.StaleMount):
         return choose_remedy(ill, server_answers=False, has_moved=False), str(ill or "")
-    limit_s = node_settings.PROBE_TIMEOUT_S
+    limit_s = network_mounts.PROBE_TIMEOUT_S
     address = address_of(mount)
     server_answers = nfs.answers(address or host, timeout_s=limit_s, port=port)
     has_moved = (
@@ -62,11 +62,7 @@ def diagnose(mount: mountinfo.Mount, host: str, port: int) -> tuple[Remedy, str]
 
 def read_illness(path: pathlib.Path) -> errors.Error | None:
     """What is wrong with the mount at *path*, None when it can be read. Bounded in time."""
-    try:
-        nfs.usage(path, timeout_s=node_settings.PROBE_TIMEOUT_S)
-    except (nfs.DeadMount, run.CommandFailed) as e:
-        return e
-    return None
+    return nfs.read_illness(path, timeout_s=network_mounts.PROBE_TIMEOUT_S)
 
 
 def address_of(mount: mountinfo.Mount) -> str:

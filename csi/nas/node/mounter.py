@@ -8,21 +8,21 @@ import structlog
 
 from core import errors
 from csi.nas import clients, roots, server
-from csi.nas.node import healing
 from csi.nas.node import settings as node_settings
-from host import mount_broker, mountinfo, mounts, nfs, run
+from csi.node import network_mounts
+from host import mount_broker, nfs, run
 
 log = structlog.get_logger()
 
-_SILENT_PROXY = (mount_broker.BrokerFailed, errors.Unavailable)
 _TEMPORARY = "broker-"
 """Not that of `csi.nas.roots`, which cleans up after itself."""
 
 
-class Mounter:
+class Mounter(network_mounts.NetworkMounts):
     """Mounts and unmounts. mounted: for directories that are missing."""
 
     def __init__(self, settings: node_settings.NodeSettings, mounted: roots.Roots) -> None:
+        super().__init__(settings.proxy_socket, settings.connector_socket)
         self._settings = settings
         self._roots = mounted
 
@@ -50,22 +50,6 @@ class Mounter:
             self._make(want, place, tag, missing)
             self._mount(want, target, tag)
 
-    def unmount(self, target: pathlib.Path) -> None:
-        """Remove every mount at *target*, whether its server answers or not.
-
-        Raises Busy when a process uses it and the server is well. Takes less than a minute.
-        """
-        if self._unmounted_by_proxy(target):
-            return
-        try:
-            mounts.ensure_unmounted(target, timeout_s=node_settings.UNMOUNT_TIMEOUT_S)
-        except errors.Busy:
-            ill = healing.read_illness(target)
-            if ill is None:
-                raise
-            log.warning("unmounting by force what does not answer", path=str(target), why=str(ill))
-            self.discard(target)
-
     def clean_up(self, left: Iterable[pathlib.Path]) -> None:
         """Unmount and remove *left*, which `leftovers` found before the first call."""
         for path in left:
@@ -79,35 +63,16 @@ class Mounter:
         """Directories that a killed process left."""
         return list(self._settings.work_dir.glob(f"{_TEMPORARY}*"))
 
-    def discard(self, target: pathlib.Path) -> None:
-        """Remove every mount at *target*, which are dead: by force, then lazily."""
-        if self._unmounted_by_proxy(target):
-            return
-        while mountinfo.mounts_at(target):
-            mounts.unmount(target, force=True)
-
     def _mount(self, want: clients.Mounting, target: pathlib.Path, tag: str) -> None:
         if want.client is clients.Client.NFS:
             nfs.mount(want.source, target, want.options)
             return
         broker = self._broker(want.client)
         broker.mount(want.source, target, fs_type=want.fs_type, options=want.options, tag=tag)
-        if not mountinfo.mounts_at(target):
-            raise errors.Precondition(
-                f"the mount broker says that {want.source} is mounted, but it is not seen at "
-                f"{target}; kubelet's directory needs mountPropagation Bidirectional"
-            )
+        network_mounts.require_seen(want.source, target)
 
     def _broker(self, client: clients.Client) -> mount_broker.Broker:
-        proxy, connector = self._settings.proxy_socket, self._settings.connector_socket
-        broker = mount_broker.find(proxy, connector)
-        if broker is None:
-            raise errors.Precondition(
-                f"the volume needs the client {client.value}, which this node lacks: neither the "
-                f"mount proxy ({proxy}) nor the connector ({connector}) is there; install one, or "
-                "use mountProtocol nfs"
-            )
-        return broker
+        return self.broker(client.value, instead="use mountProtocol nfs")
 
     def _make(
         self, want: clients.Mounting, place: server.Place, tag: str, missing: errors.Error
@@ -143,25 +108,3 @@ class Mounter:
         finally:
             self.unmount(path)
             path.rmdir()
-
-    def _unmounted_by_proxy(self, target: pathlib.Path) -> bool:
-        """Whether the mount proxy had mounted *target* and took it back."""
-        there = mountinfo.mounts_at(target)
-        if not there or is_own(there[-1]):
-            return False
-        broker = mount_broker.find(self._settings.proxy_socket, self._settings.connector_socket)
-        try:
-            return broker is not None and broker.unmount(target) and not mountinfo.mounts_at(target)
-        except _SILENT_PROXY as e:
-            log.warning("unmounting without the mount proxy", path=str(target), error=str(e))
-            return False
-
-
-def is_own(mount: mountinfo.Mount) -> bool:
-    """Whether *mount* was surely made here: the kernel's NFS to a server, or a loop device.
-
-    A TLS tunnel shows as NFS to this machine.
-    """
-    if mount.fs_type.startswith("nfs"):
-        return not mount.source.startswith(("127.", "localhost:", "[::1]:", "::1:"))
-    return mount.source.startswith("/dev/loop")

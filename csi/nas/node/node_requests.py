@@ -8,7 +8,8 @@ from csi import requests
 from csi._pb import csi_pb2
 from csi.nas import clients, mount_options, volume_context
 from csi.nas.node import settings as node_settings
-from host import mountinfo, paths
+from csi.node import at_path
+from host import paths
 
 _ACCESS_KEYS = frozenset({"akId", "akSecret"})
 Mode = requests.AccessMode
@@ -24,14 +25,6 @@ class Publishing:
     mounting: clients.Mounting
     read_only: bool
     exclusive: bool
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class AtPath:
-    """A volume at a path below kubelet's directory."""
-
-    volume_id: str
-    path: pathlib.Path
 
 
 def parse_publish(
@@ -86,33 +79,10 @@ def parse_publish(
     )
 
 
-def parse_unpublish(request: csi_pb2.NodeUnpublishVolumeRequest, root: pathlib.Path) -> AtPath:
-    """NodeUnpublishVolume."""
-    volume_id = requests.require("volume_id", request.volume_id)
-    target = requests.path("target_path", request.target_path)
-    return AtPath(volume_id=volume_id, path=paths.resolve_under(root, target, "target_path"))
-
-
-def parse_stats(request: csi_pb2.NodeGetVolumeStatsRequest, root: pathlib.Path) -> AtPath:
-    """NodeGetVolumeStats. Raises NotFound for a path no volume is at."""
-    return _mounted(request.volume_id, request.volume_path, root)
-
-
 def parse_expand(
     request: csi_pb2.NodeExpandVolumeRequest, root: pathlib.Path
-) -> tuple[AtPath, int]:
-    """NodeExpandVolume: (where, bytes that are required). Raises NotFound as `parse_stats`."""
-    at = _mounted(request.volume_id, request.volume_path, root)
+) -> tuple[at_path.AtPath, int]:
+    """NodeExpandVolume: (where, bytes that are required). Raises NotFound as `at_path.mounted`."""
+    at = at_path.mounted(request.volume_id, request.volume_path, root)
     required_bytes, _ = requests.capacity_range(request.capacity_range)
     return at, required_bytes
-
-
-def _mounted(volume_id: str, text: str, root: pathlib.Path) -> AtPath:
-    """The mount table is asked, never the file system: its server may be gone."""
-    requests.require("volume_id", volume_id)
-    told = requests.path("volume_path", text)
-    if told.startswith("/"):
-        path = paths.resolve_under(root, told, "volume_path")
-        if mountinfo.mounts_at(path):
-            return AtPath(volume_id=volume_id, path=path)
-    raise errors.NotFound(f"volume {volume_id} is not at {told}: nothing is mounted there")

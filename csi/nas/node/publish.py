@@ -13,6 +13,7 @@ from core import errors
 from csi.nas import clients, mount_options, server
 from csi.nas.node import healing, loop_volume, modes, mounter, node_requests
 from csi.nas.node import settings as node_settings
+from csi.node import at_path
 from host import files, mountinfo, nfs
 
 log = structlog.get_logger()
@@ -67,7 +68,7 @@ class Publisher:
             undo.pop_all()
         self._tune(want, again=False)
 
-    def unpublish(self, at: node_requests.AtPath) -> None:
+    def unpublish(self, at: at_path.AtPath) -> None:
         """Remove what `publish` made at *at*, whether its server answers or not."""
         self._modes.stop(at.path)
         directory = self._loops.directory_of(at.volume_id, _top(at.path))

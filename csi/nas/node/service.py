@@ -5,15 +5,16 @@ import threading
 from typing import Any
 
 from core import errors, keyed_lock
-from csi import driver
+from csi import driver, volume_stats
 from csi._pb import csi_pb2, csi_pb2_grpc
 from csi.nas import roots
-from csi.nas.node import loop_volume, modes, mounter, node_requests, publish, servers
+from csi.nas.node import loop_volume, modes, mounter, node_requests, publish
 from csi.nas.node import settings as node_settings
+from csi.node import at_path, servers
 from host import loop_lease, mountinfo, nfs
 
 _Rpc = csi_pb2.NodeServiceCapability.RPC
-_Unit = csi_pb2.VolumeUsage.Unit
+_WELL = volume_stats.Condition(abnormal=False, message="the server answers")
 _DEVICES = "/dev/"
 _NAME = "nasplugin.csi.alibabacloud.com"
 
@@ -35,7 +36,7 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
         self._publisher = publisher
         self._loops = loops
         self._modes = changing
-        self._servers = servers.Servers()
+        self._servers = servers.Servers("nas")
         self._locks = keyed_lock.KeyedLock()
 
     async def NodePublishVolume(
@@ -50,7 +51,7 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
     async def NodeUnpublishVolume(
         self, request: csi_pb2.NodeUnpublishVolumeRequest, context: Any
     ) -> csi_pb2.NodeUnpublishVolumeResponse:
-        at = node_requests.parse_unpublish(request, self._settings.kubelet_root)
+        at = at_path.parse_unpublish(request, self._settings.kubelet_root)
         with self._locks.hold(at.volume_id, str(at.path)):
             pool = self._servers.of(_server_at(at.path))
             await pool.run(self._publisher.unpublish, at)
@@ -59,7 +60,7 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
     async def NodeGetVolumeStats(
         self, request: csi_pb2.NodeGetVolumeStatsRequest, context: Any
     ) -> csi_pb2.NodeGetVolumeStatsResponse:
-        at = node_requests.parse_stats(request, self._settings.kubelet_root)
+        at = at_path.parse_stats(request, self._settings.kubelet_root)
         readers = self._servers.readers(_server_at(at.path))
         limit_s = node_settings.STATS_TIMEOUT_S
         try:
@@ -68,10 +69,8 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
             )
         except (nfs.DeadMount, errors.DeadlineExceeded) as e:
             # The usage is not known; that the volume is ill is what kubelet must be told.
-            return csi_pb2.NodeGetVolumeStatsResponse(
-                volume_condition=csi_pb2.VolumeCondition(abnormal=True, message=str(e))
-            )
-        return _stats_response(found)
+            return volume_stats.response(volume_stats.Condition(abnormal=True, message=str(e)))
+        return volume_stats.response(_WELL, usage=found)
 
     async def NodeExpandVolume(
         self, request: csi_pb2.NodeExpandVolumeRequest, context: Any
@@ -115,26 +114,6 @@ def _server_at(path: pathlib.Path) -> str:
         image = loop_lease.backing_file(there[-1].source)
         there = [] if image is None else mountinfo.mounts_at(image.parent)
     return there[-1].source.partition(":/")[0].strip("[]") if there else servers.LOCAL
-
-
-def _stats_response(found: nfs.Usage) -> csi_pb2.NodeGetVolumeStatsResponse:
-    return csi_pb2.NodeGetVolumeStatsResponse(
-        usage=[
-            csi_pb2.VolumeUsage(
-                unit=_Unit.BYTES,
-                total=found.total_bytes,
-                used=found.used_bytes,
-                available=found.available_bytes,
-            ),
-            csi_pb2.VolumeUsage(
-                unit=_Unit.INODES,
-                total=found.total_inodes,
-                used=found.used_inodes,
-                available=found.free_inodes,
-            ),
-        ],
-        volume_condition=csi_pb2.VolumeCondition(abnormal=False, message="the server answers"),
-    )
 
 
 def _clean_up(mounting: mounter.Mounter, loops: loop_volume.LoopVolumes) -> None:

@@ -10,11 +10,7 @@ from csi.nas import option_table
 STATS_TIMEOUT_S = 10.0
 STATS_LIMIT_S = 25.0
 """Of the whole answer, with the time that the call waits for a thread."""
-PROBE_TIMEOUT_S = 5.0
-"""How long a server may take to tell that a mount is alive."""
 PORT_TIMEOUT_S = 10.0
-UNMOUNT_TIMEOUT_S = 10.0
-"""Before an unmount is forced, and then made lazy."""
 MODE_WAIT_S = 1.0
 """How long a publish waits for a recursive change of modes. Source: spec/csi-driver.md 3.7."""
 

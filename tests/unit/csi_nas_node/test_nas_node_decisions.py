@@ -8,6 +8,7 @@ from core import errors, settings
 from csi.nas import clients, server, volume_context
 from csi.nas.node import healing, loop_lock, mounter, node_requests, publish
 from csi.nas.node import settings as node_settings
+from csi.node import network_mounts
 from host import mount_broker, mountinfo, nfs, run
 
 Claim = loop_lock.Claim
@@ -218,7 +219,7 @@ OWN = {
 
 @pytest.mark.parametrize(("there", "own"), OWN.values(), ids=OWN.keys())
 def test_whose_mount_it_is(there: mountinfo.Mount, own: bool) -> None:
-    assert mounter.is_own(there) is own
+    assert network_mounts.is_own(there) is own
 
 
 def test_the_address_of_a_mount_is_the_kernels() -> None:

@@ -13,6 +13,7 @@ from csi._pb import csi_pb2 as pb
 from csi.nas import clients, mount_options, volume_context
 from csi.nas.node import node_requests
 from csi.nas.node import settings as node_settings
+from csi.node import at_path
 
 ROOT = pathlib.Path("/kubelet-of-no-one")
 SETTINGS = node_settings.NodeSettings(kubelet_root=ROOT, work_dir=ROOT / "work")
@@ -83,7 +84,7 @@ def test_a_bad_request_is_refused_by_name(changes: dict[str, object], told: str)
 def test_an_unpublish_outside_of_kubelets_directory_is_refused() -> None:
     for path in ("/etc", f"{ROOT}/../etc", str(ROOT), "pods/p"):
         with pytest.raises(errors.InvalidField, match="target_path"):
-            node_requests.parse_unpublish(
+            at_path.parse_unpublish(
                 pb.NodeUnpublishVolumeRequest(volume_id="v", target_path=path), ROOT
             )
 
@@ -92,9 +93,7 @@ def test_an_unpublish_outside_of_kubelets_directory_is_refused() -> None:
 def test_where_nothing_is_mounted_no_volume_is_found(path: str) -> None:
     kinds = (errors.NotFound, errors.InvalidField)
     with pytest.raises(kinds):
-        node_requests.parse_stats(
-            pb.NodeGetVolumeStatsRequest(volume_id="v", volume_path=path), ROOT
-        )
+        at_path.parse_stats(pb.NodeGetVolumeStatsRequest(volume_id="v", volume_path=path), ROOT)
     with pytest.raises(kinds):
         node_requests.parse_expand(
             pb.NodeExpandVolumeRequest(volume_id="v", volume_path=path), ROOT

@@ -8,23 +8,24 @@ LOCAL = ""
 
 
 class Servers:
-    """Pools by server name, made when they are needed.
+    """Pools by server name, made when they are needed. kind: begins the names of threads.
 
     Those that only look have pools of their own: mounts that hang do not keep statistics from
     being told as such.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
         self._workers: dict[str, executor.BoundedExecutor] = {}
         self._readers: dict[str, executor.BoundedExecutor] = {}
 
     def of(self, host: str) -> executor.BoundedExecutor:
         """The pool of *host* for what changes something."""
-        return _get(self._workers, host, "nas")
+        return _get(self._workers, host, self._kind)
 
     def readers(self, host: str) -> executor.BoundedExecutor:
         """The pool of *host* for what only looks."""
-        return _get(self._readers, host, "nas-stats")
+        return _get(self._readers, host, f"{self._kind}-stats")
 
     def close(self) -> None:
         """Start nothing more."""

@@ -1,0 +1,70 @@
+import asyncio
+
+import pytest
+
+from core import single_flight
+
+
+async def test_those_who_ask_at_once_share_one_run_and_its_outcome() -> None:
+    flight: single_flight.SingleFlight[int] = single_flight.SingleFlight("test")
+    runs, may_end = [], asyncio.Event()
+
+    async def work() -> int:
+        runs.append(1)
+        await may_end.wait()
+        return len(runs)
+
+    asked = [asyncio.create_task(flight.run("a", work)) for _ in range(3)]
+    await asyncio.sleep(0)
+    may_end.set()
+
+    assert await asyncio.gather(*asked) == [1, 1, 1]
+    assert await flight.run("a", work) == 2, "the next one runs anew"
+
+
+async def test_other_keys_run_by_themselves_and_a_failure_is_everybodys() -> None:
+    flight: single_flight.SingleFlight[str] = single_flight.SingleFlight("test")
+
+    async def fail() -> str:
+        await asyncio.sleep(0)
+        raise ValueError("no")
+
+    async def work() -> str:
+        return "well"
+
+    failing = [asyncio.create_task(flight.run("a", fail)) for _ in range(2)]
+    assert await flight.run("b", work) == "well"
+    for each in failing:
+        with pytest.raises(ValueError, match="no"):
+            await each
+    assert await flight.run("a", work) == "well"
+
+
+async def test_who_gives_up_ends_nobody_elses_run() -> None:
+    flight: single_flight.SingleFlight[str] = single_flight.SingleFlight("test")
+    may_end = asyncio.Event()
+
+    async def work() -> str:
+        await may_end.wait()
+        return "done"
+
+    first = asyncio.create_task(flight.run("a", work))
+    second = asyncio.create_task(flight.run("a", work))
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.sleep(0)
+    may_end.set()
+
+    assert await second == "done"
+    assert first.cancelled()
+
+
+async def test_close_ends_what_runs() -> None:
+    flight: single_flight.SingleFlight[None] = single_flight.SingleFlight("test")
+    asked = asyncio.create_task(flight.run("a", lambda: asyncio.sleep(60)))
+    await asyncio.sleep(0)
+
+    flight.close()
+
+    with pytest.raises(asyncio.CancelledError):
+        await asked
