@@ -15,13 +15,11 @@ from typing import TextIO
 
 import structlog
 
-from sim import actions, network_app, network_control, server, sts
+from sim import actions, hardware_app, hardware_control, network_app, server, sts
 from sim import cloud as cloud_module
 from sim import store as store_module
 from sim import world as world_module
 from sim.hardware import api as hardware_api
-from sim.hardware import linux
-from sim.hardware.network import linux as network
 
 _EXIT_USAGE = 2
 # Modules that register actions when they are imported; sts is imported above.
@@ -59,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_serve(commands.add_parser("serve", help="run the cloud until SIGTERM or SIGINT"))
     clean = commands.add_parser(
-        "clean", help="free the block devices and links that a stopped cloud left attached"
+        "clean", help="free the block devices, links, namespaces and exports of a stopped cloud"
     )
     _add_state_dir(clean)
     clean.add_argument(
@@ -102,11 +100,13 @@ def _add_serve(serve: argparse.ArgumentParser) -> None:
     )
     serve.add_argument(
         "--hardware",
-        choices=("none", "linux", "disks", "network"),
+        type=hardware_app.parse_kinds,
         default="none",
-        help="what is real (root): disks: attached disks are loop devices of this machine; "
-        "network: instances are network namespaces, interfaces real ones on a fabric; "
-        "linux: both; none: records only",
+        metavar="KINDS",
+        help="what is real (root), a list such as disks,files: disks: attached disks are loop "
+        "devices of this machine; network: instances are network namespaces, interfaces real ones "
+        "on a fabric; files: file systems are directories, exported over NFS where the kernel can; "
+        "linux: all of it; none: records only (default)",
     )
     serve.add_argument(
         "--netns-prefix",
@@ -165,38 +165,41 @@ def _serve(options: argparse.Namespace) -> int:
     if options.time_scale < 0:
         raise UsageError(f"--time-scale must not be negative, is {options.time_scale}")
     world = world_module.load(options.world)
-    hardware = _hardware(options, world) if options.hardware in ("linux", "disks") else None
-    fabric = _network(options) if options.hardware in ("linux", "network") else None
+    if options.hardware and os.geteuid() != 0:
+        raise UsageError("--hardware needs root; run as root or use --hardware none")
+    parts = hardware_app.make(options, world)
     for module in _PRODUCTS:
         importlib.import_module(module)
-    cloud = cloud_module.Cloud(
-        state_dir=options.state_dir,
-        world=world,
-        hardware=hardware,
-        network=fabric,
-        time_scale=options.time_scale,
-        settlers=actions.settlers(),
-        seeders=actions.seeders(),
-    )
-    with contextlib.closing(cloud):
-        asyncio.run(_run(cloud, options, fabric))
-        if hardware is not None and options.release_on_exit:
-            _release(hardware)
-        if fabric is not None and options.release_on_exit:
-            fabric.release()
+    with contextlib.closing(parts):
+        cloud = cloud_module.Cloud(
+            state_dir=options.state_dir,
+            world=world,
+            hardware=parts.disks,
+            network=parts.network,
+            files=parts.files,
+            time_scale=options.time_scale,
+            settlers=actions.settlers(),
+            seeders=actions.seeders(),
+        )
+        with contextlib.closing(cloud):
+            if parts.files is not None:
+                parts.files.wait()
+            asyncio.run(_run(cloud, options, parts))
+            if options.release_on_exit:
+                parts.release()
     return 0
 
 
 async def _run(
-    cloud: cloud_module.Cloud, options: argparse.Namespace, fabric: network.LinuxNetwork | None
+    cloud: cloud_module.Cloud, options: argparse.Namespace, parts: hardware_app.Parts
 ) -> None:
     """Serve until a signal asks to stop."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    more = network_control.routes(fabric) if fabric is not None else []
-    running = server.Server(cloud, more)
+    fabric = parts.network
+    running = server.Server(cloud, hardware_control.routes(parts.described()))
     watcher: asyncio.Task[None] | None = None
     host, port = options.listen
     try:
@@ -215,32 +218,12 @@ async def _run(
         await running.stop()
 
 
-def _hardware(options: argparse.Namespace, world: world_module.World) -> linux.LinuxHardware:
-    if os.geteuid() != 0:
-        raise UsageError("--hardware linux needs root; run as root or use --hardware none")
-    options.state_dir.mkdir(parents=True, exist_ok=True)
-    return linux.LinuxHardware(
-        options.state_dir,
-        options.by_id_dir,
-        instance_by_id_dirs={
-            row.instance_id: pathlib.Path(row.by_id_dir) for row in world.instances if row.by_id_dir
-        },
-    )
-
-
-def _network(options: argparse.Namespace) -> network.LinuxNetwork:
-    if os.geteuid() != 0:
-        raise UsageError("--hardware network needs root; run as root or use --hardware none")
-    return network_app.make(options.netns_prefix, options.state_dir)
-
-
 def _clean(options: argparse.Namespace) -> int:
     """Free the hardware of a state directory whose server does not run."""
     if not options.state_dir.is_dir():
         raise UsageError(f"there is no state directory {options.state_dir}")
     store_module.Store(options.state_dir).close()  # fails while a server uses it
-    _release(linux.LinuxHardware(options.state_dir, options.by_id_dir))
-    network_app.release(options.netns_prefix, options.state_dir)
+    hardware_app.clean(options.state_dir, options.by_id_dir, options.netns_prefix)
     return 0
 
 
@@ -249,12 +232,6 @@ def _enter(options: argparse.Namespace) -> int:
         network_app.enter(options.netns_prefix, options.node, options.command)
     except LookupError as e:
         raise UsageError(f"{e}; is a cloud with --hardware network up?") from e
-
-
-def _release(hardware: hardware_api.Hardware) -> None:
-    for device in hardware.release():
-        message = f"cloudsim: {device} is still in use; it goes when the last user closes it"
-        print(message, file=sys.stderr)  # noqa: T201 - a command's message
 
 
 def _world(_: argparse.Namespace) -> int:

@@ -47,7 +47,8 @@ class Control:
             self._route("GET", "clock", self._read_clock),
             self._route("POST", "clock", self._set_clock),
             self._route("GET", "state", self._state),
-            self._route("GET", "network", self._network),
+            self._route("GET", "network", self._no_hardware),
+            self._route("GET", "files", self._no_hardware),
             self._route("POST", "enis/{id}", self._change_eni),
             self._route("POST", "world", self._change_world),
             self._route("POST", "world/stock", self._section("disk_stock")),
@@ -150,8 +151,8 @@ class Control:
         self._cloud.settle()
         return self._read_clock(ask, body)
 
-    def _network(self, _ask: web.Request, _body: Plain) -> object:
-        """Without network hardware; with it, sim.network_control answers."""
+    def _no_hardware(self, _ask: web.Request, _body: Plain) -> object:
+        """Without the hardware; with it, sim.hardware_control answers."""
         return {}
 
     def _change_eni(self, ask: web.Request, body: Plain) -> object:

@@ -13,13 +13,14 @@ class Export:
     """An active mount target: the tree of a file system, or a directory of it, under a name.
 
     path: what a client sees as "/". prefix: a first directory clients must name ("/share" of
-    extreme NAS), "" = none.
+    extreme NAS), "" = none. named: False while it is only made ready: no name leads there yet.
     """
 
     domain: str
     file_system_id: str
     path: str = "/"
     prefix: str = ""
+    named: bool = True
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +57,13 @@ class Files(Protocol):
     """
 
     def sync(self, wanted: Wanted) -> None:
-        """Make the machine so. What is right already is not touched."""
+        """Make the machine so. What is right already is not touched.
+
+        Trees, quotas and names at once; exports in the background, where failures are tried again.
+        """
+
+    def serves(self, domain: str) -> bool:
+        """Whether the export of that name answers. True where this machine has no exports."""
 
     def make_directory(
         self, file_system_id: str, path: str, *, user_id: int, group_id: int, mode: int

@@ -66,6 +66,7 @@ def create_access_point(call: actions.Call) -> dict[str, Any]:
             group_id=made.owner_group_id,
             mode=int(made.permission, 8),
         )
+    trees.act(cloud)
     return {"AccessPoint": {"AccessPointId": access_point_id, "AccessPointDomain": made.domain}}
 
 

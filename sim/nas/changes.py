@@ -24,6 +24,13 @@ _ENDS = {
     model.VSC_ATTACHMENT: {"Attaching": "Attached", "Detaching": ""},
 }
 
+# Statuses that pass only when the export answers.
+_UNTIL_SERVED = {
+    model.MOUNT_TARGET: ("Pending",),
+    model.ACCESS_POINT: ("Pending",),
+    model.EXPORT: ("CREATING",),
+}
+
 
 @actions.settler
 def settle(cloud: cloud_module.Cloud, now_s: float) -> float | None:
@@ -32,6 +39,10 @@ def settle(cloud: cloud_module.Cloud, now_s: float) -> float | None:
     for kind, ends in _ENDS.items():
         for key, row in list(cloud.store.items(kind)):
             if row["due_s"] is not None and row["due_s"] <= now_s:
+                if row["status"] in _UNTIL_SERVED.get(kind, ()) and not trees.serves(
+                    cloud, row["domain"]
+                ):
+                    continue
                 _end(cloud, kind, key, row, ends[row["status"]])
                 ended = True
     if ended and not trees.settle(cloud):

@@ -58,6 +58,7 @@ def create_mount_target(call: actions.Call) -> dict[str, Any]:
         due_s=cloud.clock.now_s() + cloud.latency("create_mount_target"),
     )
     cloud.store.put(model.MOUNT_TARGET, made.domain, made.row())
+    trees.act(cloud)
     return {
         "MountTargetDomain": "" if found.type == model.EXTREME else made.domain,
         "MountTargetExtra": {"DualStackMountTargetDomain": ""},

@@ -138,6 +138,7 @@ def create_protocol_mount_target(call: actions.Call) -> dict[str, Any]:
         due_s=now_s + cloud.latency("create_mount_target"),
     )
     cloud.store.put(model.EXPORT, export_id, made.row())
+    trees.act(cloud)
     return {"ExportId": export_id}
 
 

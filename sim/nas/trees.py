@@ -13,6 +13,9 @@ log = structlog.get_logger()
 
 _GIB = 1024**3
 EXTREME_PREFIX = "/share"
+_NAMED = ("Active", "ACTIVE")
+_SERVED = ("Pending", "CREATING", *_NAMED)
+"""Made ready while they are pending, so that they serve once they are active."""
 
 
 def make(
@@ -64,6 +67,13 @@ def usage(cloud: cloud_module.Cloud, file_system_id: str, path: str) -> files_ap
         raise _failed(e) from e
 
 
+def serves(cloud: cloud_module.Cloud, domain: str) -> bool:
+    """Whether clients can mount a mount target that is to be active, if it is one for NFS."""
+    if cloud.files is None:
+        return True
+    return cloud.files.serves(domain) or domain not in {row.domain for row in wanted(cloud).exports}
+
+
 def forget(cloud: cloud_module.Cloud, file_system_id: str) -> None:
     """The records of a file system that is gone."""
     for row in cloud.store.by(model.DIRECTORY, "file_system_id", file_system_id):
@@ -110,27 +120,34 @@ def _exports(
 ) -> Iterable[files_api.Export]:
     for row in cloud.store.all(model.MOUNT_TARGET):
         target = model.MountTarget.from_row(row)
-        if target.status == "Active" and target.network_type:
-            extreme = systems[target.file_system_id].type == model.EXTREME
+        system = systems[target.file_system_id]
+        # Others have clients of their own, which this machine has no server for.
+        if target.status in _SERVED and target.network_type and system.protocol == "NFS":
+            extreme = system.type == model.EXTREME
             yield files_api.Export(
                 domain=target.domain,
                 file_system_id=target.file_system_id,
                 prefix=EXTREME_PREFIX if extreme else "",
+                named=target.status in _NAMED,
             )
     for row in cloud.store.all(model.ACCESS_POINT):
         point = model.AccessPoint.from_row(row)
-        if point.status == "Active":
+        if point.status in _SERVED:
             yield files_api.Export(
-                domain=point.domain, file_system_id=point.file_system_id, path=point.root_path
+                domain=point.domain,
+                file_system_id=point.file_system_id,
+                path=point.root_path,
+                named=point.status in _NAMED,
             )
     for row in cloud.store.all(model.EXPORT):
         export = model.ProtocolMountTarget.from_row(row)
-        if export.status == "ACTIVE":
+        if export.status in _SERVED:
             yield files_api.Export(
                 domain=export.domain,
                 file_system_id=export.file_system_id,
                 path=export.path,
                 prefix=EXTREME_PREFIX,
+                named=export.status in _NAMED,
             )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support import machine, nas_driver
+from tests.support import nas_cloud as cloud_module
 from tests.support import nfs_server as server_module
 from tests.support import volume_group as group_module
 
@@ -93,6 +94,22 @@ def drivers(
             made.append(nas_driver.NasDriver(node.machine, tmp_path, name, SERVER))
             undo.callback(made[-1].close)
         yield made[0], made[1]
+
+
+@pytest.fixture
+def nas_cloud(
+    tmp_path: pathlib.Path,
+) -> Iterator[tuple[cloud_module.NasCloud, machine.Machine, machine.Machine]]:
+    """A simulator whose mount targets are real exports, and two machines that mount them by name.
+
+    What a test leaves mounted there ends with the machines.
+    """
+    cloud = cloud_module.NasCloud(tmp_path)
+    with contextlib.closing(cloud), machine.Machine() as one, machine.Machine() as two:
+        cloud.start()
+        for node in (one, two):
+            cloud.join(node)
+        yield cloud, one, two
 
 
 @pytest.fixture

@@ -1,10 +1,6 @@
 """Starts the real simulator as a process, and talks to it as any client would."""
 
-import base64
 import dataclasses
-import datetime
-import hashlib
-import hmac
 import http.client
 import json
 import pathlib
@@ -12,7 +8,6 @@ import signal
 import subprocess
 import sys
 import urllib.parse
-import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -20,6 +15,8 @@ import pytest
 from alibabacloud_ecs20140526.client import Client as EcsClient
 from alibabacloud_sts20150401.client import Client as StsClient
 from alibabacloud_tea_openapi.utils_models import Config
+
+from tests.support.signed_api import common_parameters, sign_v1
 
 KEY_ID, SECRET = "LTAIsimulated", "simulated-secret"
 ECS, STS = "2014-05-26", "2015-04-01"
@@ -147,34 +144,6 @@ class Sim:
             "access_key_secret": SECRET,
         }
         return Config(**(defaults | dict(changes)))
-
-
-def now_text(offset_s: float = 0) -> str:
-    moment = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=offset_s)
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def common_parameters(action: str, version: str, key_id: str) -> dict[str, str]:
-    return {
-        "Action": action,
-        "Version": version,
-        "Format": "JSON",
-        "AccessKeyId": key_id,
-        "SignatureMethod": "HMAC-SHA1",
-        "SignatureVersion": "1.0",
-        "SignatureNonce": uuid.uuid4().hex,
-        "Timestamp": now_text(),
-    }
-
-
-def sign_v1(method: str, values: Mapping[str, str], secret: str) -> str:
-    def quote(text: str) -> str:
-        return urllib.parse.quote(text, safe="~")
-
-    query = "&".join(f"{quote(k)}={quote(v)}" for k, v in sorted(values.items()))
-    text = f"{method}&%2F&{quote(query)}"
-    digest = hmac.new(f"{secret}&".encode(), text.encode(), hashlib.sha1).digest()
-    return base64.b64encode(digest).decode()
 
 
 @pytest.fixture(scope="module")

@@ -7,17 +7,8 @@ import uuid
 import pytest
 from alibabacloud_ecs20140526 import models
 
-from tests.sim.conftest import (
-    ECS,
-    KEY_ID,
-    SECRET,
-    STS,
-    Reply,
-    Sim,
-    common_parameters,
-    now_text,
-    sign_v1,
-)
+from tests.sim.conftest import ECS, KEY_ID, SECRET, STS, Reply, Sim
+from tests.support.signed_api import common_parameters, now_text, sign_v1
 
 
 def acs3(

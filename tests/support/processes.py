@@ -51,7 +51,7 @@ class Process:
     def running(self) -> bool:
         return self._child is not None and self._child.poll() is None
 
-    def start(self, ready: str) -> str:
+    def start(self, ready: str, timeout_s: float = READY_TIMEOUT_S) -> str:
         """Start and wait for a line that contains *ready*; returns that line."""
         assert not self.running
         self.log.touch()
@@ -60,7 +60,7 @@ class Process:
             self._child = subprocess.Popen(
                 self.argv, stdout=out, stderr=out, stdin=subprocess.DEVNULL, env=self._env, cwd=ROOT
             )
-        return self.wait_for(ready)
+        return self.wait_for(ready, timeout_s)
 
     def wait_for(self, text: str, timeout_s: float = READY_TIMEOUT_S) -> str:
         """Wait for a line with *text* written since the last start."""

@@ -1,0 +1,85 @@
+"""Mount targets of the simulator as real NFS exports."""
+
+import pathlib
+
+import pytest
+
+from tests.lab.conftest import nfs_arguments
+from tests.support import machine, rpc, signed_api
+from tests.support.nas_cloud import DOMAIN, EXTREME, EXTREME_DOMAIN, FILE_SYSTEM, NETWORK, NasCloud
+
+Lab = tuple[NasCloud, machine.Machine, machine.Machine]
+
+
+@pytest.fixture
+def target(tmp_path: pathlib.Path) -> pathlib.Path:
+    made = tmp_path / "target"
+    made.mkdir()
+    return made
+
+
+def mount(node: machine.Machine, source: str, target: pathlib.Path, version: str = "4.0") -> None:
+    node.run("mount", "-t", "nfs", *nfs_arguments(version), source, target, timeout_s=60)
+
+
+def test_two_machines_share_declared_file_systems_by_name(
+    nas_cloud: Lab, target: pathlib.Path
+) -> None:
+    cloud, one, two = nas_cloud
+
+    for version, source in (("3", f"{DOMAIN}:/"), ("4.0", f"{EXTREME_DOMAIN}:/share")):
+        mount(one, source, target, version)
+        mount(two, source, target, version)
+        one.run("sh", "-c", f"echo {version} >{target}/file")
+        assert two.run("cat", f"{target}/file") == f"{version}\n"
+        one.run("umount", target)
+        two.run("umount", target)
+
+    assert (cloud.tree() / "file").read_text() == "3\n"
+    assert (cloud.tree(EXTREME) / "file").read_text() == "4.0\n"
+
+
+def test_a_mount_target_is_active_when_it_can_be_mounted_and_its_name_goes_with_it(
+    nas_cloud: Lab, target: pathlib.Path
+) -> None:
+    cloud, node, _ = nas_cloud
+    group = {"AccessGroupName": "DEFAULT_VPC_GROUP_NAME", "NetworkType": "Vpc"}
+    made = cloud.call("CreateMountTarget", FileSystemId=FILE_SYSTEM, **group, **NETWORK)
+    domain = made["MountTargetDomain"]
+
+    rpc.wait_until(lambda: cloud.status(domain) == "Active", timeout_s=60)
+    node.run("getent", "ahosts", domain)
+    mount(node, f"{domain}:/", target)
+    node.run("touch", target / "file")
+    node.run("umount", target)
+    cloud.call("DeleteMountTarget", FileSystemId=FILE_SYSTEM, MountTargetDomain=domain)
+
+    node.fails("getent", "ahosts", domain)
+    assert domain not in [row["domain"] for row in cloud.files["exports"]]
+
+
+def test_a_killed_cloud_takes_its_exports_over(nas_cloud: Lab, target: pathlib.Path) -> None:
+    cloud, node, _ = nas_cloud
+    mount(node, f"{DOMAIN}:/", target)
+    before = cloud.files["exports"]
+
+    cloud.kill()
+    node.run("touch", target / "meanwhile")
+    cloud.start()
+
+    assert cloud.files["exports"] == before
+    node.run("touch", target / "after")
+    assert {path.name for path in cloud.tree().iterdir()} == {"meanwhile", "after"}
+
+
+def test_a_file_system_goes_with_its_tree(nas_cloud: Lab) -> None:
+    cloud, _, _ = nas_cloud
+    cloud.call("DeleteMountTarget", FileSystemId=FILE_SYSTEM, MountTargetDomain=DOMAIN)
+    (cloud.tree() / "directory").mkdir()
+
+    rpc.wait_until(lambda: cloud.status(DOMAIN) == "", timeout_s=60)
+    cloud.call("DeleteFileSystem", FileSystemId=FILE_SYSTEM)
+
+    rpc.wait_until(lambda: not cloud.tree().exists(), timeout_s=60)
+    with pytest.raises(signed_api.Refused, match="InvalidFileSystem"):
+        cloud.call("DescribeFileSystems", FileSystemId=FILE_SYSTEM)
