@@ -83,3 +83,31 @@ def test_a_file_system_goes_with_its_tree(nas_cloud: Lab) -> None:
     rpc.wait_until(lambda: not cloud.tree().exists(), timeout_s=60)
     with pytest.raises(signed_api.Refused, match="InvalidFileSystem"):
         cloud.call("DescribeFileSystems", FileSystemId=FILE_SYSTEM)
+
+
+def test_a_directory_quota_holds_for_root_on_a_node(nas_cloud: Lab, target: pathlib.Path) -> None:
+    cloud, node, _ = nas_cloud
+    owner = {"OwnerUserId": 0, "OwnerGroupId": 0, "Permission": "0777"}
+    cloud.call("CreateDir", FileSystemId=FILE_SYSTEM, RootDirectory="/volume", **owner)
+    tree = cloud.tree() / "volume"
+    (tree / "before").write_bytes(bytes(1 << 20))
+    limit = {"QuotaType": "Enforcement", "UserType": "AllUsers", "SizeLimit": 1}
+    cloud.call("SetDirQuota", FileSystemId=FILE_SYSTEM, Path="/volume", FileCountLimit=4, **limit)
+    rpc.wait_until(lambda: bool(cloud.files["quotas"]), timeout_s=20)
+    mount(node, f"{DOMAIN}:/volume", target)
+
+    # Almost all of it, without writing it.
+    free = machine.run("df", "--output=avail", "-B1", tree).split()[1]
+    machine.run("fallocate", "-l", str(int(free) - (1 << 20)), tree / "reserved")
+    too_much = node.fails("dd", "if=/dev/zero", f"of={target}/file", "bs=1M", "count=4")
+    node.run("rm", target / "file", target / "reserved")
+    node.run("touch", *(target / name for name in "abc"))
+    too_many = node.fails("touch", target / "d")
+    told = cloud.call("DescribeDirQuotas", FileSystemId=FILE_SYSTEM)["DirQuotaInfos"][0]
+    cloud.call("CancelDirQuota", FileSystemId=FILE_SYSTEM, Path="/volume", UserType="AllUsers")
+    node.run("touch", target / "d")
+
+    for said in (too_much, too_many):
+        assert "No space left on device" in said or "Disk quota exceeded" in said
+    assert told["UserQuotaInfos"][0]["FileCountReal"] == 4
+    assert told["UserQuotaInfos"][0]["SizeRealInByte"] >= 1 << 20

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 from typing import Any
@@ -53,12 +54,14 @@ class NasCloud:
         return self._process.terminate()
 
     def close(self) -> None:
-        """End it, and remove its exports."""
+        """End it, and remove its exports and all its files."""
         if self._process is not None:
             self._process.kill9()
         if self.state_dir.exists():
             argv = [sys.executable, "-m", "sim", "clean", "--state-dir", str(self.state_dir)]
             machine.run(*argv, timeout_s=_START_S)
+            # Its image would stay in the guest's memory.
+            shutil.rmtree(self.state_dir)
 
     # -- what it tells
 
@@ -80,7 +83,7 @@ class NasCloud:
 
     def tree(self, file_system_id: str = FILE_SYSTEM) -> pathlib.Path:
         """What is in a file system, seen from the server."""
-        return self.state_dir / "files/trees" / file_system_id
+        return self.state_dir / "files/disk/trees" / file_system_id
 
     def call(self, action: str, **parameters: object) -> dict[str, Any]:
         """An action of NAS. Raises signed_api.Refused."""

@@ -1,14 +1,15 @@
 """Trees and exports of a state directory on Linux: implements files_api.Files."""
 
+import dataclasses
 import pathlib
 from typing import Any
 
 import structlog
 
 from sim.hardware import api, files_api
+from sim.hardware.files import disk, hosts, kernel, model, plan, quotas, server
 from sim.hardware.files import exports as exports_module
 from sim.hardware.files import fabric as fabric_module
-from sim.hardware.files import hosts, kernel, model, plan, server
 from sim.hardware.files import trees as trees_module
 
 log = structlog.get_logger()
@@ -28,15 +29,19 @@ class LinuxFiles:
         self._hosts = state_dir / "hosts"
         self._names = model.Names.of(state_dir)
         self._fabric = fabric_module.Fabric(self._names)
-        self._trees = trees_module.Trees(self._work)
+        self._disk = disk.Disk(self._work)
+        self._trees = trees_module.Trees(self._disk.path)
+        self._quotas: tuple[files_api.Quota, ...] = ()
         self._exports: exports_module.Exports | None = None
         self._numbers: dict[str, int] = {}
         self._last = 0
         self.why_no_exports = kernel.why_no_exports()
 
     def sync(self, wanted: files_api.Wanted) -> None:
-        """As `files_api.Files.sync`: trees and names at once, exports soon. See `serves`."""
+        """As `files_api.Files.sync`. `serves` and `wait` tell when exports are so."""
+        self._disk.ensure()
         trash = self._trees.sync(wanted.file_system_ids)
+        self._limit(wanted.quotas)
         if self.why_no_exports:
             if trash:
                 self._trees.empty_trash()
@@ -83,7 +88,12 @@ class LinuxFiles:
 
     def describe(self) -> dict[str, Any]:
         """For people and tests: docs/reference/simulator-nas.md has the fields."""
-        told = {"trees": str(self._trees.root("")), "exports_off": self.why_no_exports}
+        told = {
+            "trees": str(self._trees.root("")),
+            "exports_off": self.why_no_exports,
+            "quotas_off": self._disk.why_no_quotas,
+            "quotas": [self._describe_quota(quota) for quota in self._quotas],
+        }
         if self._exports is None:
             return {**told, "exports": []}
         addresses = self._fabric.addresses
@@ -106,12 +116,27 @@ class LinuxFiles:
             exports_module.stop(self._names, self._fabric, number)
         self._fabric.remove()
         self._hosts.unlink(missing_ok=True)
+        self._disk.unmount()
 
     def close(self) -> None:
         """Let another process have it; exports stay."""
         if self._exports is not None:
             self._exports.close()
             self._exports = None
+
+    def _limit(self, wanted: tuple[files_api.Quota, ...]) -> None:
+        device = self._disk.device
+        if device is not None and wanted != self._quotas:
+            quotas.sync(device, self._trees, wanted)
+        self._quotas = wanted
+
+    def _describe_quota(self, quota: files_api.Quota) -> dict[str, Any]:
+        used = self.usage(quota.file_system_id, quota.path)
+        return {
+            **dataclasses.asdict(quota),
+            "used_bytes": used.size_bytes,
+            "used_files": used.file_count,
+        }
 
     def _open(self) -> exports_module.Exports:
         self._fabric.ensure()
