@@ -10,7 +10,7 @@ import yaml
 import sim.ecs
 import sim.vpc
 from sim import actions, cloud, errors, identity, params, world
-from sim.hardware import api, network_api
+from sim.hardware import api, files_api, network_api
 
 import sim.vpc_routes  # noqa: F401, isort: skip - registers the actions
 
@@ -51,12 +51,14 @@ class Ecs:
         declared: world.World | None = None,
         hardware: api.Hardware | None = None,
         network: network_api.Network | None = None,
+        files: files_api.Files | None = None,
     ) -> None:
         self.cloud = cloud.Cloud(
             state_dir=state_dir,
             world=declared or world.load(),
             hardware=hardware,
             network=network,
+            files=files,
             settlers=actions.settlers(),
             seeders=actions.seeders(),
         )

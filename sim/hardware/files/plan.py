@@ -39,6 +39,6 @@ def steps(have: Mapping[int, model.Server | None], want: Iterable[model.Server])
     """What must change. have: number → server, None for what is there but does not serve."""
     wanted = {server.number: server for server in want}
     return Steps(
-        stop=tuple(sorted(n for n, server in have.items() if server != wanted.get(n))),
+        stop=tuple(n for n in sorted(have) if n not in wanted or have[n] != wanted[n]),
         start=tuple(wanted[n] for n in sorted(wanted) if have.get(n) != wanted[n]),
     )

@@ -37,19 +37,19 @@ class Trees:
         with _told(self._trees):
             self._trash.mkdir(parents=True, exist_ok=True)
             self._trees.mkdir(exist_ok=True)
-            have = {entry.name for entry in os.scandir(self._trees)}
+            have = {path.name for path in self._trees.iterdir()}
             for name in have - wanted:
                 (self._trees / name).rename(self._trash / uuid.uuid4().hex)
             for name in wanted - have:
                 (self._trees / name).mkdir()
                 (self._trees / name).chmod(0o777)  # who mounts a new NAS may write to it
-            return any(True for _ in os.scandir(self._trash))
+            return bool(list(self._trash.iterdir()))
 
     def empty_trash(self) -> None:
         """Delete what was set aside. It may take long."""
         with _told(self._trash):
-            for entry in list(os.scandir(self._trash)):
-                shutil.rmtree(entry.path)
+            for path in list(self._trash.iterdir()):
+                shutil.rmtree(path)
 
     def make(
         self, file_system_id: str, path: str, *, user_id: int, group_id: int, mode: int
