@@ -1,6 +1,8 @@
 """Mount targets of the simulator as real NFS exports."""
 
+import contextlib
 import pathlib
+import time
 
 import pytest
 
@@ -72,8 +74,12 @@ def test_a_killed_cloud_takes_its_exports_over(nas_cloud: Lab, target: pathlib.P
     assert {path.name for path in cloud.tree().iterdir()} == {"meanwhile", "after"}
 
 
-def test_a_file_system_goes_with_its_tree(nas_cloud: Lab) -> None:
-    cloud, _, _ = nas_cloud
+@pytest.mark.parametrize("version", ["3", "4.0"])
+def test_a_file_system_goes_with_its_tree_and_is_stale_for_who_has_it_mounted(
+    version: str, nas_cloud: Lab, target: pathlib.Path
+) -> None:
+    cloud, node, _ = nas_cloud
+    mount(node, f"{DOMAIN}:/", target, version)
     cloud.call("DeleteMountTarget", FileSystemId=FILE_SYSTEM, MountTargetDomain=DOMAIN)
     (cloud.tree() / "directory").mkdir()
 
@@ -83,6 +89,26 @@ def test_a_file_system_goes_with_its_tree(nas_cloud: Lab) -> None:
     rpc.wait_until(lambda: not cloud.tree().exists(), timeout_s=60)
     with pytest.raises(signed_api.Refused, match="InvalidFileSystem"):
         cloud.call("DescribeFileSystems", FileSystemId=FILE_SYSTEM)
+    assert "Stale file handle" in node.fails("ls", target)
+    node.run("umount", target)
+
+
+def test_a_cloud_killed_while_exports_start_is_whole_after_the_next_start(
+    tmp_path: pathlib.Path, target: pathlib.Path
+) -> None:
+    cloud = NasCloud(tmp_path)
+    with contextlib.closing(cloud), machine.Machine() as node:
+        # A server takes two seconds here: some way into it, and into the next one.
+        for pause_s in (0.0, 0.3, 0.8, 2.5):
+            cloud.start(until="exports")
+            time.sleep(pause_s)
+            cloud.kill()
+        cloud.start()
+        cloud.join(node)
+        mount(node, f"{DOMAIN}:/", target)
+        node.run("touch", target / "file")
+
+        assert all(row["serves"] for row in cloud.files["exports"])
 
 
 def test_a_directory_quota_holds_for_root_on_a_node(nas_cloud: Lab, target: pathlib.Path) -> None:

@@ -16,6 +16,7 @@ EXTREME_DOMAIN = f"{EXTREME}-sim02.cn-hangzhou.extreme.nas.aliyuncs.com"
 NETWORK = {"VpcId": "vpc-bp1sim000000000001", "VSwitchId": "vsw-bp1sim000000000002"}
 _KEY = (processes.ACCESS_KEY_ID, processes.ACCESS_KEY_SECRET)
 _START_S = 180.0
+_BEGUN = "exports begin"
 
 
 class NasCloud:
@@ -34,12 +35,18 @@ class NasCloud:
 
     # -- the process
 
-    def start(self) -> None:
-        """Start it, or start it again on the same port; every declared export answers then."""
+    def start(self, until: str = "ready") -> None:
+        """Start it, or start it again on the same port; every declared export answers then.
+
+        until: "exports" returns when it has begun to make them.
+        """
         argv = [sys.executable, "-m", "sim", "serve", "--listen", f"0.0.0.0:{self._port}"]
         argv += ["--state-dir", str(self.state_dir), "--hardware", "files"]
         argv += ["--time-scale", str(self._time_scale)]
         self._process = processes.Process(argv, self.log, os.environ)
+        if until == "exports":
+            self._process.start(_BEGUN, _START_S)
+            return
         line = self._process.start(processes.SIM_READY, _START_S)
         self._port = int(line.rsplit(":", 1)[1])
 

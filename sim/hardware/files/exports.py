@@ -4,6 +4,7 @@ The caller says what there must be and goes on; `serves` tells when it is so.
 """
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,8 @@ from sim.hardware.files import model, plan, server
 log = structlog.get_logger()
 
 _RETRY_S = 1.0
+_LINGER_S = 60.0
+"""How long a server whose export is gone answers with ESTALE, so that clients can unmount."""
 
 
 class Exports:
@@ -42,6 +45,7 @@ class Exports:
         self._wanted: tuple[model.Server, ...] = ()
         self._asked = self._done = 0
         self._serving: dict[int, model.Server | None] | None = None
+        self._retired: dict[int, float] = {}
         self._error = ""
         self._ended = False
         self._thread = threading.Thread(target=self._follow, name="nas exports")
@@ -115,9 +119,10 @@ class Exports:
                 self._changed.notify_all()
 
     def _next(self) -> tuple[model.Server, ...] | None:
-        """What is wanted, once that is news or a failure is to be tried again; None at the end."""
+        """What is wanted, once there is something to do; None at the end."""
         with self._changed:
-            pause_s = _RETRY_S if self._error else None
+            ends = [end_s - time.monotonic() for end_s in self._retired.values()]
+            pause_s = min([*ends, *([_RETRY_S] if self._error else [])], default=None)
             self._changed.wait_for(lambda: self._ended or self._asked != self._done, pause_s)
             self._done = self._asked
             return None if self._ended else self._wanted
@@ -128,12 +133,24 @@ class Exports:
             with self._changed:
                 self._serving = found
         steps = plan.steps(self._serving, wanted)
+        again = {row.number for row in steps.start}
         for number in steps.stop:
+            retire = number not in again and self._serving[number] is not None
             self._note(number, None)
-            stop(self._names, self._fabric, number)
+            if retire:
+                server.withdraw(self._names.server(number))
+                self._retired[number] = time.monotonic() + _LINGER_S
+            else:
+                stop(self._names, self._fabric, number)
             with self._changed:
                 del self._serving[number]
+        for number, end_s in list(self._retired.items()):
+            if number in again or end_s <= time.monotonic():
+                stop(self._names, self._fabric, number)
+                del self._retired[number]
         self._after()
+        if steps.start:
+            log.info("exports begin", domains=[row.domain for row in steps.start])
         for row in steps.start:
             if self._asked != self._done:
                 return  # something else is wanted by now

@@ -33,7 +33,8 @@ class Fabric:
             return
         router, link = self._names.router, self._names.link
         addresses = model.Addresses(self._choose())
-        if not (NETNS_DIR / router).exists():
+        if not is_namespace(router):
+            _remove_namespace(router)
             command.run("ip", "netns", "add", router)
         if not pathlib.Path(f"/sys/class/net/{link}").exists():
             command.ip("", f"link add {link} type veth peer name machine netns {router}")
@@ -73,12 +74,12 @@ class Fabric:
         return name
 
     def unplug(self, number: int) -> None:
-        """Remove the namespace of a server; absent is fine."""
+        """Remove the namespace of a server; absent and half made are fine."""
         name = self._names.server(number)
-        if (NETNS_DIR / name).exists():
-            # The kernel removes the namespace's links some time later; the name is to be free now.
-            command.run("ip", "-n", name, "-force", "-batch", "-", stdin="link del eth0\n")
-            command.run("ip", "netns", "del", name)
+        if is_namespace(name) and " eth0@" in command.run("ip", "-n", name, "-o", "link", "show"):
+            # The kernel removes a namespace's links some time later; the name is to be free now.
+            command.ip(name, "link del eth0")
+        _remove_namespace(name)
 
     def numbers(self) -> list[int]:
         """Of the servers whose namespaces exist."""
@@ -89,8 +90,7 @@ class Fabric:
         """Remove router and link; absent is fine. The servers are gone."""
         if pathlib.Path(f"/sys/class/net/{self._names.link}").exists():
             command.ip("", f"link del {self._names.link}")
-        if (NETNS_DIR / self._names.router).exists():
-            command.run("ip", "netns", "del", self._names.router)
+        _remove_namespace(self._names.router)
         self._addresses = None
 
     def _choose(self) -> ipaddress.IPv4Network:
@@ -105,3 +105,16 @@ class Fabric:
         if found is None:
             raise api.HardwareError(f"files: every block of {model.POOL} is routed elsewhere")
         return found
+
+
+def is_namespace(name: str) -> bool:
+    """Whether there is a namespace of that name; `ip netns add`, killed, leaves an empty file."""
+    try:
+        return (NETNS_DIR / name).stat().st_dev != NETNS_DIR.stat().st_dev
+    except FileNotFoundError:
+        return False
+
+
+def _remove_namespace(name: str) -> None:
+    if (NETNS_DIR / name).exists():
+        command.run("ip", "netns", "del", name)

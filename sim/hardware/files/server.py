@@ -100,8 +100,19 @@ def start(server: model.Server, netns: str, tree: pathlib.Path, work: pathlib.Pa
         raise api.HardwareError(f"files: NFS server of {server.domain}: {said}")
 
 
+def withdraw(netns: str) -> None:
+    """Export nothing any more: clients get ESTALE. The server goes on answering."""
+    for pid in processes(netns):
+        if pathlib.Path(f"/proc/{pid}/root/{_TOLD}").exists():
+            enter = ("nsenter", f"--target={pid}", "--mount", "--net", "--")
+            command.run(*enter, "sh", "-ec", "exportfs -ua; exportfs -f")
+            return
+
+
 def stop(netns: str) -> None:
     """End the server in a namespace: its threads, which are the kernel's, then its processes."""
+    if not fabric.is_namespace(netns):
+        return
     enter = ("nsenter", f"--net={fabric.NETNS_DIR / netns}", "unshare", "--mount", "--")
     command.run(*enter, "sh", "-ec", _STOP)
     for pid in processes(netns):
