@@ -1,9 +1,10 @@
 """Reading settings from the environment, with every fault reported at once."""
 
 import dataclasses
+import pathlib
 from collections.abc import Mapping, Sequence
 
-from core import errors
+from core import durations, errors
 
 _TRUE = frozenset({"true", "yes", "enable", "enabled", "1", "on"})
 _FALSE = frozenset({"false", "no", "disable", "disabled", "0", "off"})
@@ -88,6 +89,24 @@ class Reader:
                 return candidate
         self._fault(name, flag, raw, " or ".join(allowed))
         return default
+
+    def absolute(self, name: str, default: str) -> pathlib.Path:
+        """An absolute path without "..", never the root directory."""
+        raw = self.text(name, default)
+        path = pathlib.Path(raw)
+        if not path.is_absolute() or ".." in path.parts or path == pathlib.Path("/"):
+            self._fault(name, "", raw, "an absolute path, no ..")
+            return pathlib.Path(default)
+        return path
+
+    def duration_s(self, name: str, default_s: float) -> float:
+        """Seconds, of a text such as `30s` or `5m`."""
+        raw = self.text(name, f"{default_s:g}s")
+        try:
+            return durations.parse_s(raw)
+        except ValueError:
+            self._fault(name, "", raw, "a duration such as 30s or 5m")
+            return default_s
 
     def fault(self, text: str) -> None:
         """Report a fault found by the caller."""

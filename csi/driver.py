@@ -19,10 +19,11 @@ SUFFIX = "plugin.csi.alibabacloud.com"
 DRIVER_MODULES: Mapping[str, str] = {
     "diskplugin.csi.alibabacloud.com": "csi.disk.driver",
     "nasplugin.csi.alibabacloud.com": "csi.nas.driver",
+    "bmcpfsplugin.csi.alibabacloud.com": "csi.cpfs.driver",
+    "cpfsplugin.csi.alibabacloud.com": "csi.cpfs.legacy",
 }
 
 REMOVED: Mapping[str, str] = {
-    "cpfsplugin.csi.alibabacloud.com": "CPFS 1.0 volumes are served by nasplugin or bmcpfsplugin",
     "memplugin.csi.alibabacloud.com": "use an emptyDir with medium Memory",
 }
 """Drivers the reference once had; the text says where to go."""

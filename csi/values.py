@@ -1,5 +1,6 @@
 """Words inside parameters: booleans, numbers, lists, pairs. Pure; each names its parameter."""
 
+import re
 from collections.abc import Sequence
 
 from core import errors
@@ -7,6 +8,7 @@ from core import errors
 _TRUE = frozenset({"yes", "true", "1"})
 _FALSE = frozenset({"", "no", "false", "0"})
 UINT32_MAX = 2**32 - 1
+_DIRECTORY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def boolean(field: str, text: str) -> bool:
@@ -47,3 +49,15 @@ def choices(field: str, text: str, allowed: Sequence[str]) -> tuple[str, ...]:
         if word not in allowed:
             raise errors.InvalidField(field, "is not known", value=word, allowed=", ".join(allowed))
     return told
+
+
+def directory_name(field: str, text: str) -> str:
+    """*text*, which is to be the name of a directory made through a cloud API."""
+    if not _DIRECTORY_NAME.fullmatch(text):
+        raise errors.InvalidField(
+            field,
+            "cannot be the name of a directory",
+            value=text,
+            allowed="letters, digits, '.', '_' and '-', beginning with a letter or digit",
+        )
+    return text

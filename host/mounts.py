@@ -24,6 +24,7 @@ _BUSY = ("target is busy", "device is busy")
 _NOT_MOUNTED = ("not mounted", "no mount point", "not found", "no such file")
 _MAX_STACKED = 64
 _NFS = "nfs"
+_BY_HELPER = (_NFS, "lustre")
 
 StrPath = str | os.PathLike[str]
 
@@ -36,9 +37,9 @@ def mount(source: StrPath, target: StrPath, *, fs_type: str, options: Sequence[s
     """
     words = ["-o", _joined(options)] if options else []
     what = [os.fspath(source), os.fspath(target)]
-    if fs_type == _NFS:
+    if fs_type in _BY_HELPER:
         # What mount(8) would start; it wants its words in this order, and has no "--".
-        argv = ["mount.nfs", *what, *words]
+        argv = [f"mount.{fs_type}", *what, *words]
     else:
         argv = ["mount", "-t", fs_type, *words, "--", *what]
     run.run(argv, timeout_s=_MOUNT_TIMEOUT_S)

@@ -70,6 +70,9 @@ class Files(Protocol):
     ) -> None:
         """A directory with its parents; one that is there stays as it is."""
 
+    def remove_directory(self, file_system_id: str, path: str) -> None:
+        """Remove a directory with all in it; one that is not there is fine."""
+
     def is_directory(self, file_system_id: str, path: str) -> bool | None:
         """True for a directory, False for something else, None for nothing."""
 

@@ -43,6 +43,9 @@ def settle(cloud: cloud_module.Cloud, now_s: float) -> float | None:
                     cloud, row["domain"]
                 ):
                     continue
+                gone = kind == model.FILESET and not ends[row["status"]]
+                if gone and not trees.remove(cloud, row["file_system_id"], row["path"]):
+                    return now_s + _RETRY_S
                 _end(cloud, kind, key, row, ends[row["status"]])
                 ended = True
     if ended and not trees.settle(cloud):

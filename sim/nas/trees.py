@@ -74,6 +74,22 @@ def serves(cloud: cloud_module.Cloud, domain: str) -> bool:
     return cloud.files.serves(domain) or domain not in {row.domain for row in wanted(cloud).exports}
 
 
+def remove(cloud: cloud_module.Cloud, file_system_id: str, path: str) -> bool:
+    """Remove a directory with all in it; False when that failed and must be tried again."""
+    below = path.rstrip("/")
+    if cloud.files is None:
+        for row in list(cloud.store.by(model.DIRECTORY, "file_system_id", file_system_id)):
+            if f"{row['path']}/".startswith(f"{below}/"):
+                cloud.store.delete(model.DIRECTORY, f"{file_system_id}:{row['path']}")
+        return True
+    try:
+        cloud.files.remove_directory(file_system_id, below)
+    except api.HardwareError as e:
+        log.warning("files failed, trying again", error=str(e))
+        return False
+    return True
+
+
 def forget(cloud: cloud_module.Cloud, file_system_id: str) -> None:
     """The records of a file system that is gone."""
     for row in cloud.store.by(model.DIRECTORY, "file_system_id", file_system_id):

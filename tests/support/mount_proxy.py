@@ -13,13 +13,20 @@ from typing import Any
 
 
 class MountProxy:
-    """Answers on *path* until `close`. asked: every request. managed: targets it mounted."""
+    """Answers on *path* until `close`. asked: every request. managed: targets it mounted.
 
-    def __init__(self, path: pathlib.Path, served: pathlib.Path) -> None:
+    make_directories: what is mounted is made when it is missing, as a cloud that keeps no files
+    cannot have made it.
+    """
+
+    def __init__(
+        self, path: pathlib.Path, served: pathlib.Path, *, make_directories: bool = False
+    ) -> None:
         self.path = path
         self.asked: list[dict[str, Any]] = []
         self.managed: set[str] = set()
         self._served = served
+        self._make_directories = make_directories
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.bind(str(path))
         self._socket.listen()
@@ -53,9 +60,12 @@ class MountProxy:
             self.managed.remove(target)
             return _run("umount", target)
         directory = self._served / str(body["source"]).partition(":/")[2]
+        if self._make_directories:
+            directory.mkdir(parents=True, exist_ok=True)
         if not directory.is_dir():
             return "exit status 1: Failed to bind mount"
-        error = _run("mount", "--bind", str(directory), target)
+        access = "ro" if "ro" in body["options"] else "rw"
+        error = _run("mount", "-o", f"bind,{access}", str(directory), target)
         if not error:
             self.managed.add(target)
         return error

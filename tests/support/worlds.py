@@ -48,6 +48,13 @@ def with_small_instances(directory: pathlib.Path, data_disks: int) -> pathlib.Pa
     return _write(directory, {"instance_types": types})
 
 
+def with_channels(directory: pathlib.Path) -> pathlib.Path:
+    """The default world, whose first instance may have storage channels and whose second not."""
+    default = yaml.safe_load(world.DEFAULT_FILE.read_text(encoding="utf-8"))
+    first, *others = default["instances"]
+    return _write(directory, {"instances": [{**first, "vsc_enabled": True}, *others]})
+
+
 def _write(directory: pathlib.Path, sections: dict[str, Any]) -> pathlib.Path:
     path = directory / "world.yaml"
     path.write_text(yaml.safe_dump(sections), encoding="utf-8")

@@ -56,7 +56,7 @@ def read_node(reader: settings.Reader) -> NodeSettings:
     and `DISK_NODE_THREADS` are ours.
     """
     return NodeSettings(
-        kubelet_root=_absolute(reader, "KUBELET_ROOT_DIR", "/var/lib/kubelet"),
+        kubelet_root=reader.absolute("KUBELET_ROOT_DIR", "/var/lib/kubelet"),
         max_volumes=reader.integer("MAX_VOLUMES_PERNODE", 0, minimum=0, maximum=_MAX_VOLUMES_LIMIT),
         private_topology_key=reader.boolean("PRIVATE_TOPOLOGY_KEY", default=False),
         default_fs_type=node_options.FsType(
@@ -67,15 +67,6 @@ def read_node(reader: settings.Reader) -> NodeSettings:
         accept_partition=reader.boolean("DISK_PARTITION_ENABLE", default=True),
         check_filesystem=not reader.boolean("DISABLE_FS_CHECK", default=False),
         serve_stats=reader.boolean("DISK_METRIC_BY_PLUGIN", default=True),
-        by_id_dir=_absolute(reader, "DISK_BY_ID_DIR", "/dev/disk/by-id"),
+        by_id_dir=reader.absolute("DISK_BY_ID_DIR", "/dev/disk/by-id"),
         worker_threads=reader.integer("DISK_NODE_THREADS", 8, minimum=1, maximum=64),
     )
-
-
-def _absolute(reader: settings.Reader, name: str, default: str) -> pathlib.Path:
-    """The absolute path in *name*, never the root directory."""
-    path = pathlib.Path(reader.text(name, default))
-    if not path.is_absolute() or ".." in path.parts or path == pathlib.Path("/"):
-        reader.fault(f"{name}: {str(path)!r} is not allowed; allowed: an absolute directory, no ..")
-        return pathlib.Path(default)
-    return path

@@ -40,7 +40,7 @@ def read_node(reader: settings.Reader, driver_name: str) -> NodeSettings:
 
     `NAS_ALLOW_MOUNT_OPTIONS`, `NAS_MOUNT_PROXY_SOCKET` and `NAS_CONNECTOR_SOCKET` are ours.
     """
-    root = _absolute(reader, "KUBELET_ROOT_DIR", "/var/lib/kubelet")
+    root = reader.absolute("KUBELET_ROOT_DIR", "/var/lib/kubelet")
     return NodeSettings(
         kubelet_root=root,
         work_dir=root / "csi-plugins" / driver_name / "node",
@@ -48,20 +48,11 @@ def read_node(reader: settings.Reader, driver_name: str) -> NodeSettings:
         serve_stats=reader.boolean("NAS_METRIC_BY_PLUGIN", default=True),
         losetup=reader.boolean("NAS_LOSETUP_ENABLE", default=True),
         more_options=_names(reader, "NAS_ALLOW_MOUNT_OPTIONS"),
-        proxy_socket=_absolute(reader, "NAS_MOUNT_PROXY_SOCKET", "/run/cnfs/alinas-mounter.sock"),
-        connector_socket=_absolute(
-            reader, "NAS_CONNECTOR_SOCKET", "/run/csi-tool/connector/connector.sock"
+        proxy_socket=reader.absolute("NAS_MOUNT_PROXY_SOCKET", "/run/cnfs/alinas-mounter.sock"),
+        connector_socket=reader.absolute(
+            "NAS_CONNECTOR_SOCKET", "/run/csi-tool/connector/connector.sock"
         ),
     )
-
-
-def _absolute(reader: settings.Reader, name: str, default: str) -> pathlib.Path:
-    """The absolute path in *name*, never the root directory."""
-    path = pathlib.Path(reader.text(name, default))
-    if not path.is_absolute() or ".." in path.parts or path == pathlib.Path("/"):
-        reader.fault(f"{name}: {str(path)!r} is not allowed; allowed: an absolute path, no ..")
-        return pathlib.Path(default)
-    return path
 
 
 def _names(reader: settings.Reader, name: str) -> frozenset[str]:

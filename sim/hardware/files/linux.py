@@ -72,6 +72,10 @@ class LinuxFiles:
         """As `files_api.Files.make_directory`. Parents that are made belong to root, mode 0755."""
         self._trees.make(file_system_id, path, user_id=user_id, group_id=group_id, mode=mode)
 
+    def remove_directory(self, file_system_id: str, path: str) -> None:
+        """As `files_api.Files.remove_directory`. Its files go with the next `sync`."""
+        self._trees.set_aside(file_system_id, path)
+
     def is_directory(self, file_system_id: str, path: str) -> bool | None:
         """As `files_api.Files.is_directory`."""
         return self._trees.is_directory(file_system_id, path)

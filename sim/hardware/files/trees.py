@@ -70,6 +70,18 @@ class Trees:
                     os.fchown(here, user_id, group_id)
                 os.fchmod(here, mode if last else _PARENT_MODE)
 
+    def set_aside(self, file_system_id: str, path: str) -> None:
+        """Move a directory away, for `empty_trash`; one that is not there is fine."""
+        *above, name = _parts(path)
+        with _told(self.root(file_system_id), path), contextlib.ExitStack() as opened:
+            try:
+                here = _open(opened, str(self.root(file_system_id)))
+                for part in above:
+                    here = _open(opened, part, here)
+                os.rename(name, self._trash / uuid.uuid4().hex, src_dir_fd=here)
+            except FileNotFoundError:
+                return
+
     def is_directory(self, file_system_id: str, path: str) -> bool | None:
         """As `files_api.Files.is_directory`."""
         parts = _parts(path)

@@ -101,7 +101,7 @@ def test_registration_is_on_when_kubelet_is_there_and_can_be_switched_off(tmp_pa
     assert read(environ={"KUBELET_ROOT_DIR": str(tmp_path / "no")}).registration_dir is None
 
 
-@pytest.mark.parametrize("name", ["nosuch", "cpfs", "mem"])
+@pytest.mark.parametrize("name", ["nosuch", "pov", "mem"])
 def test_a_driver_we_do_not_have_is_named_with_what_there_is(name):
     with pytest.raises(errors.Invalid, match=f"{name}plugin"):
         driver.build(driver.full_name(name), None)

@@ -1,0 +1,1 @@
+"""The controller half: filesets, and storage channels between nodes and file systems."""

@@ -1,0 +1,173 @@
+"""ControllerPublishVolume: a file system is made reachable from a node, and the node told how.
+
+Source: spec/csi-driver.md 4.2.
+"""
+
+import dataclasses
+import uuid
+from collections.abc import Mapping
+from typing import Protocol
+
+import structlog
+
+from cloud import cpfs_vsc, nas_model
+from cloud import errors as cloud_errors
+from core import call, clock, errors, single_flight
+from csi.cpfs import node_ids, volume_context
+from csi.cpfs.controller import channels, settings
+
+log = structlog.get_logger()
+
+_ATTACHED, _FAILED, _DETACHED = "attached", "failed", "detached"
+_LOOKS = 10
+_EVERY_S = 1.0
+"""Ten seconds in all. Source: spec/csi-driver.md, appendix E."""
+
+
+class AttachApi(Protocol):
+    """What is needed of `cloud.cpfs_vsc.Vscs`."""
+
+    async def attach(self, file_system_id: str, vsc_id: str, *, client_token: str) -> None: ...
+
+    async def detach(self, file_system_id: str, vsc_id: str, *, client_token: str) -> None: ...
+
+    async def attachment(
+        self, file_system_id: str, vsc_id: str
+    ) -> nas_model.VscAttachment | None: ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Publishing:
+    """What ControllerPublishVolume asks for."""
+
+    file_system: nas_model.FileSystem
+    node: node_ids.NodeId
+    volume: volume_context.CpfsVolume
+
+
+class Attachments:
+    """Attaches and detaches channels."""
+
+    def __init__(
+        self,
+        api: AttachApi,
+        primary: channels.Channels,
+        time: clock.Clock,
+        config: settings.CpfsSettings,
+    ) -> None:
+        self._api = api
+        self._channels = primary
+        self._clock = time
+        self._config = config
+        self._attaching: single_flight.SingleFlight[None] = single_flight.SingleFlight("attach")
+
+    async def publish(self, want: Publishing) -> Mapping[str, str]:
+        """The publish context. Doing it again changes nothing."""
+        if want.node.reach is node_ids.Reach.COMMON:
+            return _by_vpc(want)
+        if want.node.reach is node_ids.Reach.LINGJUN:
+            return self._by_lingjun(want)
+        target = want.volume.vsc_target or _target_of(want.file_system, "")
+        if not target:
+            return self._switched(want, "the file system has no mount target for storage channels")
+        vsc_id = await self._channels.ensure(want.node.name)
+        file_system_id = want.file_system.file_system_id
+        call.doing(f"attaching channel {vsc_id} to file system {file_system_id}")
+        try:
+            # Every volume of the file system on this node needs the same one.
+            await self._attaching.run(
+                f"{file_system_id} {vsc_id}", lambda: self._attach(file_system_id, vsc_id)
+            )
+        except cloud_errors.CloudError as e:
+            if e.code != cpfs_vsc.ATTACH_NOT_SUPPORTED:
+                self._channels.forget(want.node.name)
+                raise
+            return self._switched(want, str(e))
+        return {
+            volume_context.NETWORK_TYPE: volume_context.VSC,
+            volume_context.VSC_ID: vsc_id,
+            volume_context.VSC_TARGET: target,
+        }
+
+    async def unpublish(self, file_system_id: str, node: node_ids.NodeId) -> None:
+        """Take the node's channel off the file system, when the settings say so.
+
+        Not by default: nobody but Kubernetes knows which other volumes of the file system the node
+        still uses through the same channel, and pods would lose them.
+        """
+        if node.reach is not node_ids.Reach.VSC or not self._config.detach:
+            return
+        vsc_id = await self._channels.find(node.name)
+        if not vsc_id or await self._read(file_system_id, vsc_id) is None:
+            return
+        await self._api.detach(file_system_id, vsc_id, client_token=uuid.uuid4().hex)
+        for _ in range(_LOOKS):
+            there = await self._read(file_system_id, vsc_id)
+            if there is None or there.status.lower() == _DETACHED:
+                log.info("channel detached", file_system_id=file_system_id, vsc_id=vsc_id)
+                return
+            await self._clock.sleep(_EVERY_S)
+        raise errors.Unavailable(f"channel {vsc_id} is still on {file_system_id}; retry")
+
+    async def close(self) -> None:
+        """Take no more calls."""
+        self._attaching.close()
+        self._channels.close()
+
+    async def _attach(self, file_system_id: str, vsc_id: str) -> None:
+        asked = False
+        for _ in range(_LOOKS):
+            there = await self._api.attachment(file_system_id, vsc_id)
+            status = there.status.lower() if there else _DETACHED
+            if status == _ATTACHED:
+                return
+            if status in (_DETACHED, _FAILED) and not asked:
+                # A token of its own each time: one that was used would do nothing once detached.
+                await self._api.attach(file_system_id, vsc_id, client_token=uuid.uuid4().hex)
+                asked = True
+            await self._clock.sleep(_EVERY_S)
+        raise errors.Unavailable(f"channel {vsc_id} is not yet attached to {file_system_id}; retry")
+
+    async def _read(self, file_system_id: str, vsc_id: str) -> nas_model.VscAttachment | None:
+        try:
+            return await self._api.attachment(file_system_id, vsc_id)
+        except cloud_errors.CloudNotFound:
+            return None
+
+    def _switched(self, want: Publishing, why: str) -> Mapping[str, str]:
+        """Through the VPC instead, where the volume allows it."""
+        if not want.volume.auto_switch:
+            raise errors.Precondition(
+                f"file system {want.file_system.file_system_id} cannot be reached through the "
+                f"storage channel of {want.node.name}: {why}; set "
+                f"{volume_context.AUTO_SWITCH} to true to go through the VPC"
+            )
+        log.warning("through the VPC instead of a channel", node=str(want.node), why=why)
+        return _by_vpc(want)
+
+    def _by_lingjun(self, want: Publishing) -> Mapping[str, str]:
+        """Channels of Lingjun machines belong to another service (EFLO), which is not built in."""
+        return self._switched(want, "channels of Lingjun machines are not supported")
+
+
+def _by_vpc(want: Publishing) -> Mapping[str, str]:
+    target = want.volume.vpc_target or _target_of(want.file_system, volume_context.VPC)
+    if not target:
+        raise errors.Precondition(
+            f"file system {want.file_system.file_system_id} has no active mount target in a VPC, "
+            f"and the volume names none; make one, or set {volume_context.VPC_TARGET}"
+        )
+    return {
+        volume_context.NETWORK_TYPE: volume_context.VPC,
+        volume_context.VPC_TARGET: target,
+    }
+
+
+def _target_of(file_system: nas_model.FileSystem, network_type: str) -> str:
+    """Domain of an active mount target of that kind, "" without one."""
+    fits = (
+        each.domain
+        for each in file_system.mount_targets
+        if each.active and each.network_type == network_type
+    )
+    return next(fits, "")

@@ -1,0 +1,204 @@
+"""Volumes that are filesets: made once, grown, deleted.
+
+A fileset is found by its path, which holds the volume's name: that works for ever and from any
+process. A client token covers the moments until it is seen. Source: spec/csi-driver.md 4.2.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import structlog
+
+from cloud import errors as cloud_errors
+from cloud import nas_model
+from core import clock, errors, units
+from csi import token_chain
+from csi.cpfs import handles
+from csi.cpfs.controller import params
+
+log = structlog.get_logger()
+
+Fileset = nas_model.Fileset
+
+_LOOKS = 3
+"""A fileset made by somebody else shows up in lists within seconds."""
+_CREATED = "created"
+_GOING = ("releasing", "deleting")
+_PATH_TAKEN = "InvalidFileSystemPath.AlreadyExisted"
+_NO_PARENT = "InvalidParameter.DirPathNotExist"
+_MISMATCH = "IdempotentParameterMismatch"
+_PROTECTED = "OperationDenied.DeletionProtection"
+
+
+class FilesetApi(Protocol):
+    """What is needed of `cloud.cpfs_filesets.Filesets`."""
+
+    async def create(
+        self,
+        file_system_id: str,
+        path: str,
+        *,
+        description: str,
+        size_bytes: int,
+        file_count: int,
+        client_token: str,
+    ) -> str: ...
+
+    async def find(self, file_system_id: str, *, path: str) -> Fileset | None: ...
+
+    async def read(self, file_system_id: str, fileset_id: str) -> Fileset | None: ...
+
+    async def set_quota(
+        self, file_system_id: str, fileset_id: str, *, size_bytes: int, file_count: int
+    ) -> None: ...
+
+    async def delete(self, file_system_id: str, fileset_id: str) -> None: ...
+
+    async def wait(
+        self,
+        file_system_id: str,
+        fileset_id: str,
+        done: Callable[[Fileset | None], bool],
+        *,
+        what: str,
+    ) -> Fileset | None: ...
+
+
+class Filesets:
+    """Makes, grows and deletes them."""
+
+    def __init__(self, api: FilesetApi, time: clock.Clock) -> None:
+        self._api = api
+        self._clock = time
+
+    async def create(self, name: str, size_bytes: int, wish: params.CpfsParameters) -> Fileset:
+        """The fileset of volume *name*, made now or before, ready to be used.
+
+        Raises Exists when it was made with another size.
+        """
+        file_system_id, path = wish.file_system_id, wish.path(name)
+        found = await self._api.find(file_system_id, path=path)
+        if found is None:
+            found = await self._make(name, size_bytes, wish)
+        _require_same(found, name, size_bytes)
+        ready = await self._api.wait(
+            file_system_id,
+            found.fileset_id,
+            lambda seen: seen is None or seen.status.lower() not in ("creating", "pending"),
+            what=f"fileset {found.fileset_id} of {file_system_id} to be made",
+        )
+        if ready is None or ready.status.lower() in _GOING:
+            raise errors.Unavailable(f"fileset {found.fileset_id} is being deleted; retry")
+        if ready.status.lower() != _CREATED:
+            raise errors.Internal(
+                f"fileset {found.fileset_id} of {file_system_id} is {ready.status}; look at it in "
+                "the console, delete it there, then retry"
+            )
+        return ready
+
+    async def read(self, handle: handles.Handle) -> Fileset | None:
+        """The fileset of a volume now, None when there is none or it is going."""
+        try:
+            found = await self._api.read(handle.file_system_id, handle.fileset_id)
+        except cloud_errors.CloudNotFound:
+            return None  # with its file system
+        return None if found is None or found.status.lower() in _GOING else found
+
+    async def delete(self, handle: handles.Handle) -> None:
+        """Return when the fileset is gone with its files; one that never was is fine."""
+        file_system_id, fileset_id = handle.file_system_id, handle.fileset_id
+        try:
+            await self._api.delete(file_system_id, fileset_id)
+        except cloud_errors.CloudNotFound:
+            return
+        except cloud_errors.CloudError as e:
+            if e.code == _PROTECTED:
+                raise errors.Precondition(
+                    f"fileset {fileset_id} of {file_system_id} is protected from deletion; switch "
+                    f"that off in the console, then retry: {e}"
+                ) from e
+            raise
+        await self._api.wait(
+            file_system_id,
+            fileset_id,
+            lambda seen: seen is None,
+            what=f"fileset {fileset_id} of {file_system_id} to be deleted",
+        )
+        log.info("fileset deleted", file_system_id=file_system_id, fileset_id=fileset_id)
+
+    async def expand(self, handle: handles.Handle, required_bytes: int, limit_bytes: int) -> int:
+        """Size in bytes afterwards; a quota only ever grows. Raises NotFound, OutOfRange."""
+        found = await self.read(handle)
+        if found is None:
+            raise errors.NotFound(f"volume {handle} does not exist")
+        wanted_bytes = params.choose_size_bytes(required_bytes, limit_bytes)
+        if not found.size_bytes:
+            return wanted_bytes  # never limited: there is nothing to grow
+        if limit_bytes and found.size_bytes > limit_bytes:
+            raise errors.OutOfRange(
+                f"volume {handle} has {found.size_bytes} bytes and is never made smaller; above "
+                f"capacity_range.limit_bytes {limit_bytes}"
+            )
+        if wanted_bytes > found.size_bytes:
+            await self._api.set_quota(
+                handle.file_system_id,
+                handle.fileset_id,
+                size_bytes=wanted_bytes,
+                # The API drops a limit that is not named.
+                file_count=found.file_count,
+            )
+        return max(wanted_bytes, found.size_bytes)
+
+    async def _make(self, name: str, size_bytes: int, wish: params.CpfsParameters) -> Fileset:
+        file_system_id, path = wish.file_system_id, wish.path(name)
+
+        async def create(token: str) -> str:
+            return await self._api.create(
+                file_system_id,
+                path,
+                description=f"CSI volume {name}"[:128],
+                size_bytes=size_bytes,
+                file_count=wish.file_count,
+                client_token=token,
+            )
+
+        async def find() -> Fileset | None:
+            return await self._api.find(file_system_id, path=path)
+
+        async def read(fileset_id: str) -> Fileset | None:
+            return await self._api.read(file_system_id, fileset_id)
+
+        try:
+            return await token_chain.make(
+                name,
+                kind="volume",
+                wish=f"{file_system_id}{path}/{size_bytes // units.gib_to_bytes(1)}",
+                create=create,
+                is_spent=lambda e: e.code == _MISMATCH,
+                find=lambda: token_chain.look(find, self._clock, times=_LOOKS),
+                read=lambda made: token_chain.look(lambda: read(made), self._clock, times=_LOOKS),
+            )
+        except cloud_errors.CloudError as e:
+            if e.code == _NO_PARENT:
+                raise errors.InvalidField(
+                    "parameters[path]",
+                    f"is no directory of file system {file_system_id}; make it there first",
+                    value=wish.base or "/",
+                ) from e
+            if e.code != _PATH_TAKEN:
+                raise
+            found = await token_chain.look(find, self._clock, times=_LOOKS)
+            if found is None:
+                raise errors.Precondition(
+                    f"{path} of file system {file_system_id} is there already and is no fileset; "
+                    "it may hold files, so move it away by hand"
+                ) from e
+            return found
+
+
+def _require_same(found: Fileset, name: str, size_bytes: int) -> None:
+    if found.size_bytes != size_bytes:
+        raise errors.Exists(
+            f"volume {name} exists as fileset {found.fileset_id} with {found.size_bytes} bytes; "
+            f"{size_bytes} bytes were asked for"
+        )

@@ -1,0 +1,19 @@
+"""Settings of the controller half. Source: spec/csi-driver.md appendix A."""
+
+import dataclasses
+
+from core import settings
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CpfsSettings:
+    """detach: take a node's storage channel off a file system when a volume leaves the node."""
+
+    detach: bool = False
+
+
+def read_cpfs(reader: settings.Reader) -> CpfsSettings:
+    """Effective settings; faults are left in *reader*. `BMCPFS_DETACH` is ours."""
+    wanted = reader.boolean("BMCPFS_DETACH", default=False)
+    skipped = reader.boolean("SKIP_BMCPFS_DETACH", default=False)
+    return CpfsSettings(detach=wanted and not skipped)

@@ -1,0 +1,16 @@
+"""The controller half of the CPFS driver, put together."""
+
+from csi import driver
+from csi.cpfs.controller import attach, channels, filesets, service, settings
+
+
+def build(context: driver.DriverContext) -> service.ControllerServicer:
+    """The service of this process. Faults in the settings are left in *context.reader*."""
+    config = settings.read_cpfs(context.reader)
+    cloud = context.cloud()
+    primary = channels.Channels(cloud.vscs, context.clock)
+    return service.ControllerServicer(
+        filesets.Filesets(cloud.filesets, context.clock),
+        attach.Attachments(cloud.vscs, primary, context.clock, config),
+        cloud.file_systems,
+    )

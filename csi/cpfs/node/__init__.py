@@ -1,0 +1,1 @@
+"""The node half: mounts by the elastic client."""

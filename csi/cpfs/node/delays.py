@@ -1,0 +1,50 @@
+"""Volumes that stay staged for a while after their last pod: BMCPFS_DETACH_DELAY. Blocking.
+
+The next pod then finds its file system attached. When a volume's time began is noted in a file, so
+that a restart does not begin it anew.
+"""
+
+import hashlib
+import pathlib
+
+from core import clock, errors
+
+_PREFIX = "leaving-"
+
+
+class Delays:
+    """Notes below *work_dir*. delay_s: 0 = none."""
+
+    def __init__(self, work_dir: pathlib.Path, delay_s: float, time: clock.Clock) -> None:
+        self._work_dir = work_dir
+        self._delay_s = delay_s
+        self._clock = time
+
+    def stay(self, volume_id: str) -> None:
+        """The volume is wanted here: what began is off."""
+        self._note(volume_id).unlink(missing_ok=True)
+
+    def leave(self, volume_id: str) -> None:
+        """Return when the volume's time is up, counted from the first call. Raises Unavailable."""
+        if self._delay_s <= 0:
+            return
+        note = self._note(volume_id)
+        now_s = self._clock.now().timestamp()
+        try:
+            began_s = float(note.read_text(encoding="ascii"))
+        except (FileNotFoundError, ValueError):
+            self._work_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            note.write_text(f"{now_s}\n", encoding="ascii")
+            began_s = now_s
+        # A clock that was set back must not keep the volume for ever.
+        left_s = self._delay_s - abs(now_s - began_s)
+        if left_s > 0:
+            raise errors.Unavailable(
+                f"volume {volume_id} stays for {left_s:.0f} s more for the next pod "
+                "(BMCPFS_DETACH_DELAY); retry"
+            )
+        note.unlink(missing_ok=True)
+
+    def _note(self, volume_id: str) -> pathlib.Path:
+        name = hashlib.sha256(volume_id.encode()).hexdigest()[:32]
+        return self._work_dir / f"{_PREFIX}{name}"

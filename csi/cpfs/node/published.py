@@ -1,0 +1,49 @@
+"""Where each volume is published on this node, in notes: the client's mounts do not tell. Blocking.
+
+A note is there before its mount and goes after it; that it is mounted is read from the kernel.
+"""
+
+import contextlib
+import hashlib
+import os
+import pathlib
+
+from host import mountinfo
+
+_DIRECTORY = "published"
+
+
+class Published:
+    """Notes below *work_dir*."""
+
+    def __init__(self, work_dir: pathlib.Path) -> None:
+        self._directory = work_dir / _DIRECTORY
+
+    def add(self, volume_id: str, target: pathlib.Path) -> None:
+        """Note that the volume is to be mounted at *target*."""
+        note = self._note(volume_id, target)
+        note.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        note.write_bytes(os.fsencode(target))
+
+    def drop(self, volume_id: str, target: pathlib.Path) -> None:
+        """Note that it is there no more."""
+        note = self._note(volume_id, target)
+        note.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # others are there, or never was any
+            note.parent.rmdir()
+
+    def others(self, volume_id: str, target: pathlib.Path) -> list[pathlib.Path]:
+        """Other paths at which the volume is mounted now."""
+        found = []
+        for note in self._note(volume_id, target).parent.glob("*"):
+            path = pathlib.Path(os.fsdecode(note.read_bytes()))
+            if path != target and mountinfo.mounts_at(path):
+                found.append(path)
+        return sorted(found)
+
+    def _note(self, volume_id: str, target: pathlib.Path) -> pathlib.Path:
+        return self._directory / _digest(volume_id.encode()) / _digest(os.fsencode(target))
+
+
+def _digest(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()[:32]
