@@ -4,7 +4,8 @@ import re
 
 from core import errors
 
-_CONTROL = re.compile("[\x00-\x1f\x7f]")
+_REFUSED = re.compile(r"[\x00-\x1f\x7f,\s]")
+"""What would end a word or an option somewhere on its way to the kernel."""
 _MAX = 1023
 
 
@@ -13,10 +14,12 @@ def parse(field: str, text: str) -> str:
 
     Raises InvalidField naming *field*.
     """
-    allowed = f"an absolute path of at most {_MAX} characters without '.' and '..'"
+    allowed = (
+        f"an absolute path of at most {_MAX} characters without '.', '..', commas and white space"
+    )
     if not text.startswith("/"):
         raise errors.InvalidField(field, "is not absolute", value=text, allowed=allowed)
-    if _CONTROL.search(text) or len(text) > _MAX:
+    if _REFUSED.search(text) or len(text) > _MAX:
         raise errors.InvalidField(field, "is not a path", value=text, allowed=allowed)
     parts = [part for part in text.split("/") if part]
     if any(part in (".", "..") for part in parts):

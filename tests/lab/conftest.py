@@ -5,12 +5,14 @@ tools/lab.py boots the guest; `make lab` calls it.
 
 import contextlib
 import dataclasses
+import os
 import pathlib
+import sys
 from collections.abc import Iterator
 
 import pytest
 
-from tests.support import machine, nas_driver
+from tests.support import machine, nas_driver, processes
 from tests.support import nas_cloud as cloud_module
 from tests.support import nfs_server as server_module
 from tests.support import volume_group as group_module
@@ -110,6 +112,36 @@ def nas_cloud(
         for node in (one, two):
             cloud.join(node)
         yield cloud, one, two
+
+
+@pytest.fixture
+def cloud_drivers(
+    nas_cloud: tuple[cloud_module.NasCloud, machine.Machine, machine.Machine],
+    tmp_path: pathlib.Path,
+) -> Iterator[tuple[nas_driver.NasDriver, nas_driver.NasDriver]]:
+    """A NAS driver on each machine of `nas_cloud`, with a mount proxy that speaks NFS."""
+    cloud, *machines = nas_cloud
+    with contextlib.ExitStack() as undo:
+        made = []
+        for node, name in zip(machines, ("node-a", "node-b"), strict=True):
+            socket = tmp_path / f"{name}-proxy.sock"
+            argv = node.argv(sys.executable, "-m", "tests.support.mount_proxy", socket)
+            environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(processes.ROOT)}
+            proxy = processes.Process(argv, tmp_path / f"{name}-proxy.log", environment)
+            proxy.start("mount proxy ready")
+            undo.callback(proxy.kill9)
+            made.append(
+                nas_driver.NasDriver(
+                    node,
+                    tmp_path,
+                    name,
+                    cloud_module.DOMAIN,
+                    endpoint=cloud.endpoint,
+                    NAS_MOUNT_PROXY_SOCKET=str(socket),
+                )
+            )
+            undo.callback(made[-1].close)
+        yield made[0], made[1]
 
 
 @pytest.fixture

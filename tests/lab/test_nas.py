@@ -1,18 +1,14 @@
 """The NAS driver with a real NFS server and two nodes: a server of one's own, no cloud needed."""
 
-import os
-import pathlib
-import sys
 import time
-from collections.abc import Iterator
 
 import grpc
 import pytest
 
 from csi._pb import csi_pb2 as pb
 from tests.lab.conftest import Node
-from tests.support import nfs_server, processes, sanity
-from tests.support.nas_driver import PORT, NasDriver
+from tests.support import nfs_server
+from tests.support.nas_driver import NasDriver
 
 Drivers = tuple[NasDriver, NasDriver]
 
@@ -124,35 +120,3 @@ def test_a_server_that_is_gone_holds_nobody_up_and_a_mount_that_died_is_replaced
     two.publish(volume)
     assert two.machine.run("ls", there) == "new\n"
     two.unpublish(volume, there)
-
-
-@pytest.fixture
-def cloud(nodes: tuple[Node, Node], tmp_path: pathlib.Path) -> Iterator[int]:
-    """The simulator in the first node's network; its port."""
-    argv = [sys.executable, "-m", "sim", "serve", "--listen", f"127.0.0.1:{PORT}"]
-    argv += ["--state-dir", str(tmp_path / "cloud"), "--time-scale", "0"]
-    made = processes.Process(
-        nodes[0].machine.argv(*argv),
-        tmp_path / "sim.log",
-        {"PATH": os.environ["PATH"], "PYTHONPATH": str(processes.ROOT)},
-    )
-    made.start(processes.SIM_READY)
-    yield PORT
-    made.kill9()
-
-
-def test_csi_sanity(cloud: int, drivers: Drivers) -> None:
-    one, _ = drivers
-
-    report = sanity.run(
-        one.kubelet / "sanity",
-        one.socket,
-        access_type="mount",
-        seed=1,
-        parameters={"server": f"{one.server}:/sanity", "archiveOnDelete": "false"},
-        mutable_parameters={},
-        prefix=one.machine.argv(),
-    )
-
-    assert not report.failed, f"{report.failed}\n{report.output[:6000]}"
-    assert len(report.passed) > 30

@@ -1,6 +1,8 @@
-"""A mount proxy as spec/csi-driver.md 1.11 describes it, which serves directories of this machine.
+"""A mount proxy as spec/csi-driver.md 1.11 describes it.
 
-`host:/path` is the directory *path* below *served*, mounted by bind.
+In a test's process it serves directories of this machine: `host:/path` is the directory *path*
+below *served*, mounted by bind. `python -m tests.support.mount_proxy SOCKET` is one that mounts by
+the kernel's NFS client, which access points of the simulator answer.
 """
 
 import contextlib
@@ -8,6 +10,7 @@ import json
 import pathlib
 import socket
 import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -20,7 +23,7 @@ class MountProxy:
     """
 
     def __init__(
-        self, path: pathlib.Path, served: pathlib.Path, *, make_directories: bool = False
+        self, path: pathlib.Path, served: pathlib.Path | None, *, make_directories: bool = False
     ) -> None:
         self.path = path
         self.asked: list[dict[str, Any]] = []
@@ -32,6 +35,10 @@ class MountProxy:
         self._socket.listen()
         self._thread = threading.Thread(target=self._serve, name="mount proxy")
         self._thread.start()
+
+    def wait(self) -> None:
+        """Until it is ended."""
+        self._thread.join()
 
     def close(self) -> None:
         """Answer no more; what is mounted stays."""
@@ -59,6 +66,11 @@ class MountProxy:
                 return "target not managed by mount broker"
             self.managed.remove(target)
             return _run("umount", target)
+        if self._served is None:
+            error = _mount_nfs(str(body["source"]), target, body["options"])
+            if not error:
+                self.managed.add(target)
+            return error
         directory = self._served / str(body["source"]).partition(":/")[2]
         if self._make_directories:
             directory.mkdir(parents=True, exist_ok=True)
@@ -74,3 +86,17 @@ class MountProxy:
 def _run(*argv: str) -> str:
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     return done.stderr if done.returncode else ""
+
+
+_OF_THE_CLIENT = ("tls", "efc", "_netdev")
+
+
+def _mount_nfs(source: str, target: str, options: list[str]) -> str:
+    words = [each for each in options if each.partition("=")[0] not in _OF_THE_CLIENT]
+    return _run("mount", "-t", "nfs", "-o", ",".join([*words, "nolock"]), source, target)
+
+
+if __name__ == "__main__":
+    proxy = MountProxy(pathlib.Path(sys.argv[1]), None)
+    print("mount proxy ready", flush=True)
+    proxy.wait()

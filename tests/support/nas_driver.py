@@ -9,15 +9,23 @@ from tests.support import csi_client, machine, processes
 
 MODE = "MULTI_NODE_MULTI_WRITER"
 LONG_S = 120.0
-PORT = 18080
-"""Of the simulator, in a network of its own."""
 
 
 class NasDriver:
-    """Controller and node service on one socket. server: default of volumes that `create` makes."""
+    """Controller and node service on one socket.
+
+    server: default of volumes that `create` makes. endpoint: of the cloud, as the node reaches it.
+    """
 
     def __init__(
-        self, node: machine.Machine, directory: pathlib.Path, name: str, server: str
+        self,
+        node: machine.Machine,
+        directory: pathlib.Path,
+        name: str,
+        server: str,
+        *,
+        endpoint: str = "127.0.0.1:9",
+        **more: str,
     ) -> None:
         self.machine = node
         self.server = server
@@ -39,16 +47,19 @@ class NasDriver:
             "ALIBABA_CLOUD_ACCESS_KEY_ID": processes.ACCESS_KEY_ID,
             "ALIBABA_CLOUD_ACCESS_KEY_SECRET": processes.ACCESS_KEY_SECRET,
             "ALICLOUD_CLIENT_SCHEME": "HTTP",
-            "NAS_ENDPOINT": f"127.0.0.1:{PORT}",
-            "STS_ENDPOINT": f"127.0.0.1:{PORT}",
-            "VPC_ENDPOINT": f"127.0.0.1:{PORT}",
+            "NAS_ENDPOINT": endpoint,
+            "STS_ENDPOINT": endpoint,
+            "VPC_ENDPOINT": endpoint,
+            **more,
         }
         self.process = processes.Process(node.argv(*argv), directory / f"{name}.log", environment)
         self.process.start(processes.DRIVER_READY)
         self.client = csi_client.Client(self.socket)
 
     def create(self, name: str, size: int = 1 << 30, **parameters: str) -> pb.Volume:
-        told = {"volumeAs": "subpath", "server": f"{self.server}:/base", **parameters}
+        told = parameters
+        if told.get("volumeAs", "subpath") == "subpath":
+            told = {"volumeAs": "subpath", "server": f"{self.server}:/base", **parameters}
         request = pb.CreateVolumeRequest(
             name=name,
             parameters=told,
@@ -61,6 +72,14 @@ class NasDriver:
     def delete(self, volume_id: str) -> None:
         request = pb.DeleteVolumeRequest(volume_id=volume_id)
         self.client.controller.DeleteVolume(request, timeout=LONG_S)
+
+    def expand(self, volume_id: str, size: int) -> int:
+        request = pb.ControllerExpandVolumeRequest(
+            volume_id=volume_id, capacity_range=pb.CapacityRange(required_bytes=size)
+        )
+        answer = self.client.controller.ControllerExpandVolume(request, timeout=LONG_S)
+        size_bytes: int = answer.capacity_bytes
+        return size_bytes
 
     def publish(self, volume: pb.Volume, *, readonly: bool = False, pod: str = "pod") -> str:
         target = self.kubelet / "pods" / pod / "volumes/kubernetes.io~csi/pv/mount"
