@@ -137,3 +137,54 @@ def test_a_directory_quota_holds_for_root_on_a_node(nas_cloud: Lab, target: path
         assert "No space left on device" in said or "Disk quota exceeded" in said
     assert told["UserQuotaInfos"][0]["FileCountReal"] == 4
     assert told["UserQuotaInfos"][0]["SizeRealInByte"] >= 1 << 20
+
+
+def test_a_fileset_of_cpfs_and_an_access_point_are_exported_as_roots(
+    nas_cloud: Lab, target: pathlib.Path
+) -> None:
+    cloud, node, _ = nas_cloud
+    cpfs = {"FileSystemType": "cpfs", "ProtocolType": "cpfs", "StorageType": "advance_100"}
+    cpfs |= {"ZoneId": "cn-hangzhou-k", "Capacity": "3600", **NETWORK}
+    system = {"FileSystemId": cloud.call("CreateFileSystem", **cpfs)["FileSystemId"]}
+    cloud.wait("nas_file_system", system["FileSystemId"], "Running")
+    service = {"ProtocolType": "NFS", "ProtocolSpec": "General", **system}
+    service = {
+        "ProtocolServiceId": cloud.call("CreateProtocolService", **service)["ProtocolServiceId"]
+    }
+    fileset = cloud.call("CreateFileset", **system, FileSystemPath="/inner/")["FsetId"]
+    point = {"FileSystemId": FILE_SYSTEM, "RootDirectory": "/point", "VpcId": NETWORK["VpcId"]}
+    point |= {"AccessGroup": "DEFAULT_VPC_GROUP_NAME", "VswId": NETWORK["VSwitchId"]}
+    made = cloud.call("CreateAccessPoint", **point)["AccessPoint"]
+    cloud.wait("cpfs_protocol_service", service["ProtocolServiceId"], "RUNNING")
+    cloud.wait("cpfs_fileset", fileset, "CREATED")
+    network = {**system, **service, **NETWORK}
+    export = cloud.call("CreateProtocolMountTarget", **network, FsetId=fileset)["ExportId"]
+    cloud.wait("cpfs_protocol_mount_target", export, "ACTIVE")
+    cloud.wait("nas_access_point", made["AccessPointId"], "Active")
+    told = cloud.call("DescribeProtocolMountTarget", **system)["ProtocolMountTargets"][0]
+
+    for domain, path in (
+        (told["ProtocolMountTargetDomain"], "/share"),
+        (made["AccessPointDomain"], "/"),
+    ):
+        mount(node, f"{domain}:{path}", target, "3")
+        node.run("touch", target / "file")
+        node.run("umount", target)
+
+    assert (cloud.tree(system["FileSystemId"]) / "inner/file").exists()
+    assert (cloud.tree() / "point/file").exists()
+
+
+def test_a_server_that_is_unreachable_for_a_while_is_used_again(
+    nas_cloud: Lab, target: pathlib.Path
+) -> None:
+    cloud, node, _ = nas_cloud
+    options = "vers=3,proto=tcp,nolock,soft,timeo=5,retrans=1"
+    node.run("mount", "-t", "nfs", "-o", options, f"{DOMAIN}:/", target)
+
+    with cloud.unreachable(DOMAIN):
+        node.fails("touch", target / "file")
+    again = f"until touch {target}/file; do sleep 0.2; done"
+    node.run("sh", "-c", again, timeout_s=60)
+
+    assert (cloud.tree() / "file").exists()

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from typing import Any
 
-from tests.support import control, machine, processes, signed_api
+from tests.support import control, machine, processes, rpc, signed_api
 
 FILE_SYSTEM, EXTREME = "0a1b2c3d4e", "extreme-0a1b2c3d4e5f6071"
 DOMAIN = f"{FILE_SYSTEM}-sim01.cn-hangzhou.nas.aliyuncs.com"
@@ -96,6 +96,10 @@ class NasCloud:
         """An action of NAS. Raises signed_api.Refused."""
         endpoint = f"127.0.0.1:{self._port}"
         return signed_api.call(endpoint, _KEY, signed_api.NAS, action, parameters)
+
+    def wait(self, kind: str, key: str, status: str) -> None:
+        """Until a row of the simulator's state has a status, for at most a minute."""
+        rpc.wait_until(lambda: self.control.resources(kind)[key]["status"] == status, timeout_s=60)
 
     def status(self, domain: str) -> str:
         """Of a mount target, "" when there is none."""
