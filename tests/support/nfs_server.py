@@ -59,7 +59,8 @@ class NfsServer:
         self._nodes = 0
         with contextlib.ExitStack() as undo:
             undo.callback(self.machine.close)
-            self.machine.run("sh", "-ec", _START, "sh", root, str(SHORTEST_S))
+            # -x: a failure tells the command.
+            self.machine.run("sh", "-exc", _START, "sh", root, str(SHORTEST_S))
             undo.pop_all()
 
     def connect(self, node: machine.Machine) -> str:

@@ -31,7 +31,8 @@ rootdir=/run/export
 manage-gids=n
 """
 _START = """
-set -e
+# -x: a failure tells the command.
+set -ex
 name=$1 root=$2 mounts=$3 exported=$4 options=$5 lease=$6 told=$7
 echo "$name" >/proc/sys/kernel/hostname
 mount -a -T "$mounts"
@@ -63,6 +64,7 @@ mount -t nfsd nfsd /proc/fs/nfsd
 echo 0 >/proc/fs/nfsd/threads
 """
 _START_S = 60.0
+_SHOWN = 1000
 _END_S = 10.0
 _ASK_S = 2.0
 _NFS_PORT = 2049
@@ -203,8 +205,12 @@ def _read_until_ready(output: IO[bytes] | None) -> str:
         while waiting.select(max(0.0, give_up_s - time.monotonic())):
             more = os.read(output.fileno(), 1 << 16)
             said += more
-            if said.endswith(b"ready\n"):
+            if b"\nready\n" in said:
                 return ""
             if not more:
-                return f"failed: {said.decode(errors='replace').strip()}"
-    return f"not ready after {_START_S:g} s: {said.decode(errors='replace').strip()}"
+                return f"failed: {_last(said)}"
+    return f"not ready after {_START_S:g} s: {_last(said)}"
+
+
+def _last(said: bytes) -> str:
+    return said.decode(errors="replace").strip()[-_SHOWN:]
