@@ -68,8 +68,10 @@ class Machine:
             try:
                 if (entry / "ns/mnt").stat().st_ino == space:
                     os.kill(int(entry.name), signal.SIGKILL)
-            except (FileNotFoundError, ProcessLookupError):
-                continue  # it ended meanwhile
+            except (FileNotFoundError, ProcessLookupError, PermissionError):
+                # It ended meanwhile. Between finding a process and its namespace, the kernel says
+                # EACCES for that (fs/proc/namespaces.c, proc_ns_get_link).
+                continue
         self._holder.wait()
 
     def __enter__(self) -> Self:
