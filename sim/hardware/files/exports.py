@@ -152,7 +152,7 @@ class Exports:
         if steps.start:
             log.info("exports begin", domains=[row.domain for row in steps.start])
         for row in steps.start:
-            if self._asked != self._done:
+            if self._ended or self._asked != self._done:
                 return  # something else is wanted by now
             self._note(row.number, None)
             self._start(row, self._fabric.plug(row.number))
