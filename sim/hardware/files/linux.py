@@ -17,7 +17,8 @@ log = structlog.get_logger()
 WORK = "files"
 """The directory below the state directory."""
 _READY_S = 120.0
-"""For all exports of a start. One takes 0.2 s; in the lab 2 s."""
+_EXPORT_READY_S = 5.0
+"""For all exports of a start, and for each more. One takes 2 s in the lab."""
 
 
 class LinuxFiles:
@@ -62,9 +63,9 @@ class LinuxFiles:
         return self._exports is None or self._exports.serves(domain)
 
     def wait(self) -> None:
-        """Until every export answers. HardwareError, with the reason, after two minutes."""
+        """Until every export answers. HardwareError, with the reason, when that takes too long."""
         if self._exports is not None:
-            self._exports.wait(_READY_S)
+            self._exports.wait(_READY_S + _EXPORT_READY_S * len(self._numbers))
 
     def make_directory(
         self, file_system_id: str, path: str, *, user_id: int, group_id: int, mode: int
