@@ -88,7 +88,15 @@ class Node:
             ),
         )
         want = node_requests.parse_publish(request, self.settings)
-        return dataclasses.replace(want, volume=dataclasses.replace(want.volume, loop=loop))
+        if loop is None:
+            return want
+        # Only NFS serves images, which is not here: the image's directory is mounted for writing.
+        words = tuple(word for word in want.mounting.options if word != "ro")
+        return dataclasses.replace(
+            want,
+            volume=dataclasses.replace(want.volume, loop=loop),
+            mounting=dataclasses.replace(want.mounting, options=words),
+        )
 
     def publish(self, *args, **kwargs):
         want = self.wanted(*args, **kwargs)
