@@ -24,6 +24,32 @@ def ensure_dir(path: pathlib.Path) -> None:
         raise errors.Precondition(f"{path.parent} does not exist") from e
 
 
+def ensure_dirs_below(root: pathlib.Path, below: pathlib.PurePath, *, mode: int) -> None:
+    """Make directory *below* *root* with its parents; directories that are there stay.
+
+    Follows no symbolic link below *root*, where others may put some.
+    Raises Precondition for anything but a directory on the way, OSError.
+    """
+    inside = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    at = os.open(root, inside)
+    try:
+        for part in below.parts:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(part, mode, dir_fd=at)
+            try:
+                inner = os.open(part, inside | os.O_NOFOLLOW, dir_fd=at)
+            except OSError as e:
+                if e.errno in (errno.ENOTDIR, errno.ELOOP):
+                    raise errors.Precondition(
+                        f"{part!r} of {below} is there and is not a directory"
+                    ) from e
+                raise
+            os.close(at)
+            at = inner
+    finally:
+        os.close(at)
+
+
 def ensure_file(path: pathlib.Path) -> None:
     """Make the empty file *path*, for a device to be bound to. A file or device there is fine."""
     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
