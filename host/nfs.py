@@ -30,6 +30,14 @@ class AccessDenied(errors.Precondition):
     """The server does not let this node in; NAS says so for a missing directory too."""
 
 
+class WrongVersion(errors.Precondition):
+    """The server, or this kernel, does not have that version of NFS, or an option."""
+
+
+class NoAnswer(errors.Unavailable):
+    """Nobody answers at the server's address."""
+
+
 class DeadMount(errors.Unavailable):
     """A mount that is of no use as it is: stale, broken, or its server does not answer."""
 
@@ -60,7 +68,7 @@ _REFUSALS: tuple[tuple[tuple[str, ...], type[errors.Error], str], ...] = (
     ),
     (
         ("protocol not supported", "requested nfs version", "incorrect mount option"),
-        errors.Precondition,
+        WrongVersion,
         "server or kernel do not have this NFS version or option",
     ),
     (
@@ -70,7 +78,7 @@ _REFUSALS: tuple[tuple[tuple[str, ...], type[errors.Error], str], ...] = (
     ),
     (
         ("connection refused", "timed out", "no route to host", "network is unreachable"),
-        errors.Unavailable,
+        NoAnswer,
         "the server does not answer; look at network, security groups and the mount target's state",
     ),
 )
@@ -91,8 +99,8 @@ class Usage:
 def mount(source: str, target: pathlib.Path, options: Sequence[str]) -> None:
     """Mount *source*, `host:/path`, at *target*.
 
-    Raises NoSuchDirectory, AccessDenied, Precondition or Unavailable with what to do, CommandFailed
-    otherwise, CommandTimeout.
+    Raises NoSuchDirectory, AccessDenied, WrongVersion, NoAnswer, Precondition or Unavailable with
+    what to do, CommandFailed otherwise, CommandTimeout.
     """
     try:
         mounts.mount(source, target, fs_type="nfs", options=options)
@@ -110,11 +118,11 @@ def refusal(source: str, said: str) -> errors.Error | None:
 
 
 def require_port(host: str, *, timeout_s: float, port: int = PORT) -> None:
-    """Return when *host* takes connections on the NFS port. Raises Unavailable."""
+    """Return when *host* takes connections on the NFS port. Raises NoAnswer."""
     try:
         socket.create_connection((host, port), timeout=timeout_s).close()
     except OSError as e:
-        raise errors.Unavailable(
+        raise NoAnswer(
             f"NFS server {host} does not answer on TCP port {port} within {timeout_s:g} s ({e}); "
             "look at network, security groups and the mount target's state"
         ) from e

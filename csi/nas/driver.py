@@ -21,10 +21,15 @@ def build(context: driver.DriverContext) -> driver.Driver:
     controller = driver.half("csi.nas.controller.wiring", context, wanted=roles.controller)
     node = driver.half("csi.nas.node.service", context, wanted=roles.node)
 
+    parts = [part for part in (controller, node) if part is not None]
+
+    async def prepare() -> None:
+        for part in parts:
+            await part.prepare()
+
     async def close() -> None:
-        for part in (controller, node):
-            if part is not None:
-                await part.close()
+        for part in parts:
+            await part.close()
 
     return driver.Driver(
         name=NAME,
@@ -33,6 +38,7 @@ def build(context: driver.DriverContext) -> driver.Driver:
         ready=_ready(context),
         controller=controller,
         node=node,
+        prepare=prepare,
         close=close,
     )
 

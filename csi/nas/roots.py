@@ -4,82 +4,85 @@ Soft mounts: a server that goes away fails the work, which is tried again, and h
 """
 
 import contextlib
-import os
+import errno
 import pathlib
 import tempfile
-import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import structlog
 
 from core import errors
 from csi.nas import server
-from host import mountinfo, mounts, run
+from host import files, mountinfo, mounts, nfs
 
 log = structlog.get_logger()
 
 _VERSIONS = ("3", "4.0", "4.1")
-"""Tried in this order: every kind of NAS has version 3, a server of one's own may not."""
+"""Tried in this order: every kind of NAS has version 3, and it is what nodes mount with; a server
+of one's own may not have it."""
 _OPTIONS = (
     "proto=tcp",
     "soft",
     "timeo=100",
     "retrans=3",
+    # mount.nfs would try again for two minutes.
+    "retry=0",
     "noresvport",
     "nosuid",
     "nodev",
     "noexec",
 )
 _ONLY_V3 = ("nolock",)
-_NOT_THERE = "no such file or directory"
-_OTHER_VERSION = ("protocol not supported", "requested nfs version or transport protocol")
+_PORT_TIMEOUT_S = 5.0
 _PREFIX = "root-"
+_BASE_MODE = 0o755
+_PASSING = (errno.EIO, errno.ETIMEDOUT, errno.ESTALE, errno.EHOSTDOWN, errno.ECONNREFUSED)
+"""What system calls on a soft mount tell when its server went away."""
 
 
 class Roots:
     """Mounts below *work_dir*, a directory of this driver alone.
 
-    One process at a time may own *work_dir*.
+    One process at a time may own *work_dir*. port: asked before a mount, which may take minutes.
     """
 
-    def __init__(self, work_dir: pathlib.Path) -> None:
+    def __init__(self, work_dir: pathlib.Path, *, port: int = nfs.PORT) -> None:
         self._work_dir = work_dir
-        self._cleaning = threading.Lock()
-        self._clean = False
+        self._port = port
 
-    def clean_up(self) -> None:
-        """Remove what a killed process left. What is still in use stays, and is told."""
-        with contextlib.suppress(FileNotFoundError):
-            for path in self._work_dir.iterdir():
-                if path.name.startswith(_PREFIX):
-                    try:
-                        self._remove(path)
-                    except (errors.Error, OSError) as e:
-                        log.warning("an old mount cannot be removed", path=str(path), error=str(e))
+    def leftovers(self) -> list[pathlib.Path]:
+        """Mounts that a killed process left; to be asked for before the first `opened`."""
+        return list(self._work_dir.glob(f"{_PREFIX}*"))
+
+    def clean_up(self, left: Iterable[pathlib.Path]) -> None:
+        """Remove *left*. What is still in use stays, and is told. Dead servers take their time."""
+        for path in left:
+            try:
+                self._remove(path)
+            except (errors.Error, OSError) as e:
+                log.warning("an old mount cannot be removed", path=str(path), error=str(e))
 
     @contextlib.contextmanager
     def opened(self, place: server.Place, *, create: bool = False) -> Iterator[pathlib.Path]:
         """The directory *place* names, mounted for the length of the block.
 
-        create: make it when it is missing. Raises NotFound without it, CommandFailed with mount's
-        own words, CommandMissing.
+        create: make it when it is missing. Raises NotFound without it, NoAnswer when the server
+        does not answer, Unavailable when it goes away meanwhile, and what `host.nfs.mount` raises.
         """
-        with self._cleaning:
-            # Not before: what a dead server left takes its time.
-            if not self._clean:
-                self.clean_up()
-                self._clean = True
+        nfs.require_port(place.host, timeout_s=_PORT_TIMEOUT_S, port=self._port)
         self._work_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = pathlib.Path(tempfile.mkdtemp(prefix=_PREFIX, dir=self._work_dir))
         try:
             try:
                 _mount(place, path)
-            except errors.NotFound:
-                if not create:
+            except (nfs.NoSuchDirectory, nfs.AccessDenied):
+                # NAS says "access denied" for a directory that is not there, too.
+                if not create or place == server.root_of(place):
                     raise
                 self._make(place)
                 _mount(place, path)
-            yield path
+            with _told(place):
+                yield path
         finally:
             self._remove(path)
 
@@ -87,8 +90,7 @@ class Roots:
         """Make the base with its parents, from the server's root."""
         root = server.root_of(place)
         with self.opened(root) as path:
-            below = os.path.relpath(place.base, root.base)
-            (path / below).mkdir(mode=0o755, parents=True, exist_ok=True)
+            files.ensure_dirs_below(path, server.below(place, root), mode=_BASE_MODE)
 
     def _remove(self, path: pathlib.Path) -> None:
         mounts.ensure_unmounted(path)
@@ -97,19 +99,24 @@ class Roots:
 
 
 def _mount(place: server.Place, path: pathlib.Path) -> None:
-    failed: run.CommandFailed | None = None
     for version in _VERSIONS:
         options = (f"vers={version}", *(_ONLY_V3 if version == "3" else ()), *_OPTIONS)
         try:
-            mounts.mount(place.export, path, fs_type="nfs", options=options)
-        except run.CommandFailed as e:
-            said = (e.result.stderr + e.result.stdout).lower()
-            if _NOT_THERE in said:
-                raise errors.NotFound(f"{place.export} does not exist") from e
-            if not any(text in said for text in _OTHER_VERSION):
+            nfs.mount(place.export, path, options)
+        except (nfs.WrongVersion, nfs.NoAnswer):
+            # Version 3 has helpers on ports of their own, which a server of version 4 has not.
+            if version == _VERSIONS[-1]:
                 raise
-            failed = e
         else:
             return
-    if failed is not None:
-        raise failed
+
+
+@contextlib.contextmanager
+def _told(place: server.Place) -> Iterator[None]:
+    """Tell as such that the server of *place* went away during the block."""
+    try:
+        yield
+    except OSError as e:
+        if e.errno not in _PASSING:
+            raise
+        raise errors.Unavailable(f"{place}: the server went away: {e.strerror}") from e

@@ -5,6 +5,7 @@ Source: spec/csi-driver.md 3.2.
 
 import dataclasses
 import ipaddress
+import pathlib
 import re
 
 from cloud import nas_model
@@ -104,6 +105,11 @@ def root_of(place: Place) -> Place:
     if kind_of(place.host) in (Type.EXTREME, Type.CPFS) and inside_share:
         return Place(host=place.host, base=EXTREME_ROOT)
     return Place(host=place.host, base="/")
+
+
+def below(place: Place, root: Place) -> pathlib.PurePosixPath:
+    """Path of *place* below *root*, which is above it on the same server."""
+    return pathlib.PurePosixPath(place.base).relative_to(root.base)
 
 
 def bracketed(host: str) -> str:

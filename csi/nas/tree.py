@@ -25,12 +25,13 @@ _REMOVE_TIMEOUT_S = 24 * 3600.0
 def read_record(base: pathlib.Path, name: str) -> layout.Record | None:
     """The volume's record, None when there is none.
 
-    Raises Internal when there are several: which one holds would be a guess.
+    Raises Internal when there are several: which one holds would be a guess. Raises Precondition
+    for a link on the way: pods may be able to write to the base.
     """
-    try:
-        texts = [entry.name for entry in (base / layout.RECORDS / name).iterdir()]
-    except FileNotFoundError:
+    records = base / layout.RECORDS
+    if not _is_directory(records) or not _is_directory(records / name):
         return None
+    texts = [entry.name for entry in (records / name).iterdir()]
     found = [record for text in texts if (record := layout.Record.parse(text)) is not None]
     if len(found) > 1:
         told = ", ".join(sorted(map(str, found)))

@@ -8,6 +8,7 @@ nothing, and never leaves a volume half there under its name.
 import asyncio
 import contextvars
 import pathlib
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -25,7 +26,11 @@ _NO_LIMIT_S = 600.0
 
 
 class Roots(Protocol):
-    """What the jobs need of `csi.nas.roots.Roots`."""
+    """What is needed of `csi.nas.roots.Roots`."""
+
+    def leftovers(self) -> list[pathlib.Path]: ...
+
+    def clean_up(self, left: Iterable[pathlib.Path]) -> None: ...
 
     def opened(
         self, place: server.Place, *, create: bool = False

@@ -24,6 +24,10 @@ class ControllerServicer(csi_pb2_grpc.ControllerServicer):
         self._do = do
         self._locks = keyed_lock.KeyedLock()
 
+    async def prepare(self) -> None:
+        """Remove what the last process left mounted, beside the first calls."""
+        self._do.clean_up()
+
     async def CreateVolume(
         self, request: csi_pb2.CreateVolumeRequest, context: Any
     ) -> csi_pb2.CreateVolumeResponse:

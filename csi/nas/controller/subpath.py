@@ -6,6 +6,7 @@ Source: spec/csi-driver.md 3.2.
 
 import dataclasses
 import hashlib
+import threading
 import zlib
 from typing import Protocol
 
@@ -84,6 +85,14 @@ class Subpaths:
         self._remover = remover
         self._config = config
         self._pool = executor.BoundedExecutor("nas-subpath", _THREADS)
+
+    def clean_up(self) -> None:
+        """Begin to remove what the last process left mounted; dead servers take their time."""
+        left = self._roots.leftovers()
+        work = threading.Thread(
+            target=self._roots.clean_up, args=(left,), name="nas-clean-up", daemon=True
+        )
+        work.start()
 
     async def create(
         self, want: made.VolumeRequest, parameters: params.SubpathParameters

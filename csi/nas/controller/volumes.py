@@ -30,6 +30,10 @@ class Volumes:
         self._filesystems = filesystems
         self._accesspoints = accesspoints
 
+    def clean_up(self) -> None:
+        """Begin to remove what the last process left mounted."""
+        self._subpaths.clean_up()
+
     async def create(self, want: made.VolumeRequest, parameters: params.Parameters) -> made.Made:
         """The volume, made now or before."""
         match parameters:

@@ -10,12 +10,12 @@ from core import errors
 from csi.nas import clients, roots, server
 from csi.nas.node import settings as node_settings
 from csi.node import network_mounts
-from host import mount_broker, nfs, run
+from host import files, mount_broker, nfs, run
 
 log = structlog.get_logger()
 
 _TEMPORARY = "broker-"
-"""Not that of `csi.nas.roots`, which cleans up after itself."""
+_MADE_MODE = 0o755
 
 
 class Mounter(network_mounts.NetworkMounts):
@@ -61,7 +61,7 @@ class Mounter(network_mounts.NetworkMounts):
 
     def leftovers(self) -> list[pathlib.Path]:
         """Directories that a killed process left."""
-        return list(self._settings.work_dir.glob(f"{_TEMPORARY}*"))
+        return [*self._settings.work_dir.glob(f"{_TEMPORARY}*"), *self._roots.leftovers()]
 
     def _mount(self, want: clients.Mounting, target: pathlib.Path, tag: str) -> None:
         if want.client is clients.Client.NFS:
@@ -103,8 +103,7 @@ class Mounter(network_mounts.NetworkMounts):
             self._broker(want.client).mount(
                 root.export, path, fs_type=want.fs_type, options=options, tag=tag
             )
-            below = pathlib.PurePosixPath(place.base).relative_to(root.base)
-            (path / below).mkdir(mode=0o755, parents=True, exist_ok=True)
+            files.ensure_dirs_below(path, server.below(place, root), mode=_MADE_MODE)
         finally:
             self.unmount(path)
             path.rmdir()

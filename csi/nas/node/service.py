@@ -27,17 +27,34 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
         settings: node_settings.NodeSettings,
         *,
         node_id: str,
-        publisher: publish.Publisher,
+        mounting: mounter.Mounter,
         loops: loop_volume.LoopVolumes,
         changing: modes.Modes,
     ) -> None:
         self._settings = settings
         self._node_id = node_id
-        self._publisher = publisher
+        self._publisher = publish.Publisher(
+            settings, mounting=mounting, loops=loops, changing=changing
+        )
+        self._mounter = mounting
         self._loops = loops
         self._modes = changing
         self._servers = servers.Servers("nas")
         self._locks = keyed_lock.KeyedLock()
+
+    async def prepare(self) -> None:
+        """Go on with what the last process left, and remove it beside the first calls.
+
+        Its servers may be gone, so nothing waits for that.
+        """
+        self._modes.resume()
+        left = self._mounter.leftovers()
+
+        def clean_up() -> None:
+            self._mounter.clean_up(left)
+            self._loops.clean_up()
+
+        threading.Thread(target=clean_up, name="nas-clean-up", daemon=True).start()
 
     async def NodePublishVolume(
         self, request: csi_pb2.NodePublishVolumeRequest, context: Any
@@ -116,30 +133,15 @@ def _server_at(path: pathlib.Path) -> str:
     return there[-1].source.partition(":/")[0].strip("[]") if there else servers.LOCAL
 
 
-def _clean_up(mounting: mounter.Mounter, loops: loop_volume.LoopVolumes) -> None:
-    """Remove what a killed process left, beside the first calls: its servers may be gone."""
-    left = mounting.leftovers()
-
-    def work() -> None:
-        mounting.clean_up(left)
-        loops.clean_up()
-
-    threading.Thread(target=work, name="nas-clean-up", daemon=True).start()
-
-
 def build(context: driver.DriverContext) -> NodeServicer:
     """The Node service of this process. Faults in its settings are left in *context.reader*."""
     settings = node_settings.read_node(context.reader, _NAME)
     node_id = context.node_id or context.reader.text("KUBE_NODE_NAME")
     mounting = mounter.Mounter(settings, roots.Roots(settings.work_dir))
-    loops = loop_volume.LoopVolumes(settings, mounting, node_id)
-    changing = modes.Modes(settings.work_dir)
-    changing.resume()
-    _clean_up(mounting, loops)
     return NodeServicer(
         settings,
         node_id=node_id,
-        publisher=publish.Publisher(settings, mounting=mounting, loops=loops, changing=changing),
-        loops=loops,
-        changing=changing,
+        mounting=mounting,
+        loops=loop_volume.LoopVolumes(settings, mounting, node_id),
+        changing=modes.Modes(settings.work_dir),
     )

@@ -211,3 +211,18 @@ def test_archives_are_told_apart_by_time():
 def test_names_that_are_no_directory_are_refused(name):
     with pytest.raises(errors.InvalidField):
         layout.require_name("name", name)
+
+
+@pytest.mark.parametrize("part", ["", "/pvc-1"], ids=["all records", "the volume's"])
+async def test_links_in_the_place_of_records_lead_nowhere(roots, remover, tmp_path_factory, part):
+    make(roots.path, "pvc-1", DELETE)
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "moved"
+    records = roots.path / f"{layout.RECORDS}{part}"
+    records.rename(elsewhere)
+    records.symlink_to(elsewhere)
+
+    with pytest.raises(errors.Precondition, match="not a directory"):
+        await remover.remove("pvc-1", PLACE)
+
+    assert (roots.path / "pvc-1/sub/file").read_text() == "content"
+    assert list(elsewhere.iterdir()) != []

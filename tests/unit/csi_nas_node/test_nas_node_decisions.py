@@ -86,10 +86,10 @@ MOUNT_WORDS = {
     "no access": ("mount.nfs: access denied by server while mounting a:/b", nfs.AccessDenied),
     "no name": ("mount.nfs: Failed to resolve server a: Name or service not known",
                 errors.Unavailable),
-    "refused": ("mount.nfs: Connection refused", errors.Unavailable),
-    "silence": ("mount.nfs: Connection timed out", errors.Unavailable),
-    "no route": ("mount.nfs: No route to host", errors.Unavailable),
-    "no version": ("mount.nfs: Protocol not supported", errors.Precondition),
+    "refused": ("mount.nfs: Connection refused", nfs.NoAnswer),
+    "silence": ("mount.nfs: Connection timed out", nfs.NoAnswer),
+    "no route": ("mount.nfs: No route to host", nfs.NoAnswer),
+    "no version": ("mount.nfs: Protocol not supported", nfs.WrongVersion),
     "no client": ("mount: unknown filesystem type 'nfs'", errors.Precondition),
 }  # fmt: skip
 
@@ -125,7 +125,7 @@ BROKER_WORDS = {
     "EFC": ("Failed to bind mount", nfs.NoSuchDirectory),
     "no directory": ("mount.nfs: No such file or directory", nfs.NoSuchDirectory),
     "no access": ("access denied by server while mounting", nfs.AccessDenied),
-    "silence": ("Connection timed out", errors.Unavailable),
+    "silence": ("Connection timed out", nfs.NoAnswer),
     "no helper": ("Fail: unknown filesystem type 'alinas'", mount_broker.BrokerFailed),
 }
 

@@ -1,0 +1,135 @@
+"""Base directories: what is tried when a mount is refused. mount.nfs is a program of ours here."""
+
+import pathlib
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from core import errors
+from csi.nas import roots, server
+from host import files, nfs
+
+PROGRAM = """#!/bin/sh
+echo "$*" >>'{log}'
+grep -q . '{answers}' || exit 0
+head -n1 '{answers}' >&2
+sed -i 1d '{answers}'
+exit 32
+"""
+DENIED = "mount.nfs: access denied by server while mounting"
+REFUSED = "mount.nfs: Connection refused"
+
+
+class Mounts:
+    """What mount.nfs was asked, and what it answers: an error a line, then success.
+
+    It mounts nothing: what is done in a mount happens in its empty directory.
+    """
+
+    def __init__(self, directory: pathlib.Path) -> None:
+        self.log, self.answers = directory / "log", directory / "answers"
+        self.log.touch()
+        program = directory / "mount.nfs"
+        program.write_text(PROGRAM.format(log=self.log, answers=self.answers))
+        program.chmod(0o755)
+
+    def answer(self, *said: str) -> None:
+        self.answers.write_text("".join(f"{each}\n" for each in said))
+
+    @property
+    def asked(self) -> list[tuple[str, str]]:
+        """(source, version) of each call."""
+        words = [line.split() for line in self.log.read_text().splitlines()]
+        return [(each[0], each[-1].split(",")[0]) for each in words]
+
+
+@pytest.fixture
+def listening() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as made:
+        yield made
+
+
+@pytest.fixture
+def mounting(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Mounts:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
+    return Mounts(programs)
+
+
+@pytest.fixture
+def made(tmp_path: pathlib.Path, listening: socket.socket) -> roots.Roots:
+    return roots.Roots(tmp_path / "work", port=listening.getsockname()[1])
+
+
+PLACE = server.Place(host="127.0.0.1", base="/a/b")
+
+
+def test_a_base_that_nas_denies_is_made_through_the_root(
+    mounting: Mounts, made: roots.Roots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directories: list[str] = []
+    monkeypatch.setattr(
+        files, "ensure_dirs_below", lambda root, below, mode: directories.append(str(below))
+    )
+    mounting.answer(DENIED)
+
+    with made.opened(PLACE, create=True):
+        pass
+
+    assert directories == ["a/b"]
+    assert [source for source, _ in mounting.asked] == [
+        "127.0.0.1:/a/b",
+        "127.0.0.1:/",
+        "127.0.0.1:/a/b",
+    ]
+
+
+def test_a_denied_base_is_not_made_by_who_only_looks(mounting: Mounts, made: roots.Roots) -> None:
+    mounting.answer(DENIED)
+
+    with pytest.raises(nfs.AccessDenied), made.opened(PLACE):
+        pass
+
+    assert len(mounting.asked) == 1
+
+
+def test_a_server_without_the_helpers_of_version_3_is_mounted_with_4(
+    mounting: Mounts, made: roots.Roots
+) -> None:
+    mounting.answer(REFUSED)
+
+    with made.opened(PLACE):
+        pass
+
+    assert [version for _, version in mounting.asked] == ["vers=3", "vers=4.0"]
+
+
+def test_a_server_that_is_gone_is_told_before_anything_is_mounted(
+    mounting: Mounts, made: roots.Roots, listening: socket.socket
+) -> None:
+    listening.close()
+
+    with pytest.raises(nfs.NoAnswer, match="does not answer on TCP port"), made.opened(PLACE):
+        pass
+
+    assert mounting.asked == []
+
+
+def test_a_server_that_goes_away_meanwhile_is_unavailable(
+    mounting: Mounts, made: roots.Roots
+) -> None:
+    with pytest.raises(errors.Unavailable, match="went away"), made.opened(PLACE):
+        raise OSError(5, "Input/output error")
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(
+    made: roots.Roots, tmp_path: pathlib.Path
+) -> None:
+    for name in ("root-old", "loop-image"):
+        (tmp_path / "work" / name).mkdir(parents=True)
+
+    made.clean_up(made.leftovers())
+
+    assert [path.name for path in (tmp_path / "work").iterdir()] == ["loop-image"]
