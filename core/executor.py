@@ -12,6 +12,9 @@ from core import errors
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_KEY_MAX = 40
+"""Characters of a key in the names of threads."""
+
 
 class BoundedExecutor:
     """A thread pool for one class of blocking calls, so that a hung one cannot starve the others.
@@ -59,6 +62,29 @@ class BoundedExecutor:
     def close(self) -> None:
         """Refuse new calls; running ones end in their own time."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+class ExecutorPerKey:
+    """Pools made when they are needed, one for each key, such as a server that may hang.
+
+    name, max_workers: of each pool, as for BoundedExecutor; a pool's name ends in its key.
+    """
+
+    def __init__(self, name: str, max_workers: int) -> None:
+        self._name = name
+        self._max_workers = max_workers
+        self._pools: dict[str, BoundedExecutor] = {}
+
+    def of(self, key: str) -> BoundedExecutor:
+        """The pool of *key*."""
+        if key not in self._pools:
+            self._pools[key] = BoundedExecutor(f"{self._name}-{key[:_KEY_MAX]}", self._max_workers)
+        return self._pools[key]
+
+    def close(self) -> None:
+        """Refuse new calls; running ones end in their own time."""
+        for pool in self._pools.values():
+            pool.close()
 
 
 async def _wait_ended(future: asyncio.Future[T]) -> None:

@@ -18,6 +18,8 @@ from host import run
 log = structlog.get_logger()
 
 _STOP_S = 2.0
+_SAID_MAX_BYTES = 1000
+_READ_BYTES = 65536
 
 
 class Job:
@@ -29,12 +31,13 @@ class Job:
         self._argv = tuple(argv)
         self._ended = ended
         self._done = threading.Event()
+        self._said = b""
         # vfork, not fork: without preexec_fn, gRPC's threads are not in the way.
         self._process = subprocess.Popen(
             list(argv),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
             env={**os.environ, "LC_ALL": "C"},
             process_group=0,
             cwd=pathlib.Path("/"),
@@ -44,6 +47,10 @@ class Job:
     def wait(self, timeout_s: float) -> int | None:
         """Status of the command, None when it still runs after *timeout_s* seconds."""
         return self._process.returncode if self._done.wait(timeout_s) else None
+
+    def said(self) -> str:
+        """The end of what the command told as errors; for when it has ended."""
+        return self._said.decode(errors="replace").strip()
 
     def stop(self) -> None:
         """Kill it. One that hangs in the kernel is left to its thread."""
@@ -57,6 +64,10 @@ class Job:
                 log.warning("killed command does not end", argv=list(self._argv))
 
     def _attend(self) -> None:
+        if self._process.stderr is not None:
+            with self._process.stderr as told:
+                while more := os.read(told.fileno(), _READ_BYTES):
+                    self._said = (self._said + more)[-_SAID_MAX_BYTES:]
         status = self._process.wait()
         self._ended(status)
         self._done.set()

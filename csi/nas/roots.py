@@ -5,6 +5,7 @@ Soft mounts: a server that goes away fails the work, which is tried again, and h
 
 import contextlib
 import errno
+import os
 import pathlib
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -75,10 +76,12 @@ class Roots:
         try:
             try:
                 _mount(place, path)
-            except (nfs.NoSuchDirectory, nfs.AccessDenied):
+            except (nfs.NoSuchDirectory, nfs.AccessDenied) as e:
                 # NAS says "access denied" for a directory that is not there, too.
-                if not create or place == server.root_of(place):
+                if place == server.root_of(place):
                     raise
+                if not create:
+                    raise self._missing(place, e) from e
                 self._make(place)
                 _mount(place, path)
             with _told(place):
@@ -91,6 +94,13 @@ class Roots:
         root = server.root_of(place)
         with self.opened(root) as path:
             files.ensure_dirs_below(path, server.below(place, root), mode=_BASE_MODE)
+
+    def _missing(self, place: server.Place, said: errors.Error) -> errors.Error:
+        """*said*, or NoSuchDirectory when the server's root shows that there is none."""
+        root = server.root_of(place)
+        with self.opened(root) as path:
+            there = os.path.lexists(path / server.below(place, root))
+        return said if there else nfs.NoSuchDirectory(f"{place} does not exist")
 
     def _remove(self, path: pathlib.Path) -> None:
         mounts.ensure_unmounted(path)

@@ -6,20 +6,26 @@ ever followed: below a volume, pods put what they like.
 
 import contextlib
 import datetime
+import itertools
+import os
 import pathlib
 import stat
+import threading
+import time
 
 import structlog
 
 from core import errors
 from csi.nas import layout
-from host import run
+from host import background
 
 log = structlog.get_logger()
 
 _VOLUME_MODE = 0o777
 _RECORD_MODE = 0o700
-_REMOVE_TIMEOUT_S = 24 * 3600.0
+_LOOK_S = 0.5
+_PROGRESS_S = 10.0
+_COUNTED_MAX = 10_000
 
 
 def read_record(base: pathlib.Path, name: str) -> layout.Record | None:
@@ -68,21 +74,35 @@ def put_aside(base: pathlib.Path, name: str) -> pathlib.Path | None:
     return trash if _is_directory(trash) else None
 
 
-def remove(trash: pathlib.Path) -> None:
-    """Delete *trash* and all in it. Takes as long as it takes."""
+def is_going(base: pathlib.Path, name: str) -> bool:
+    """Whether the files of a volume of that name are still being deleted."""
+    return _is_directory(base / layout.RECORDS) and _is_directory(base / layout.trash_name(name))
+
+
+def remove(trash: pathlib.Path, stopping: threading.Event) -> None:
+    """Delete *trash* and all in it, which takes as long as it takes, or until *stopping* is set.
+
+    Raises Unavailable when it was stopped, Internal with the words of rm(1) when it failed.
+    """
     # coreutils' rm keeps its place by descriptors, so no depth and no link can mislead it.
-    run.run(
-        ["rm", "--recursive", "--force", "--one-file-system", "--", str(trash)],
-        timeout_s=_REMOVE_TIMEOUT_S,
-    )
-
-
-def entries_left(trash: pathlib.Path) -> int:
-    """How many entries the first level of *trash* has left; for progress."""
-    try:
-        return sum(1 for _ in trash.iterdir())
-    except OSError:
-        return 0
+    argv = ["rm", "--recursive", "--force", "--one-file-system", "--", str(trash)]
+    job = background.Job(argv, lambda _: None)
+    started_s = told_s = time.monotonic()
+    while (status := job.wait(_LOOK_S)) is None:
+        if stopping.is_set():
+            job.stop()
+            raise errors.Unavailable("the driver is shutting down; retry, the rest goes on then")
+        now_s = time.monotonic()
+        if now_s - told_s >= _PROGRESS_S:
+            told_s = now_s
+            log.info(
+                "deleting a volume's files",
+                directory=trash.name,
+                top_level_entries_left=_entries(trash),
+                elapsed_s=round(now_s - started_s),
+            )
+    if status:
+        raise errors.Internal(f"the files in {trash.name} cannot all be deleted: {job.said()}")
 
 
 def forget(base: pathlib.Path, name: str) -> None:
@@ -93,6 +113,14 @@ def forget(base: pathlib.Path, name: str) -> None:
             if layout.Record.parse(entry.name) is not None:
                 entry.rmdir()
         records.rmdir()
+
+
+def _entries(trash: pathlib.Path) -> int:
+    """How many entries the first level of *trash* has, as far as is counted."""
+    try:
+        return sum(1 for _ in itertools.islice(os.scandir(trash), _COUNTED_MAX))
+    except OSError:
+        return 0
 
 
 def _ensure_dir(path: pathlib.Path, mode: int) -> None:

@@ -95,12 +95,26 @@ class Catalogue:
             seen_s, bases = self._bases
             if self._clock.monotonic_s() - seen_s <= _KEEP_S:
                 return bases
-        found = await self._api.find(tags={tags.SUBPATHS: "true"})
+        listed = await self._api.find(tags={tags.SUBPATHS: "true"})
+        found = {each.file_system_id: each for each in listed}
+        # What was tagged a moment ago may not be in lists yet.
+        found |= {key: each for key, each in self._noted().items() if key not in found}
         bases = [
-            Base(file_system=each, path=path) for each in found for path in tags.bases_of(each.tags)
+            Base(file_system=each, path=path)
+            for each in found.values()
+            for path in tags.bases_of(each.tags)
         ]
         self._bases = (self._clock.monotonic_s(), bases)
         return bases
+
+    def _noted(self) -> dict[str, FileSystem]:
+        """File systems seen within five minutes that hold volumes, as far as we know."""
+        now_s = self._clock.monotonic_s()
+        return {
+            key: each
+            for key, (seen_s, each) in self._known.items()
+            if now_s - seen_s <= _KEEP_S and tags.SUBPATHS in each.tags
+        }
 
     def _remember(self, file_system: FileSystem) -> None:
         self._known[file_system.file_system_id] = (self._clock.monotonic_s(), file_system)

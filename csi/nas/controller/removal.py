@@ -8,6 +8,7 @@ nothing, and never leaves a volume half there under its name.
 import asyncio
 import contextvars
 import pathlib
+import threading
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from typing import Protocol
@@ -19,8 +20,8 @@ from csi.nas import server, tree
 
 log = structlog.get_logger()
 
-_THREADS = 8
-_PROGRESS_S = 10.0
+_THREADS = 4
+"""For each server."""
 _EARLY_S = 0.5
 _NO_LIMIT_S = 600.0
 
@@ -38,87 +39,69 @@ class Roots(Protocol):
 
 
 class Remover:
-    """Runs one job for each volume at a time."""
+    """Runs one job for each volume at a time, in threads of its server."""
 
     def __init__(self, roots: Roots, time: clock.Clock) -> None:
         self._roots = roots
         self._clock = time
-        self._pool = executor.BoundedExecutor("nas-removal", _THREADS)
-        self._jobs: dict[str, asyncio.Task[None]] = {}
+        self._pools = executor.ExecutorPerKey("nas-removal", _THREADS)
+        self._jobs: dict[tuple[server.Place, str], asyncio.Task[None]] = {}
+        self._stopping = threading.Event()
 
-    async def remove(self, volume_id: str, place: server.Place, *, keep: bool = False) -> None:
+    def is_removing(self, name: str) -> bool:
+        """Whether a job for a volume *name* runs in this process."""
+        # Anywhere: a file system has many mount targets, so a place has many names.
+        return any(name == each for _, each in self._jobs)
+
+    async def remove(self, name: str, place: server.Place, *, keep: bool = False) -> None:
         """Return when the volume's directory is archived or deleted, as its record says.
 
         keep: archive it, whatever its record says. Raises DeadlineExceeded when the call's time is
         up before the job is done; the job goes on.
         """
-        job = self._jobs.get(volume_id)
+        key = (place, name)
+        job = self._jobs.get(key)
         if job is None:
             # A context of its own: the job outlives this call, and its deadline.
             job = asyncio.create_task(
-                self._job(volume_id, place, keep=keep),
-                name=f"remove {volume_id}",
+                self._job(name, place, keep=keep),
+                name=f"remove {name}",
                 context=contextvars.Context(),
             )
-            self._jobs[volume_id] = job
-            job.add_done_callback(lambda _: self._jobs.pop(volume_id, None))
-        call.doing(f"removing the files of volume {volume_id}")
+            self._jobs[key] = job
+            job.add_done_callback(lambda _: self._jobs.pop(key, None))
+        call.doing(f"removing the files of volume {name}")
         await asyncio.wait({job}, timeout=max(0.0, call.remaining_s(_NO_LIMIT_S) - _EARLY_S))
         if not job.done():
             raise errors.DeadlineExceeded(
-                f"the files of volume {volume_id} are still being deleted; retry, the job goes on"
+                f"the files of volume {name} are still being deleted; retry, the job goes on"
             )
         job.result()
 
     async def close(self) -> None:
-        """Start nothing more. A job that runs is finished by the next DeleteVolume."""
+        """Stop. What is half removed is finished by the next DeleteVolume."""
+        self._stopping.set()
         for job in self._jobs.values():
             job.cancel()
-        self._pool.close()
+        self._pools.close()
 
-    async def _job(self, volume_id: str, place: server.Place, *, keep: bool) -> None:
+    async def _job(self, name: str, place: server.Place, *, keep: bool) -> None:
         started_s = self._clock.monotonic_s()
-        working: list[pathlib.Path] = []
-        work = asyncio.ensure_future(
-            self._pool.run(self._remove, volume_id, place, keep=keep, working=working)
-        )
-        while True:
-            await asyncio.wait({work}, timeout=_PROGRESS_S)
-            if work.done():
-                break
-            if working:
-                log.info(
-                    "deleting a volume's files",
-                    volume_id=volume_id,
-                    top_level_entries_left=await self._pool.run(tree.entries_left, working[0]),
-                    elapsed_s=round(self._clock.monotonic_s() - started_s),
-                )
-        await work
-        log.info(
-            "volume removed",
-            volume_id=volume_id,
-            elapsed_s=round(self._clock.monotonic_s() - started_s, 3),
-        )
+        await self._pools.of(place.host).run(self._remove, name, place, keep=keep)
+        elapsed_s = round(self._clock.monotonic_s() - started_s, 3)
+        log.info("volume removed", name=name, place=str(place), elapsed_s=elapsed_s)
 
-    def _remove(
-        self,
-        volume_id: str,
-        place: server.Place,
-        *,
-        keep: bool,
-        working: list[pathlib.Path],
-    ) -> None:
-        """The job itself, in a thread. working: gets the directory that is being emptied."""
+    def _remove(self, name: str, place: server.Place, *, keep: bool) -> None:
+        """The job itself, in a thread."""
         with self._roots.opened(place) as base:
-            record = tree.read_record(base, volume_id)
+            record = tree.read_record(base, name)
             if record is None:
                 # Removed already; or not made by us, and then it is not ours to remove.
                 return
             if record.archive or keep:
-                tree.archive(base, volume_id, self._clock.now())
+                tree.archive(base, name, self._clock.now())
             else:
-                trash = tree.put_aside(base, volume_id)
+                trash = tree.put_aside(base, name)
                 if trash is not None:
-                    working.append(trash)
-                    tree.remove(trash)
-            tree.forget(base, volume_id)
+                    tree.remove(trash, self._stopping)
+            tree.forget(base, name)

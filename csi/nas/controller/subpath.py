@@ -4,8 +4,6 @@ Over the NAS API where it can make directories (general-purpose NAS), through a 
 Source: spec/csi-driver.md 3.2.
 """
 
-import dataclasses
-import hashlib
 import threading
 import zlib
 from typing import Protocol
@@ -14,13 +12,22 @@ import structlog
 
 from cloud import nas_model
 from core import errors, executor, units
-from csi.nas import layout, server, tree
-from csi.nas.controller import file_systems, made, params, removal, settings
+from csi.nas import layout, paths, server, tree
+from csi.nas.controller import (
+    file_systems,
+    made,
+    own_server,
+    params,
+    removal,
+    search,
+    settings,
+)
 
 log = structlog.get_logger()
 
 Type = nas_model.FileSystemType
 _THREADS = 4
+"""For each server."""
 
 
 class DirectoryApi(Protocol):
@@ -47,26 +54,6 @@ class DirectoryApi(Protocol):
     async def recycle_bin_enabled(self, file_system_id: str) -> bool: ...
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """A volume that exists. file_system: None on a server of one's own."""
-
-    volume_id: str
-    name: str
-    place: server.Place
-    file_system: nas_model.FileSystem | None
-
-    @property
-    def path(self) -> str:
-        """Path of the volume on its server."""
-        return layout.volume(self.place.base, self.name)
-
-    @property
-    def by_api(self) -> bool:
-        """Whether the NAS API can work on its directory."""
-        return self.file_system is not None and self.file_system.type is Type.STANDARD
-
-
 class Subpaths:
     """Makes, grows and deletes such volumes."""
 
@@ -84,7 +71,10 @@ class Subpaths:
         self._roots = roots
         self._remover = remover
         self._config = config
-        self._pool = executor.BoundedExecutor("nas-subpath", _THREADS)
+        self._pools = executor.ExecutorPerKey("nas-subpath", _THREADS)
+        self._search = search.Search(
+            catalogue=catalogue, directories=directories, roots=roots, pools=self._pools
+        )
 
     def clean_up(self) -> None:
         """Begin to remove what the last process left mounted; dead servers take their time."""
@@ -110,10 +100,10 @@ class Subpaths:
         if "mountType" in parameters.context and parameters.context["mountType"] == "losetup":
             told["loopImageSize"] = str(size_bytes)
         if file_system is None:
-            name = own_server_name(place, want.name)
+            name = own_server.short_name(place, want.name)
             told["path"] = layout.volume(place.base, name)
             await self._make_mounted(place, name, record)
-            volume_id = own_server_id(place, name)
+            volume_id = own_server.volume_id(place, name)
             return made.Made(volume_id, size_bytes, {**parameters.context, **told})
         told |= {
             "fileSystemId": file_system.file_system_id,
@@ -132,29 +122,11 @@ class Subpaths:
                 told["volumeCapacity"] = "true"
         return made.Made(want.name, size_bytes, {**parameters.context, **told})
 
-    async def find(self, volume_id: str) -> Found | None:
-        """The volume of that id, None when it has no record anywhere.
+    async def find(self, volume_id: str) -> search.Found | None:
+        """The volume of that id, None when it has no record anywhere. Raises `Search.find`'s."""
+        return await self._search.find(volume_id)
 
-        Raises Internal when several file systems have a record of it: taking one would be a guess.
-        """
-        own = parse_own_server_id(volume_id)
-        if own is not None:
-            place, name = own
-            return Found(volume_id=volume_id, name=name, place=place, file_system=None)
-        if not layout.is_name(volume_id):
-            return None
-        found = await self._find_under(volume_id, await self._catalogue.bases())
-        if not found:
-            found = await self._find_under(volume_id, await self._catalogue.bases(fresh=True))
-        if len(found) > 1:
-            told = ", ".join(f"{each.place.host}{each.path}" for each in found)
-            raise errors.Internal(
-                f"volume {volume_id} has records in several places: {told}; remove the directory "
-                f"{layout.RECORDS}/{volume_id} from all but one"
-            )
-        return found[0] if found else None
-
-    async def delete(self, volume: Found) -> None:
+    async def delete(self, volume: search.Found) -> None:
         """Archive the volume's directory or delete its files, as its record says."""
         keep = False
         if volume.by_api and volume.file_system is not None:
@@ -164,7 +136,7 @@ class Subpaths:
                 keep = not await self._directories.recycle_bin_enabled(file_system_id)
         await self._remover.remove(volume.name, volume.place, keep=keep)
 
-    async def expand(self, volume: Found, want: made.ExpandRequest) -> int:
+    async def expand(self, volume: search.Found, want: made.ExpandRequest) -> int:
         """Size in bytes afterwards. A quota only ever grows; without one any size is told."""
         quota = None
         if volume.by_api and volume.file_system is not None:
@@ -183,7 +155,7 @@ class Subpaths:
     async def close(self) -> None:
         """Take no more calls."""
         await self._remover.close()
-        self._pool.close()
+        self._pools.close()
 
     async def _file_system(
         self, place: server.Place, parameters: params.SubpathParameters
@@ -198,10 +170,14 @@ class Subpaths:
     async def _make_by_api(
         self, file_system: nas_model.FileSystem, base: str, name: str, record: layout.Record
     ) -> None:
+        self._require_stays(name)
         file_system_id = file_system.file_system_id
         wanted = layout.record(base, name, record)
         if await self._directories.exists(file_system_id, layout.records(base, name)):
             # Made before; with the same record, or it is another volume of that name.
+            trash = paths.join(base, layout.trash_name(name))
+            if await self._directories.exists(file_system_id, trash):
+                raise _going(name)
             if not await self._directories.exists(file_system_id, wanted):
                 raise _other_record(name)
         else:
@@ -209,80 +185,28 @@ class Subpaths:
         await self._directories.create(file_system_id, layout.volume(base, name))
 
     async def _make_mounted(self, place: server.Place, name: str, record: layout.Record) -> None:
+        self._require_stays(name)
+
         def make() -> None:
             with self._roots.opened(place, create=True) as base:
                 there = tree.read_record(base, name)
+                if tree.is_going(base, name):
+                    raise _going(name)
                 if there not in (None, record):
                     raise _other_record(name)
                 tree.make(base, name, record)
 
-        await self._pool.run(make)
+        await self._pools.of(place.host).run(make)
 
-    async def _find_under(self, name: str, bases: list[file_systems.Base]) -> list[Found]:
-        return [
-            Found(volume_id=name, name=name, place=base.place, file_system=base.file_system)
-            for base in bases
-            if await self._has_record(base, name)
-        ]
-
-    async def _has_record(self, base: file_systems.Base, name: str) -> bool:
-        if base.file_system.type is Type.STANDARD:
-            return await self._directories.exists(
-                base.file_system.file_system_id, layout.records(base.path, name)
-            )
-
-        def look() -> bool:
-            with self._roots.opened(base.place) as root:
-                return tree.read_record(root, name) is not None
-
-        try:
-            return await self._pool.run(look)
-        except errors.NotFound:
-            return False
+    def _require_stays(self, name: str) -> None:
+        """Raise Busy while an earlier volume of that name goes: at the end, its record does."""
+        if self._remover.is_removing(name):
+            raise _going(name)
 
 
 def choose_place(places: tuple[server.Place, ...], name: str) -> server.Place:
     """One of *places*, always the same for a name, so that a retry comes to the same. Pure."""
     return places[zlib.crc32(name.encode()) % len(places)]
-
-
-_OWN = "nfs#"
-_DIGEST_CHARS = 16
-
-
-def own_server_id(place: server.Place, name: str) -> str:
-    """Volume id on a server of one's own: no cloud could tell later where *name* is. Pure."""
-    return f"{_OWN}{place.host}#{place.base}#{name}"
-
-
-def own_server_name(place: server.Place, name: str) -> str:
-    """*name*, shortened with a digest when the volume id would be too long with it. Pure.
-
-    Raises InvalidField when server and path leave no room.
-    """
-    room = layout.ID_MAX_BYTES - len(own_server_id(place, "").encode())
-    if len(name) <= room:
-        return name
-    digest = hashlib.sha256(name.encode()).hexdigest()[:_DIGEST_CHARS]
-    kept = room - len(digest) - 1
-    if kept < 1:
-        raise errors.InvalidField(
-            "parameters[server]",
-            "makes volume ids that are too long",
-            value=place.export,
-            allowed=f"server and path of at most {layout.ID_MAX_BYTES - 32} characters together",
-        )
-    return f"{name[:kept]}-{digest}"
-
-
-def parse_own_server_id(volume_id: str) -> tuple[server.Place, str] | None:
-    """Inverse of `own_server_id`, None for another id. Raises InvalidField for a broken one."""
-    if not volume_id.startswith(_OWN):
-        return None
-    host, _, rest = volume_id.removeprefix(_OWN).partition("#")
-    base, _, name = rest.rpartition("#")
-    place = server.parse_place("volume_id", f"{host}:{base}")
-    return place, layout.require_name("volume_id", name)
 
 
 def _size_bytes(want: made.VolumeRequest, *, quota: bool) -> int:
@@ -296,6 +220,10 @@ def _size_bytes(want: made.VolumeRequest, *, quota: bool) -> int:
                 f"capacity_range.limit_bytes {want.limit_bytes}"
             )
     return size_bytes
+
+
+def _going(name: str) -> errors.Busy:
+    return errors.Busy(f"volume {name} is being deleted; retry when its files are gone")
 
 
 def _other_record(name: str) -> errors.Exists:

@@ -9,11 +9,11 @@ import structlog
 
 from cloud import nas_model
 from core import errors
-from csi.nas.controller import accesspoint, filesystem, made, params, sharepath, subpath
+from csi.nas.controller import accesspoint, filesystem, made, params, search, sharepath, subpath
 
 log = structlog.get_logger()
 
-Found = subpath.Found | nas_model.FileSystem | list[nas_model.AccessPoint]
+Found = search.Found | nas_model.FileSystem | list[nas_model.AccessPoint]
 
 
 class Volumes:
@@ -47,14 +47,21 @@ class Volumes:
                 return await self._accesspoints.create(want, parameters)
 
     async def find(self, volume_id: str) -> Found | None:
-        """What the cloud has of the volume, None for nothing."""
-        of_directory = await self._subpaths.find(volume_id)
+        """What the cloud has of the volume, None for nothing. Raises Unsure."""
+        unsure: search.Unsure | None = None
+        try:
+            of_directory = await self._subpaths.find(volume_id)
+        except search.Unsure as e:
+            of_directory, unsure = None, e
         if of_directory is not None:
             return of_directory
         file_system = await self._filesystems.find(volume_id)
         if file_system is not None:
             return file_system
-        return await self._accesspoints.find(volume_id) or None
+        access_points = await self._accesspoints.find(volume_id)
+        if not access_points and unsure is not None:
+            raise unsure
+        return access_points or None
 
     async def delete(self, volume_id: str) -> None:
         """Return when the volume is gone as its class said; one that never was is fine."""
@@ -62,7 +69,7 @@ class Volumes:
             case None:
                 # Shared directories, volumes deleted before, and those of another driver's making.
                 log.info("no trace of the volume; what it may hold is kept", volume_id=volume_id)
-            case subpath.Found() as volume:
+            case search.Found() as volume:
                 await self._subpaths.delete(volume)
             case nas_model.FileSystem() as volume:
                 await self._filesystems.delete(volume)
@@ -77,7 +84,7 @@ class Volumes:
                     f"volume {want.volume_id} has no record on any file system; only volumes made "
                     "by this driver can grow"
                 )
-            case subpath.Found() as volume:
+            case search.Found() as volume:
                 return await self._subpaths.expand(volume, want)
             case nas_model.FileSystem() as volume:
                 return await self._filesystems.expand(volume, want)

@@ -4,14 +4,13 @@ import asyncio
 import contextlib
 import datetime
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pytest
 
 from core import call, clock, errors
 from csi.nas import layout, server, tree
 from csi.nas.controller import removal
-from host import run
 
 PLACE = server.Place(host="nas.test", base="/base")
 ARCHIVE = layout.Record(archive=True, capacity_bytes=1 << 30)
@@ -25,9 +24,15 @@ class LocalRoots:
         self.path = path
         self.opened_times = 0
 
+    def leftovers(self) -> list[pathlib.Path]:
+        return []
+
+    def clean_up(self, left: Iterable[pathlib.Path]) -> None:
+        pass
+
     @contextlib.contextmanager
     def opened(self, place: server.Place, *, create: bool = False) -> Iterator[pathlib.Path]:
-        assert place == PLACE
+        assert place.base == PLACE.base
         self.opened_times += 1
         yield self.path
 
@@ -137,7 +142,7 @@ async def test_killed_at_any_step_the_next_call_finishes(roots, monkeypatch, ste
     monkeypatch.setattr(tree, step, killed)
     work = removal.Remover(roots, clock.SystemClock())
     with pytest.raises(KeyboardInterrupt):
-        work._remove("pvc-1", PLACE, keep=False, working=[])
+        work._remove("pvc-1", PLACE, keep=False)
     monkeypatch.setattr(tree, step, real)
 
     await removal.Remover(roots, clock.SystemClock()).remove("pvc-1", PLACE)
@@ -155,9 +160,9 @@ async def test_a_long_removal_outlives_its_call_and_is_joined_by_the_next(
     loop = asyncio.get_running_loop()
     real = tree.remove
 
-    def slow(trash):
+    def slow(trash, stopping):
         asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result(10)
-        real(trash)
+        real(trash, stopping)
 
     monkeypatch.setattr(tree, "remove", slow)
     call.enter(call.Call("1", "DeleteVolume", deadline_s=clock.SystemClock().monotonic_s() + 0.6))
@@ -178,11 +183,11 @@ async def test_a_failure_reaches_whoever_waits_and_the_next_call_tries_again(
     make(roots.path, "pvc-1", DELETE)
     real = tree.remove
 
-    def fails(trash):
-        raise run.CommandTimeout(["rm"], 1.0)
+    def fails(trash, stopping):
+        raise errors.Unavailable("the server went away")
 
     monkeypatch.setattr(tree, "remove", fails)
-    with pytest.raises(run.CommandTimeout):
+    with pytest.raises(errors.Unavailable):
         await remover.remove("pvc-1", PLACE)
     monkeypatch.setattr(tree, "remove", real)
 
@@ -226,3 +231,53 @@ async def test_links_in_the_place_of_records_lead_nowhere(roots, remover, tmp_pa
 
     assert (roots.path / "pvc-1/sub/file").read_text() == "content"
     assert list(elsewhere.iterdir()) != []
+
+
+async def test_a_closing_driver_stops_what_it_deletes_and_the_next_one_goes_on(
+    roots, remover, monkeypatch, tmp_path_factory
+):
+    make(roots.path, "pvc-1", DELETE)
+    programs = tmp_path_factory.mktemp("bin")
+    (programs / "rm").write_text("#!/bin/sh\nexec sleep 60\n")
+    (programs / "rm").chmod(0o755)
+    call.enter(call.Call("1", "DeleteVolume", deadline_s=clock.SystemClock().monotonic_s() + 1.0))
+    with monkeypatch.context() as slow:
+        slow.setenv("PATH", f"{programs}:/usr/bin:/bin")
+        with pytest.raises(errors.DeadlineExceeded):
+            await remover.remove("pvc-1", PLACE)
+        was_removing = remover.is_removing("pvc-1")
+        (job,) = remover._jobs.values()
+        await remover.close()
+        await asyncio.wait({job}, timeout=5)
+    call.enter(call.Call("2", "DeleteVolume"))
+    await removal.Remover(roots, clock.SystemClock()).remove("pvc-1", PLACE)
+
+    assert was_removing
+    assert job.done()
+    assert names(roots.path) == []
+
+
+async def test_what_cannot_be_deleted_is_told_in_the_words_of_rm(
+    roots, remover, monkeypatch, tmp_path
+):
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    make(roots.path, "pvc-1", DELETE)
+    (programs / "rm").write_text("#!/bin/sh\necho 'rm: file: not today' >&2\nexit 1\n")
+    (programs / "rm").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
+
+    with pytest.raises(errors.Internal, match="cannot all be deleted: rm: file: not today"):
+        await remover.remove("pvc-1", PLACE)
+
+    assert tree.read_record(roots.path, "pvc-1") == DELETE
+    assert tree.is_going(roots.path, "pvc-1")
+
+
+async def test_volumes_of_one_name_on_two_servers_are_two(roots, remover):
+    make(roots.path, "pvc-1", DELETE)
+    other = server.Place(host="other.test", base=PLACE.base)
+
+    await asyncio.gather(remover.remove("pvc-1", PLACE), remover.remove("pvc-1", other))
+
+    assert roots.opened_times == 2

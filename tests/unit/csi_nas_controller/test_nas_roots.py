@@ -86,13 +86,24 @@ def test_a_base_that_nas_denies_is_made_through_the_root(
     ]
 
 
-def test_a_denied_base_is_not_made_by_who_only_looks(mounting: Mounts, made: roots.Roots) -> None:
+def test_who_only_looks_is_told_that_a_denied_base_is_missing_and_makes_none(
+    mounting: Mounts, made: roots.Roots
+) -> None:
     mounting.answer(DENIED)
+
+    with pytest.raises(nfs.NoSuchDirectory, match="does not exist"), made.opened(PLACE):
+        pass
+
+    assert [source for source, _ in mounting.asked] == ["127.0.0.1:/a/b", "127.0.0.1:/"]
+
+
+def test_a_denied_base_of_a_denied_root_is_not_called_missing(
+    mounting: Mounts, made: roots.Roots
+) -> None:
+    mounting.answer(DENIED, DENIED)
 
     with pytest.raises(nfs.AccessDenied), made.opened(PLACE):
         pass
-
-    assert len(mounting.asked) == 1
 
 
 def test_a_server_without_the_helpers_of_version_3_is_mounted_with_4(

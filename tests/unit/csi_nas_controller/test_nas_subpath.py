@@ -1,0 +1,157 @@
+"""Volumes that are directories: made, found and refused, on fakes."""
+
+import dataclasses
+import pathlib
+
+import pytest
+
+from cloud import nas_model
+from core import clock, errors
+from csi import requests
+from csi.nas import layout, server
+from csi.nas.controller import (
+    file_systems,
+    made,
+    params,
+    removal,
+    search,
+    settings,
+    subpath,
+)
+from tests.fakes import fake_nas
+
+Type = nas_model.FileSystemType
+GIB = 1 << 30
+RECORD = layout.Record(archive=True, capacity_bytes=GIB)
+MODE = requests.AccessMode.MULTI_NODE_MULTI_WRITER
+HOST = "aaaa-x.cn-hangzhou.nas.aliyuncs.com"
+
+
+@dataclasses.dataclass
+class Rig:
+    subpaths: subpath.Subpaths
+    systems: fake_nas.FakeFileSystems
+    directories: fake_nas.FakeDirectories
+    roots: fake_nas.LocalRoots
+
+    async def create(self, name: str, **parameters: str) -> made.Made:
+        mount = requests.VolumeCapability(access=requests.AccessType.MOUNT, mode=MODE)
+        want = made.VolumeRequest(
+            name=name, required_bytes=GIB, limit_bytes=0, capabilities=(mount,)
+        )
+        parsed = params.parse({"server": f"{HOST}:/base", **parameters})
+        assert isinstance(parsed, params.SubpathParameters)
+        return await self.subpaths.create(want, parsed)
+
+
+def rig(tmp_path: pathlib.Path, *there: nas_model.FileSystem) -> Rig:
+    systems = fake_nas.FakeFileSystems(*there)
+    directories, roots = fake_nas.FakeDirectories(), fake_nas.LocalRoots(tmp_path)
+    time = clock.SystemClock()
+    subpaths = subpath.Subpaths(
+        catalogue=file_systems.Catalogue(systems, time),
+        directories=directories,
+        roots=roots,
+        remover=removal.Remover(roots, time),
+        config=settings.NasSettings(),
+    )
+    return Rig(subpaths, systems, directories, roots)
+
+
+STANDARD = fake_nas.file_system("aaaa", "/base")
+SICK = fake_nas.file_system("bbbb", "/base")
+EXTREME = fake_nas.file_system("extreme-cccc", "/share", kind=Type.EXTREME)
+
+
+async def test_a_file_system_out_of_order_hides_no_volume_of_another(
+    tmp_path: pathlib.Path,
+) -> None:
+    made_here = rig(tmp_path, SICK, EXTREME, STANDARD)
+    await made_here.create("pvc-1")
+    made_here.directories.dead.add("bbbb")
+    made_here.roots.dead.add(EXTREME.mount_targets[0].domain)
+
+    found = await made_here.subpaths.find("pvc-1")
+
+    assert found is not None
+    assert found.path == "/base/pvc-1"
+    assert made_here.roots.opened_hosts == []
+
+
+@pytest.mark.parametrize("dead", ["bbbb", "extreme-cccc"])
+async def test_a_volume_that_nobody_can_look_for_is_not_called_gone(
+    tmp_path: pathlib.Path, dead: str
+) -> None:
+    made_here = rig(tmp_path, SICK, EXTREME, STANDARD)
+    made_here.directories.dead.add(dead)
+    if dead == "extreme-cccc":
+        made_here.roots.dead.add(EXTREME.mount_targets[0].domain)
+
+    with pytest.raises(search.Unsure, match="pvc-1"):
+        await made_here.subpaths.find("pvc-1")
+
+
+async def test_a_file_system_without_a_way_in_hides_no_volume_of_another(
+    tmp_path: pathlib.Path,
+) -> None:
+    closed = fake_nas.file_system("extreme-dddd", "/share", kind=Type.EXTREME, active=False)
+    made_here = rig(tmp_path, closed, STANDARD)
+    await made_here.create("pvc-1")
+
+    assert await made_here.subpaths.find("pvc-1") is not None
+    with pytest.raises(search.Unsure, match="no active mount target"):
+        await made_here.subpaths.find("pvc-2")
+
+
+async def test_a_volume_is_found_while_lists_do_not_show_its_base_yet(
+    tmp_path: pathlib.Path,
+) -> None:
+    made_here = rig(tmp_path, dataclasses.replace(STANDARD, tags={}))
+    made_here.systems.lagging = True
+    await made_here.create("pvc-1")
+
+    assert await made_here.subpaths.find("pvc-1") is not None
+
+
+async def test_records_on_two_file_systems_are_not_guessed_between(
+    tmp_path: pathlib.Path,
+) -> None:
+    made_here = rig(tmp_path, SICK, STANDARD)
+    for file_system_id in ("aaaa", "bbbb"):
+        await made_here.directories.create(file_system_id, layout.records("/base", "pvc-1"))
+
+    with pytest.raises(errors.Internal, match="several places"):
+        await made_here.subpaths.find("pvc-1")
+
+
+async def test_a_volume_of_ones_own_server_is_known_by_its_record(
+    tmp_path: pathlib.Path,
+) -> None:
+    made_here = rig(tmp_path)
+    volume = await made_here.create("pvc-1", server="nas.test:/base")
+
+    found = await made_here.subpaths.find(volume.volume_id)
+    forged = await made_here.subpaths.find("nfs#nas.test#/base#pvc-2")
+    elsewhere = await made_here.subpaths.find("nfs#nas.test#/other#pvc-1")
+
+    assert found is not None
+    assert found.place == server.Place(host="nas.test", base="/base")
+    assert forged is None
+    assert elsewhere is None
+
+
+async def test_a_name_is_not_taken_while_the_files_of_its_last_volume_go(
+    tmp_path: pathlib.Path,
+) -> None:
+    made_here = rig(tmp_path, STANDARD)
+    await made_here.create("pvc-1", archiveOnDelete="false")
+    await made_here.directories.create("aaaa", f"/base/{layout.trash_name('pvc-1')}")
+    own = await made_here.create("pvc-2", server="nas.test:/base", archiveOnDelete="false")
+    (tmp_path / "nas.test/base" / layout.trash_name("pvc-2")).mkdir()
+
+    with pytest.raises(errors.Busy, match="is being deleted"):
+        await made_here.create("pvc-1", archiveOnDelete="false")
+    with pytest.raises(errors.Busy, match="is being deleted"):
+        await made_here.create("pvc-2", server="nas.test:/base", archiveOnDelete="false")
+
+    assert own.volume_id == "nfs#nas.test#/base#pvc-2"
