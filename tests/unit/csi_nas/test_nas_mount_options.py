@@ -175,6 +175,17 @@ def test_every_refused_option_is_named_with_what_is_allowed() -> None:
         assert text in str(caught.value)
 
 
+@pytest.mark.parametrize("value", ["s3cret", "s3cret==", "s3cret s3cret"])
+@pytest.mark.parametrize("as_flag", [True, False], ids=["mount_flags", "options"])
+def test_a_refused_secret_is_not_told(value: str, as_flag: bool) -> None:
+    word = f"access_key_secret={value}"
+
+    with pytest.raises(errors.Invalid, match=re.escape("access_key_secret=***")) as caught:
+        choose(*([word] if as_flag else []), options="" if as_flag else word)
+
+    assert "s3cret" not in str(caught.value)
+
+
 def test_the_operator_may_allow_more_options_by_name() -> None:
     more = frozenset({"context"})
 
