@@ -91,6 +91,12 @@ def backing_file(device: str) -> pathlib.Path | None:
         return None
 
 
+def is_read_only(device: pathlib.Path) -> bool:
+    """Whether nobody can write to *device*, such as `/dev/loop0`."""
+    told = pathlib.Path("/sys/block") / device.name / "ro"
+    return told.read_text(encoding="ascii").strip() == "1"
+
+
 def find(file: pathlib.Path) -> pathlib.Path | None:
     """The loop device of *file*, None when there is none.
 

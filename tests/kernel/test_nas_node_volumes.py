@@ -14,7 +14,7 @@ import pytest
 from core import errors
 from csi._pb import csi_pb2 as pb
 from csi.nas import roots, volume_context
-from csi.nas.node import loop_lock, loop_volume, modes, mounter, node_requests, publish
+from csi.nas.node import healing, loop_lock, loop_volume, modes, mounter, node_requests, publish
 from csi.nas.node import settings as node_settings
 from csi.node import at_path
 from host import loop, loop_lease, mountinfo, mounts, nfs, run
@@ -202,6 +202,63 @@ def test_an_image_is_made_once_shared_by_pods_and_freed_by_the_last(node, served
     assert still is not None
     assert [path.name for path in (served / "image").iterdir()] == [loop_lock.IMAGE]
     assert list(settings.work_dir.iterdir()) == []
+
+
+def test_a_reader_beside_a_writer_of_one_image_cannot_write(node):
+    writer = node.publish("writer", loop=LOOP, **image_context())
+    (writer / "file").write_text("seen")
+    reader = node.publish("reader", loop=LOOP, readonly=True, **image_context())
+    seen = (reader / "file").read_text()
+    with pytest.raises(OSError, match="Read-only"):
+        (reader / "other").touch()
+    node.publish("reader", loop=LOOP, readonly=True, **image_context())
+    (writer / "more").touch()
+    node.unpublish(writer)
+    node.unpublish(reader)
+
+    assert seen == "seen"
+
+
+def test_a_writer_beside_a_reader_of_one_image_is_refused_and_not_made_a_reader(node):
+    node.unpublish(node.publish("first", loop=LOOP, **image_context()))
+    reader = node.publish("reader", loop=LOOP, readonly=True, **image_context())
+
+    with pytest.raises(errors.Precondition, match="read-only by another pod"):
+        node.publish("writer", loop=LOOP, **image_context())
+
+    node.unpublish(reader)
+    node.unpublish(node.publish("writer", loop=LOOP, **image_context()))
+
+
+def test_an_image_whose_directory_is_ill_is_not_grown(node, monkeypatch):
+    target = node.publish("one", loop=LOOP, **image_context())
+    there = mountinfo.mounts_at(target)[-1]
+    image = loop_lease.backing_file(there.source)
+    ill = nfs.SilentMount("its server does not answer")
+    with monkeypatch.context() as silent:
+        silent.setattr(healing, "read_illness", lambda path: ill if path == image.parent else None)
+        with pytest.raises(nfs.SilentMount):
+            node.loops.expand(there, 64 * MIB)
+
+    assert image.stat().st_size == LOOP.image_bytes
+    node.unpublish(target)
+
+
+def test_a_mode_that_could_not_be_set_leaves_no_mount_behind(node, served, tmp_path, monkeypatch):
+    (served / "a").mkdir()
+    broken = tmp_path / "bin"
+    broken.mkdir()
+    (broken / "chmod").symlink_to(shutil.which("false"))
+    told = {"server": STANDARD, "path": "/a", "mode": "0700", **EFC}
+    with monkeypatch.context() as path:
+        path.setenv("PATH", f"{broken}:{os.environ['PATH']}")
+        for _ in range(2):
+            with pytest.raises(run.CommandFailed, match="chmod"):
+                node.publish(**told)
+    target = node.publish(**told)
+
+    assert (served / "a").stat().st_mode & 0o777 == 0o700
+    node.unpublish(target)
 
 
 def test_an_image_of_another_node_is_left_alone(node, served, settings):

@@ -7,7 +7,7 @@ import tempfile
 
 from core import errors
 from csi.nas.node import node_requests
-from host import filesystem, mounts, run
+from host import filesystem, loop_lease, mountinfo, mounts, run
 
 _FS_TYPE = "ext4"
 _FAILED = "resize2fs_failed.txt"
@@ -57,7 +57,21 @@ def prepare(device: pathlib.Path, directory: pathlib.Path, want: node_requests.P
 
 
 def mount(device: pathlib.Path, want: node_requests.Publishing) -> None:
-    """Mount *device* at the target of *want*."""
+    """Mount *device* at the target of *want*, perhaps beside other pods of this node.
+
+    Raises Precondition for a writer beside readers, whose device nobody can write to.
+    """
+    if not want.read_only and loop_lease.is_read_only(device):
+        # mount(8) would make the writer a reader, and call that success.
+        raise errors.Precondition(
+            f"the image of volume {want.volume_id} is used read-only by another pod of this node; "
+            "when that pod is gone it can be used for writing"
+        )
+    there = [each.mount_point for each in mountinfo.read() if each.source == str(device)]
+    if want.read_only and there and not loop_lease.is_read_only(device):
+        # The kernel has a file system once, and this one is writable: only this mount is not.
+        mounts.bind(there[0], want.target_path, read_only=True)
+        return
     options = ["ro"] if want.read_only else []
     mounts.mount(device, want.target_path, fs_type=_FS_TYPE, options=options)
 

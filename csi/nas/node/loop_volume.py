@@ -116,6 +116,10 @@ class LoopVolumes:
         image = loop_lease.backing_file(mount.source)
         if image is None:
             raise errors.NotFound(f"{mount.mount_point} is no image: {mount.source} has no file")
+        ill = healing.read_illness(image.parent)
+        if ill is not None:
+            # Its file would be waited for as long as its server is away.
+            raise ill
         if image.stat().st_size < required_bytes:
             with image.open("r+b") as file:
                 file.truncate(required_bytes)

@@ -63,10 +63,11 @@ class Publisher:
             )
         files.ensure_dir(want.target_path)
         with contextlib.ExitStack() as undo:
-            undo.callback(_remove_target, want.target_path)
+            undo.callback(self._undo, want)
             self._mount(want)
+            # What is not as it should be is not left mounted: the next call would take it for done.
+            self._tune(want, again=False)
             undo.pop_all()
-        self._tune(want, again=False)
 
     def unpublish(self, at: at_path.AtPath) -> None:
         """Remove what `publish` made at *at*, whether its server answers or not."""
@@ -76,6 +77,11 @@ class Publisher:
         files.remove_empty(at.path)
         if directory is not None:
             self._loops.release(directory)
+
+    def _undo(self, want: node_requests.Publishing) -> None:
+        """Take back what could not be brought about; the caller tells why it could not."""
+        with contextlib.suppress(errors.Error, OSError):
+            self.unpublish(at_path.AtPath(volume_id=want.volume_id, path=want.target_path))
 
     def _is_fine(self, there: mountinfo.Mount, want: node_requests.Publishing) -> bool:
         """Whether *there* is what is wanted and well; False = it is to be replaced."""
@@ -182,9 +188,3 @@ def _port(want: node_requests.Publishing) -> int:
 def _top(path: pathlib.Path) -> mountinfo.Mount | None:
     there = mountinfo.mounts_at(path)
     return there[-1] if there else None
-
-
-def _remove_target(path: pathlib.Path) -> None:
-    """Take back a target that could not be mounted; the caller tells why it could not."""
-    with contextlib.suppress(errors.Error, OSError):
-        files.remove_empty(path)
