@@ -32,12 +32,17 @@ class BoundedExecutor:
 
         A thread cannot be stopped. So a cancelled caller stays here, keeping its locks, until the
         call has ended, and is cancelled then: nobody else can start on the same volume meanwhile.
+        A call that still waits for a thread is taken back at once.
         """
-        future = self.submit(functools.partial(call, *args, **kwargs))
+        context = contextvars.copy_context()
+        work = functools.partial(call, *args, **kwargs)
+        in_thread = self._pool.submit(context.run, work)
+        future = asyncio.wrap_future(in_thread)
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
-            await _wait_ended(future)
+            if not in_thread.cancel():
+                await _wait_ended(future)
             raise
 
     async def run_within(

@@ -50,3 +50,20 @@ async def test_run_within_gives_up_on_a_call_that_hangs():
 
     release.set()
     pool.close()
+
+
+async def test_a_cancelled_caller_takes_back_a_call_that_waits_for_a_thread():
+    pool, release, ran = executor.BoundedExecutor("test", 1), threading.Event(), []
+    first = asyncio.create_task(pool.run(release.wait, 10))
+    second = asyncio.create_task(pool.run(ran.append, 1))
+    await asyncio.sleep(0.05)
+
+    second.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(second, 1)
+    release.set()
+    await first
+    await pool.run(lambda: None)
+
+    assert ran == []
+    pool.close()
