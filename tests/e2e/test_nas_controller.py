@@ -166,6 +166,21 @@ def test_a_directory_is_not_given_up_when_this_machine_cannot_mount_it(nas: Nas)
     assert nas.create("pvc-1", "subpath") == volume
 
 
+def test_a_shared_directory_is_validated_by_what_its_volume_says(nas: Nas) -> None:
+    CLASSES["shared"] = {"volumeAs": "sharepath", "server": f"{SERVER}:/base"}
+    volume = nas.create("pvc-1", "shared")
+    request = pb.ValidateVolumeCapabilitiesRequest(
+        volume_id=volume.volume_id,
+        volume_context=volume.volume_context,
+        volume_capabilities=[csi_client.mount_capability("", mode="MULTI_NODE_MULTI_WRITER")],
+    )
+
+    answer = nas.client.controller.ValidateVolumeCapabilities(request, timeout=30)
+
+    assert answer.confirmed.volume_capabilities == request.volume_capabilities
+    nas.delete(volume)
+
+
 def test_what_is_wrong_with_a_class_is_told(nas: Nas) -> None:
     bad: list[tuple[dict[str, str], str]] = [
         ({"volumeAs": "tape", "server": SERVER}, "volumeAs"),
@@ -183,6 +198,7 @@ def test_what_is_wrong_with_a_class_is_told(nas: Nas) -> None:
           "accesspointPosixUserId": "root"}, "accesspointPosixUserId"),
         ({"volumeAs": "sharepath", "server": SERVER,
           "csi.alibabacloud.com/reclaimPolicy": "Delete"}, "reclaimPolicy"),
+        ({"server": SERVER, "mountType": "skipmount"}, "mountType"),
         ({"server": SERVER, "containerNetworkFileSystem": "cnfs"}, "containerNetworkFileSystem"),
     ]  # fmt: skip
     for n, (parameters, named) in enumerate(bad):

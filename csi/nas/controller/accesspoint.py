@@ -98,6 +98,9 @@ class Accesspoints:
     async def delete(self, found: list[AccessPoint]) -> None:
         """Delete them all with their quotas. The files stay where they are."""
         for each in found:
+            what = f"access point {each.access_point_id}"
+            tags.require_own(what, each.tags, cluster_id=self._config.cluster_id)
+        for each in found:
             await self._directories.cancel_quota(each.file_system_id, each.root_path)
             await self._api.delete(each.file_system_id, each.access_point_id)
         for each in found:

@@ -129,6 +129,9 @@ class Filesystems:
         if found.tags.get(tags.DELETE_VOLUME) != "true":
             log.info("file system kept: deleteVolume is not true", file_system_id=file_system_id)
             return
+        tags.require_own(
+            f"file system {file_system_id}", found.tags, cluster_id=self._config.cluster_id
+        )
         for target in found.mount_targets:
             await self._api.delete_mount_target(file_system_id, target.domain)
         if found.mount_targets:

@@ -16,7 +16,8 @@ from csi.nas import paths, server
 _SYSCTL = re.compile(r"bdi/read_ahead_kb=\d{1,9}")
 _MODE = re.compile(r"0?[0-7]{3,4}")
 _MODE_TYPES = ("non-recursive", "recursive")
-_MOUNT_TYPES = ("losetup", "skipmount")
+_MOUNT_TYPES = ("losetup",)
+"""Not the reference's `skipmount`, which has pods write to their node's own disk: nodes refuse it."""
 _UINT32_MAX = 2**32 - 1
 _EXTREME_STORAGE = ("standard", "advance")
 _STANDARD_STORAGE = ("Performance", "Capacity", "Premium")

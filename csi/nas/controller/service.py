@@ -69,7 +69,10 @@ class ControllerServicer(csi_pb2_grpc.ControllerServicer):
         volume_id = requests.require("volume_id", request.volume_id)
         capabilities = requests.capabilities(request.volume_capabilities)
         requests.check_secrets(request.secrets)
-        if await self._do.find(volume_id) is None:
+        context = requests.string_map("volume_context", request.volume_context)
+        # Nothing in the cloud tells of a shared directory's volume.
+        shared = context.get("volumeAs") == params.VolumeAs.SHAREPATH
+        if not shared and await self._do.find(volume_id) is None:
             raise errors.NotFound(f"volume {volume_id} has no record on any file system")
         try:
             _require_supported(capabilities)

@@ -34,6 +34,20 @@ def of_volume(name: str, *, cluster_id: str) -> dict[str, str]:
     return told
 
 
+def require_own(what: str, tags: Mapping[str, str], *, cluster_id: str) -> None:
+    """Raise Precondition when *tags* of *what* name another cluster than *cluster_id*.
+
+    A backup that is restored into a second cluster brings volume ids of the first one along.
+    cluster_id: "" = not known, and then nothing is asked.
+    """
+    owner = tags.get(CLUSTER, "")
+    if cluster_id and owner not in ("", cluster_id):
+        raise errors.Precondition(
+            f"{what} was made by cluster {owner} and is not deleted by cluster {cluster_id}; when "
+            f"that cluster is gone for good, remove the tag {CLUSTER}"
+        )
+
+
 def of_base(base: str) -> dict[str, str]:
     """Tags that say: volumes are directories under *base* of this file system.
 
