@@ -5,7 +5,7 @@ from typing import Any
 from core import errors, keyed_lock
 from csi import requests
 from csi._pb import csi_pb2, csi_pb2_grpc
-from csi.nas.controller import made, params, volumes
+from csi.nas.controller import made, params, parse_params, volumes
 
 _Rpc = csi_pb2.ControllerServiceCapability.RPC
 
@@ -117,7 +117,7 @@ def _parse_create(
     if request.mutable_parameters:
         raise errors.InvalidField("mutable_parameters", "is not supported", allowed="nothing")
     _require_supported(capabilities)
-    parameters = params.parse(requests.string_map("parameters", request.parameters))
+    parameters = parse_params.parse(requests.string_map("parameters", request.parameters))
     want = made.VolumeRequest(
         name=name,
         required_bytes=required_bytes,

@@ -13,6 +13,7 @@ from csi.nas.controller import (
     file_systems,
     made,
     params,
+    parse_params,
     removal,
     search,
     settings,
@@ -39,7 +40,7 @@ class Rig:
         want = made.VolumeRequest(
             name=name, required_bytes=GIB, limit_bytes=0, capabilities=(mount,)
         )
-        parsed = params.parse({"server": f"{HOST}:/base", **parameters})
+        parsed = parse_params.parse({"server": f"{HOST}:/base", **parameters})
         assert isinstance(parsed, params.SubpathParameters)
         return await self.subpaths.create(want, parsed)
 
