@@ -56,12 +56,13 @@ class FakeFileSystems:
 
 
 class FakeDirectories:
-    """`subpath.DirectoryApi`. dead: file systems that give an error."""
+    """`subpath.DirectoryApi`. dead: file systems that give an error. recycles: have a bin."""
 
     def __init__(self, *there: tuple[str, str], dead: Iterable[str] = ()) -> None:
         self.there = set(there)
         self.quotas: dict[tuple[str, str], int] = {}
         self.dead = set(dead)
+        self.recycles = False
 
     async def create(
         self, file_system_id: str, path: str, *, permission: str = "0777",
@@ -88,7 +89,7 @@ class FakeDirectories:
         return nas_model.DirQuota(path=path, status="Normal", size_gib=size_gib, file_count=None)
 
     async def recycle_bin_enabled(self, file_system_id: str) -> bool:
-        return False
+        return self.recycles
 
 
 class LocalRoots:

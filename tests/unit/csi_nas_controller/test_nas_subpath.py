@@ -8,7 +8,7 @@ import pytest
 from cloud import nas_model
 from core import clock, errors
 from csi import requests
-from csi.nas import layout, server
+from csi.nas import layout, server, tree
 from csi.nas.controller import (
     file_systems,
     made,
@@ -26,6 +26,7 @@ GIB = 1 << 30
 RECORD = layout.Record(archive=True, capacity_bytes=GIB)
 MODE = requests.AccessMode.MULTI_NODE_MULTI_WRITER
 HOST = "aaaa-x.cn-hangzhou.nas.aliyuncs.com"
+PLAIN = settings.NasSettings()
 
 
 @dataclasses.dataclass
@@ -35,17 +36,19 @@ class Rig:
     directories: fake_nas.FakeDirectories
     roots: fake_nas.LocalRoots
 
-    async def create(self, name: str, **parameters: str) -> made.Made:
+    async def create(self, name: str, size: int = GIB, **parameters: str) -> made.Made:
         mount = requests.VolumeCapability(access=requests.AccessType.MOUNT, mode=MODE)
         want = made.VolumeRequest(
-            name=name, required_bytes=GIB, limit_bytes=0, capabilities=(mount,)
+            name=name, required_bytes=size, limit_bytes=0, capabilities=(mount,)
         )
         parsed = parse_params.parse({"server": f"{HOST}:/base", **parameters})
         assert isinstance(parsed, params.SubpathParameters)
         return await self.subpaths.create(want, parsed)
 
 
-def rig(tmp_path: pathlib.Path, *there: nas_model.FileSystem) -> Rig:
+def rig(
+    tmp_path: pathlib.Path, *there: nas_model.FileSystem, config: settings.NasSettings = PLAIN
+) -> Rig:
     systems = fake_nas.FakeFileSystems(*there)
     directories, roots = fake_nas.FakeDirectories(), fake_nas.LocalRoots(tmp_path)
     time = clock.SystemClock()
@@ -54,7 +57,7 @@ def rig(tmp_path: pathlib.Path, *there: nas_model.FileSystem) -> Rig:
         directories=directories,
         roots=roots,
         remover=removal.Remover(roots, time),
-        config=settings.NasSettings(),
+        config=config,
     )
     return Rig(subpaths, systems, directories, roots)
 
@@ -156,3 +159,93 @@ async def test_a_name_is_not_taken_while_the_files_of_its_last_volume_go(
         await made_here.create("pvc-2", server="nas.test:/base", archiveOnDelete="false")
 
     assert own.volume_id == "nfs#nas.test#/base#pvc-2"
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [(1, 1), (GIB, 1), (3 * GIB // 2, 2), (2 * GIB + 1, 3)],
+    ids=["a byte", "1 GiB", "1.5 GiB", "above 2 GiB"],
+)
+async def test_g35_a_quota_is_whole_gib_never_less_than_asked(
+    tmp_path: pathlib.Path, asked: int, told: int
+) -> None:
+    made_here = rig(tmp_path, STANDARD)
+
+    volume = await made_here.create("pvc-1", size=asked, volumeCapacity="true")
+
+    assert volume.capacity_bytes == told * GIB
+    assert made_here.directories.quotas == {("aaaa", "/base/pvc-1"): told}
+    assert volume.context["volumeCapacity"] == "true"
+
+
+async def test_g35_a_quota_grows_and_never_shrinks(tmp_path: pathlib.Path) -> None:
+    made_here = rig(tmp_path, STANDARD)
+    await made_here.create("pvc-1", size=2 * GIB, volumeCapacity="true")
+    found = await made_here.subpaths.find("pvc-1")
+    assert found is not None
+
+    sizes = [
+        await made_here.subpaths.expand(
+            found,
+            made.ExpandRequest(volume_id="pvc-1", required_bytes=asked * GIB, limit_bytes=0),
+        )
+        for asked in (3, 1)
+    ]
+
+    assert sizes == [3 * GIB, 3 * GIB]
+    assert made_here.directories.quotas == {("aaaa", "/base/pvc-1"): 3}
+    with pytest.raises(errors.OutOfRange, match="never made smaller"):
+        await made_here.subpaths.expand(
+            found, made.ExpandRequest(volume_id="pvc-1", required_bytes=0, limit_bytes=GIB)
+        )
+
+
+# archiveOnDelete, ENABLE_NAS_RECYCLEBIN_CHECK, the recycle bin → what becomes of the files.
+G36 = [
+    ("true", False, False, "archived"),
+    ("true", True, False, "archived"),
+    ("true", True, True, "archived"),
+    ("false", False, False, "deleted"),
+    ("false", False, True, "deleted"),
+    ("false", True, False, "archived"),
+    ("false", True, True, "deleted"),
+]
+
+
+@pytest.mark.parametrize(("archive", "check", "recycles", "meant"), G36)
+async def test_g36_what_becomes_of_the_files(
+    tmp_path: pathlib.Path, archive: str, check: bool, recycles: bool, meant: str
+) -> None:
+    config = settings.NasSettings(check_recycle_bin=check)
+    made_here = rig(tmp_path, STANDARD, config=config)
+    made_here.directories.recycles = recycles
+    base = tmp_path / HOST / "base"
+    base.mkdir(parents=True)
+    volume = await made_here.create("pvc-1", archiveOnDelete=archive, volumeCapacity="true")
+    # The API of this test has no files, so they are put where it would have put them.
+    record = layout.Record(archive=archive == "true", capacity_bytes=volume.capacity_bytes)
+    tree.make(base, "pvc-1", record)
+    (base / "pvc-1/file").write_text("content")
+    found = await made_here.subpaths.find("pvc-1")
+    assert found is not None
+
+    await made_here.subpaths.delete(found)
+
+    kept = [path for path in base.iterdir() if path.name != layout.RECORDS]
+    assert made_here.directories.quotas == {}
+    assert tree.read_record(base, "pvc-1") is None
+    if meant == "deleted":
+        assert kept == []
+    else:
+        assert (kept[0] / "file").read_text() == "content"
+
+
+async def test_g36_an_id_that_names_another_path_leads_to_nothing(tmp_path: pathlib.Path) -> None:
+    made_here = rig(tmp_path, STANDARD)
+    await made_here.create("pvc-1")
+
+    for forged in ("base/pvc-1", "../base/pvc-1", ".csi-volumes", "/base/pvc-1"):
+        assert await made_here.subpaths.find(forged) is None
+    for forged in ("nfs#nas.test#/base/../etc#x", "nfs#nas.test#/base#..", "nfs##/#x"):
+        with pytest.raises(errors.InvalidField):
+            await made_here.subpaths.find(forged)
