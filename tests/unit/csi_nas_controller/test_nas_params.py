@@ -1,5 +1,7 @@
 """StorageClass parameters: Appendix G 34 (servers and paths), G 38 (access points), the common."""
 
+import pathlib
+
 import pytest
 
 from cloud import nas_model
@@ -132,3 +134,21 @@ def test_a_file_system_of_its_own_has_defaults() -> None:
     assert found.type is nas_model.FileSystemType.STANDARD
     assert (found.storage_type, found.access_group) == ("Performance", "DEFAULT_VPC_GROUP_NAME")
     assert not found.delete
+
+
+def test_every_parameter_has_its_row_with_what_takes_it_and_a_word_on_parity() -> None:
+    path = pathlib.Path(__file__).parents[3] / "docs/reference/nas.md"
+    table = path.read_text(encoding="utf-8").partition("\n## StorageClass parameters\n")[2]
+    rows = {}
+    for line in table.partition("\n## ")[0].splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if line.startswith("| `"):
+            rows[cells[0].strip("`")] = cells[1:]
+    kinds = {
+        kind.value: {key for key, cells in rows.items() if kind in cells[0] or cells[0] == "all"}
+        for kind in params.VolumeAs
+    }
+
+    assert kinds == {kind.value: keys for kind, keys in parse_params.KNOWN.items()}
+    assert all(cells[-1].startswith(("same", "better", "differs")) for cells in rows.values())
+    assert rows["containerNetworkFileSystem"][0] == "none"
