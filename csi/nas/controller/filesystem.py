@@ -13,14 +13,13 @@ from cloud import errors as cloud_errors
 from cloud import nas_model
 from core import clock, errors, units
 from csi import token_chain
-from csi.nas.controller import made, params, settings, tags
+from csi.nas.controller import filesystem_plan, made, params, settings, tags
 
 log = structlog.get_logger()
 
 FileSystem = nas_model.FileSystem
 Type = nas_model.FileSystemType
 
-_EXTREME_MIN_GIB = 100
 _LOOKS = 3
 """A file system made by somebody else shows up in lists within seconds."""
 _EXTREME_PATH = "/share"
@@ -80,20 +79,21 @@ class Filesystems:
 
         Raises Exists when it was made otherwise; OutOfRange for a size it cannot have.
         """
-        capacity_gib = choose_capacity_gib(want, parameters)
+        capacity_gib = filesystem_plan.choose_capacity_gib(want, parameters)
         size_bytes = units.gib_to_bytes(capacity_gib) or want.required_bytes or want.limit_bytes
         found = await self.find(want.name)
         if found is None:
             vswitch_id, zone_id = await self._choose_vswitch(want, parameters)
-            new = self._new(
+            new = filesystem_plan.new_file_system(
                 want.name,
                 parameters,
                 size_bytes=size_bytes,
                 zone_id=zone_id,
                 vswitch_id=vswitch_id,
+                cluster_id=self._config.cluster_id,
             )
             found = await self._create(want.name, new)
-        _require_same(found, want.name, parameters, size_bytes)
+        filesystem_plan.require_same(found, want.name, parameters, size_bytes)
         target = await self._mount_target(found, want, parameters)
         return made.Made(
             want.name,
@@ -105,7 +105,7 @@ class Filesystems:
                 "server": target.domain,
                 "path": _EXTREME_PATH if found.type is Type.EXTREME else "/",
                 "deleteVolume": "true" if parameters.delete else "false",
-                **_version(want),
+                **filesystem_plan.version(want),
             },
         )
 
@@ -222,84 +222,7 @@ class Filesystems:
     async def _choose_vswitch(
         self, want: made.VolumeRequest, parameters: params.FilesystemParameters
     ) -> tuple[str, str]:
-        """(vSwitch, zone): the class's zone, else the first one preferred that has a vSwitch."""
+        """(vSwitch, zone) for the file system."""
         zone_of = {each: await self._zones.of_vswitch(each) for each in parameters.vswitch_ids}
         wanted = (parameters.zone_id,) if parameters.zone_id else want.zone_ids
-        for zone_id in wanted:
-            for vswitch_id, its_zone in zone_of.items():
-                if its_zone == zone_id:
-                    return vswitch_id, zone_id
-        first = parameters.vswitch_ids[0]
-        # The zone of a file system need not be that of its mount target.
-        return first, parameters.zone_id or zone_of[first]
-
-    def _new(
-        self,
-        name: str,
-        parameters: params.FilesystemParameters,
-        *,
-        size_bytes: int,
-        zone_id: str,
-        vswitch_id: str,
-    ) -> nas_model.NewFileSystem:
-        told = tags.of_volume(name, cluster_id=self._config.cluster_id)
-        told[tags.CAPACITY] = str(size_bytes)
-        if parameters.delete:
-            told[tags.DELETE_VOLUME] = "true"
-        extreme = parameters.type is Type.EXTREME
-        return nas_model.NewFileSystem(
-            type=parameters.type,
-            storage_type=parameters.storage_type,
-            protocol="NFS",
-            zone_id=zone_id,
-            encrypt_type=parameters.encrypt_type,
-            kms_key_id=parameters.kms_key_id,
-            capacity_gib=units.ceil_gib(size_bytes) if extreme else 0,
-            vpc_id=parameters.vpc_id,
-            vswitch_id=vswitch_id,
-            description=parameters.description,
-            snapshot_id=parameters.snapshot_id,
-            resource_group_id=parameters.resource_group_id,
-            tags=told,
-        )
-
-
-def choose_capacity_gib(want: made.VolumeRequest, parameters: params.FilesystemParameters) -> int:
-    """Capacity to ask for; 0 for general-purpose NAS, which grows by itself. Pure.
-
-    Raises OutOfRange.
-    """
-    if parameters.type is not Type.EXTREME:
-        return 0
-    capacity_gib = max(_EXTREME_MIN_GIB, units.ceil_gib(want.required_bytes))
-    if want.limit_bytes and units.gib_to_bytes(capacity_gib) > want.limit_bytes:
-        raise errors.OutOfRange(
-            f"an extreme NAS file system has at least {_EXTREME_MIN_GIB} GiB; asked for "
-            f"{want.required_bytes} to {want.limit_bytes} bytes"
-        )
-    return capacity_gib
-
-
-def _require_same(
-    found: FileSystem, name: str, parameters: params.FilesystemParameters, size_bytes: int
-) -> None:
-    same = (
-        found.type is parameters.type
-        and found.storage_type.lower() == parameters.storage_type.lower()
-        and found.tags.get(tags.CAPACITY, str(size_bytes)) == str(size_bytes)
-        and (found.tags.get(tags.DELETE_VOLUME) == "true") == parameters.delete
-    )
-    if not same:
-        raise errors.Exists(
-            f"volume {name} exists as file system {found.file_system_id}, which is "
-            f"{found.type} {found.storage_type} for {found.tags.get(tags.CAPACITY)} bytes; "
-            "something else was asked for"
-        )
-
-
-def _version(want: made.VolumeRequest) -> dict[str, str]:
-    """NFS version for the node: 3, or the class's; nothing when it sets one among its options."""
-    flags = [flag for each in want.capabilities for flag in each.mount_flags]
-    if any(flag.startswith(("vers=", "nfsvers=")) for flag in flags):
-        return {}
-    return {"vers": "3"}
+        return filesystem_plan.choose_vswitch(zone_of, wanted, parameters.zone_id)
