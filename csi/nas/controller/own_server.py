@@ -14,6 +14,11 @@ def volume_id(place: server.Place, name: str) -> str:
     return f"{_PREFIX}{place.host}#{place.base}#{name}"
 
 
+def is_id(text: str) -> bool:
+    """Whether *text* is such an id, perhaps a broken one."""
+    return text.startswith(_PREFIX)
+
+
 def short_name(place: server.Place, name: str) -> str:
     """*name*, shortened with a digest when the volume id would be too long with it.
 
@@ -39,7 +44,7 @@ def parse(text: str) -> tuple[server.Place, str] | None:
 
     Raises InvalidField for a broken one.
     """
-    if not text.startswith(_PREFIX):
+    if not is_id(text):
         return None
     host, _, rest = text.removeprefix(_PREFIX).partition("#")
     base, _, name = rest.rpartition("#")

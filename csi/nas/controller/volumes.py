@@ -9,7 +9,16 @@ import structlog
 
 from cloud import nas_model
 from core import errors
-from csi.nas.controller import accesspoint, filesystem, made, params, search, sharepath, subpath
+from csi.nas.controller import (
+    accesspoint,
+    filesystem,
+    made,
+    own_server,
+    params,
+    search,
+    sharepath,
+    subpath,
+)
 
 log = structlog.get_logger()
 
@@ -53,7 +62,7 @@ class Volumes:
             of_directory = await self._subpaths.find(volume_id)
         except search.Unsure as e:
             of_directory, unsure = None, e
-        if of_directory is not None:
+        if of_directory is not None or own_server.is_id(volume_id):
             return of_directory
         file_system = await self._filesystems.find(volume_id)
         if file_system is not None:
