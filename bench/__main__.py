@@ -5,7 +5,7 @@ import sys
 
 from bench import report
 
-TARGETS = ("disk", "cni")
+TARGETS = ("disk", "cni", "nas")
 
 
 def main(names: list[str]) -> int:

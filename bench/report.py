@@ -6,7 +6,7 @@ import os
 import pathlib
 import platform
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 OUT = pathlib.Path(__file__).parent / "out"
 
@@ -43,6 +43,15 @@ class Goal:
         return self.value >= self.limit
 
 
+def _this_machine() -> Mapping[str, object]:
+    return {
+        "cpus": os.cpu_count(),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "architecture": platform.machine(),
+    }
+
+
 @dataclasses.dataclass(slots=True)
 class Report:
     """What one target measured."""
@@ -50,6 +59,7 @@ class Report:
     target: str
     rows: list[Row] = dataclasses.field(default_factory=list)
     goals: list[Goal] = dataclasses.field(default_factory=list)
+    machine: Mapping[str, object] = dataclasses.field(default_factory=_this_machine)
 
     def add(self, case: str, peer: str, values: Sequence[float], unit: str) -> float:
         """A row from single *values*; its median."""
@@ -92,17 +102,24 @@ def write(report: Report) -> pathlib.Path:
     path = OUT / f"{report.target}.json"
     plain = {
         "target": report.target,
-        "machine": {
-            "cpus": os.cpu_count(),
-            "kernel": platform.release(),
-            "python": platform.python_version(),
-            "architecture": platform.machine(),
-        },
+        "machine": dict(report.machine),
         "rows": [dataclasses.asdict(row) for row in report.rows],
         "goals": [{**dataclasses.asdict(goal), "met": goal.met} for goal in report.goals],
     }
     path.write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
     return path
+
+
+def read(target: str) -> Report:
+    """What another process wrote, with the machine that it ran on."""
+    plain = json.loads((OUT / f"{target}.json").read_text(encoding="utf-8"))
+    goals = [{key: goal[key] for key in goal if key != "met"} for goal in plain["goals"]]
+    return Report(
+        target=target,
+        rows=[Row(**row) for row in plain["rows"]],
+        goals=[Goal(**goal) for goal in goals],
+        machine=plain["machine"],
+    )
 
 
 def table(report: Report) -> str:
