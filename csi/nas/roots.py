@@ -8,6 +8,7 @@ import errno
 import os
 import pathlib
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator
 
 import structlog
@@ -41,6 +42,15 @@ _PASSING = (errno.EIO, errno.ETIMEDOUT, errno.ESTALE, errno.EHOSTDOWN, errno.ECO
 """What system calls on a soft mount tell when its server went away."""
 
 
+class _Shared:
+    """One mount and how many use it. mounting: held by who makes it. path: None = not made yet."""
+
+    def __init__(self) -> None:
+        self.users = 0
+        self.mounting = threading.Lock()
+        self.path: pathlib.Path | None = None
+
+
 class Roots:
     """Mounts below *work_dir*, a directory of this driver alone.
 
@@ -50,6 +60,8 @@ class Roots:
     def __init__(self, work_dir: pathlib.Path, *, port: int = nfs.PORT) -> None:
         self._work_dir = work_dir
         self._port = port
+        self._guard = threading.Lock()
+        self._shared: dict[server.Place, _Shared] = {}
 
     def leftovers(self) -> list[pathlib.Path]:
         """Mounts that a killed process left; to be asked for before the first `opened`."""
@@ -65,11 +77,36 @@ class Roots:
 
     @contextlib.contextmanager
     def opened(self, place: server.Place, *, create: bool = False) -> Iterator[pathlib.Path]:
-        """The directory *place* names, mounted for the length of the block.
+        """The directory *place* names, mounted during the block; once for all who ask at once.
 
         create: make it when it is missing. Raises NotFound without it, NoAnswer when the server
         does not answer, Unavailable when it goes away meanwhile, and what `host.nfs.mount` raises.
         """
+        with self._guard:
+            shared = self._shared.setdefault(place, _Shared())
+            shared.users += 1
+        try:
+            with shared.mounting:
+                if shared.path is None:
+                    shared.path = self._mount(place, create=create)
+            with _told(place):
+                yield shared.path
+        except errors.Unavailable:
+            # Who comes next needs a mount of its own: this one may be dead.
+            with self._guard:
+                if self._shared.get(place) is shared:
+                    del self._shared[place]
+            raise
+        finally:
+            with self._guard:
+                shared.users -= 1
+                last = not shared.users
+                if last and self._shared.get(place) is shared:
+                    del self._shared[place]
+            if last and shared.path is not None:
+                self._remove(shared.path)
+
+    def _mount(self, place: server.Place, *, create: bool) -> pathlib.Path:
         nfs.require_port(place.host, timeout_s=_PORT_TIMEOUT_S, port=self._port)
         self._work_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = pathlib.Path(tempfile.mkdtemp(prefix=_PREFIX, dir=self._work_dir))
@@ -84,10 +121,10 @@ class Roots:
                     raise self._missing(place, e) from e
                 self._make(place)
                 _mount(place, path)
-            with _told(place):
-                yield path
-        finally:
+        except BaseException:
             self._remove(path)
+            raise
+        return path
 
     def _make(self, place: server.Place) -> None:
         """Make the base with its parents, from the server's root."""

@@ -144,3 +144,35 @@ def test_what_a_killed_process_left_is_removed_and_nothing_else(
     made.clean_up(made.leftovers())
 
     assert [path.name for path in (tmp_path / "work").iterdir()] == ["loop-image"]
+
+
+def test_those_who_need_a_base_at_once_share_one_mount(mounting: Mounts, made: roots.Roots) -> None:
+    with made.opened(PLACE) as first:
+        with made.opened(PLACE) as second:
+            assert second == first
+        assert first.exists(), "the first one still works in it"
+    with made.opened(PLACE) as third:
+        assert third != first
+
+    assert mounting.asked == [("127.0.0.1:/a/b", "vers=3")] * 2
+    assert made.leftovers() == []
+
+
+def test_a_mount_that_failed_its_user_is_not_given_to_the_next_one(
+    mounting: Mounts, made: roots.Roots
+) -> None:
+    with made.opened(PLACE) as first:
+        with pytest.raises(errors.Unavailable), made.opened(PLACE):
+            raise TimeoutError(110, "Connection timed out")
+        with made.opened(PLACE) as second:
+            assert second != first
+
+    assert made.leftovers() == []
+
+
+def test_a_refused_mount_is_everybodys_own(mounting: Mounts, made: roots.Roots) -> None:
+    mounting.answer(DENIED, *[DENIED] * 3)
+    for _ in range(2):
+        with pytest.raises(errors.Error), made.opened(server.Place(host="127.0.0.1", base="/")):
+            pass
+    assert made.leftovers() == []
