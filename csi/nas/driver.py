@@ -1,9 +1,11 @@
 """The NAS driver, put together for one process: `build` is what `csi.driver` calls."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from csi import driver, identity
 from csi._pb import csi_pb2
+from csi.nas import topology
 
 NAME = "nasplugin.csi.alibabacloud.com"
 FEATURE_GATES: Mapping[str, bool] = {}
@@ -33,7 +35,7 @@ def build(context: driver.DriverContext) -> driver.Driver:
 
     return driver.Driver(
         name=NAME,
-        services=[_Service.CONTROLLER_SERVICE],
+        services=_services(context),
         expansions=[_Expansion.ONLINE],
         ready=_ready(context),
         controller=controller,
@@ -41,6 +43,13 @@ def build(context: driver.DriverContext) -> driver.Driver:
         prepare=prepare,
         close=close,
     )
+
+
+def _services(context: driver.DriverContext) -> list[Any]:
+    services = [_Service.CONTROLLER_SERVICE]
+    if topology.is_wanted(context.reader):
+        services.append(_Service.VOLUME_ACCESSIBILITY_CONSTRAINTS)
+    return services
 
 
 def _ready(context: driver.DriverContext) -> identity.Ready:

@@ -209,6 +209,48 @@ def test_what_is_wrong_with_a_class_is_told(nas: Nas) -> None:
         assert named in (caught.value.details() or ""), parameters
 
 
+def test_with_topology_a_volume_stays_in_the_zone_of_its_file_system(nas: Nas) -> None:
+    nas.rig.start_driver(
+        "zonal", driver="nas", node_id="worker-1", NAS_TOPOLOGY="true", ZONE_ID="cn-hangzhou-k"
+    )
+    zonal = csi_client.Client(nas.rig.socket("zonal"))
+
+    def create(kind: str, *zones: str) -> pb.Volume:
+        topology = [pb.Topology(segments={"topology.kubernetes.io/zone": zone}) for zone in zones]
+        request = pb.CreateVolumeRequest(
+            name=f"pvc-{kind}",
+            parameters=CLASSES[kind],
+            capacity_range=pb.CapacityRange(required_bytes=SIZES.get(kind, 20 * GIB)),
+            volume_capabilities=[csi_client.mount_capability("", mode="MULTI_NODE_MULTI_WRITER")],
+            accessibility_requirements=pb.TopologyRequirement(requisite=topology),
+        )
+        made: pb.Volume = zonal.controller.CreateVolume(request, timeout=30).volume
+        return made
+
+    try:
+        told = zonal.identity.GetPluginCapabilities(pb.GetPluginCapabilitiesRequest(), timeout=20)
+        node = zonal.node.NodeGetInfo(pb.NodeGetInfoRequest(), timeout=20)
+        for kind in ("subpath", "filesystem"):
+            volume = create(kind, "cn-hangzhou-k", "cn-hangzhou-b")
+            segments = [dict(each.segments) for each in volume.accessible_topology]
+            assert segments == [{"topology.kubernetes.io/zone": "cn-hangzhou-k"}], kind
+        with pytest.raises(grpc.RpcError) as caught:
+            create("subpath", "cn-hangzhou-b")
+    finally:
+        zonal.close()
+        nas.rig.drivers.pop().terminate()
+
+    services = [each.service.type for each in told.capabilities if each.HasField("service")]
+    assert pb.PluginCapability.Service.VOLUME_ACCESSIBILITY_CONSTRAINTS in services
+    assert dict(node.accessible_topology.segments) == {
+        "topology.kubernetes.io/zone": "cn-hangzhou-k"
+    }
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "cn-hangzhou-k" in (caught.value.details() or "")
+    plain = nas.create("pvc-plain", "subpath")
+    assert not plain.accessible_topology
+
+
 Step = tuple[str, str]
 STEPS: list[Step] = [
     *(("create", kind) for kind in CLASSES),

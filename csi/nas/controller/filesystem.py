@@ -13,6 +13,7 @@ from cloud import errors as cloud_errors
 from cloud import nas_model
 from core import clock, errors, units
 from csi import token_chain
+from csi.nas import topology
 from csi.nas.controller import filesystem_plan, made, params, settings, tags
 
 log = structlog.get_logger()
@@ -84,6 +85,8 @@ class Filesystems:
         found = await self.find(want.name)
         if found is None:
             vswitch_id, zone_id = await self._choose_vswitch(want, parameters)
+            if self._config.topology:
+                topology.require_reachable(zone_id, want.zone_ids)
             new = filesystem_plan.new_file_system(
                 want.name,
                 parameters,
@@ -107,6 +110,7 @@ class Filesystems:
                 "deleteVolume": "true" if parameters.delete else "false",
                 **filesystem_plan.version(want),
             },
+            zone_id=found.zone_id,
         )
 
     async def find(self, name: str) -> FileSystem | None:

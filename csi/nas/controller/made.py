@@ -29,11 +29,12 @@ class ExpandRequest:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Made:
-    """A volume. context: for the node."""
+    """A volume. context: for the node. zone_id: of its file system, "" = none or not known."""
 
     volume_id: str
     capacity_bytes: int
     context: Mapping[str, str]
+    zone_id: str = ""
 
 
 def require_within(want: ExpandRequest, size_bytes: int) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 from core import errors, keyed_lock
 from csi import requests
 from csi._pb import csi_pb2, csi_pb2_grpc
+from csi.nas import topology
 from csi.nas.controller import made, params, parse_params, volumes
 
 _Rpc = csi_pb2.ControllerServiceCapability.RPC
@@ -14,14 +15,17 @@ CAPABILITIES = (
     _Rpc.EXPAND_VOLUME,
     _Rpc.SINGLE_NODE_MULTI_WRITER,
 )
-_ZONE_KEYS = ("topology.kubernetes.io/zone", "topology.diskplugin.csi.alibabacloud.com/zone")
 
 
 class ControllerServicer(csi_pb2_grpc.ControllerServicer):
-    """Makes, grows and deletes volumes; one call per volume at a time."""
+    """Makes, grows and deletes volumes; one call per volume at a time.
 
-    def __init__(self, do: volumes.Volumes) -> None:
+    zonal: tell the zones of file systems.
+    """
+
+    def __init__(self, do: volumes.Volumes, *, zonal: bool) -> None:
         self._do = do
+        self._zonal = zonal
         self._locks = keyed_lock.KeyedLock()
 
     async def prepare(self) -> None:
@@ -39,6 +43,7 @@ class ControllerServicer(csi_pb2_grpc.ControllerServicer):
                 volume_id=volume.volume_id,
                 capacity_bytes=volume.capacity_bytes,
                 volume_context=volume.context,
+                accessible_topology=_topology(volume.zone_id if self._zonal else ""),
             )
         )
 
@@ -150,8 +155,12 @@ def _require_supported(capabilities: tuple[requests.VolumeCapability, ...]) -> N
             )
 
 
+def _topology(zone_id: str) -> list[csi_pb2.Topology]:
+    return [csi_pb2.Topology(segments={topology.ZONE: zone_id})] if zone_id else []
+
+
 def _zones(message: csi_pb2.TopologyRequirement) -> tuple[str, ...]:
     """Zones of the nodes the volume is for, preferred ones first."""
     terms = [*message.preferred, *message.requisite]
-    found = (term.segments.get(key, "") for term in terms for key in _ZONE_KEYS)
+    found = (term.segments.get(key, "") for term in terms for key in topology.KEYS)
     return tuple(dict.fromkeys(zone_id for zone_id in found if zone_id))

@@ -12,7 +12,7 @@ import structlog
 
 from cloud import nas_model
 from core import errors, executor, units
-from csi.nas import layout, paths, server, tree
+from csi.nas import layout, paths, server, topology, tree
 from csi.nas.controller import (
     file_systems,
     made,
@@ -109,6 +109,8 @@ class Subpaths:
             "fileSystemId": file_system.file_system_id,
             "fileSystemType": file_system.type.value,
         }
+        if self._config.topology:
+            topology.require_reachable(file_system.zone_id, want.zone_ids)
         await self._catalogue.hold_volumes(file_system, place.base)
         if file_system.type is not Type.STANDARD:
             await self._make_mounted(place, want.name, record)
@@ -120,7 +122,8 @@ class Subpaths:
                     file_system.file_system_id, told["path"], size_gib
                 )
                 told["volumeCapacity"] = "true"
-        return made.Made(want.name, size_bytes, {**parameters.context, **told})
+        context = {**parameters.context, **told}
+        return made.Made(want.name, size_bytes, context, zone_id=file_system.zone_id)
 
     async def find(self, volume_id: str) -> search.Found | None:
         """The volume of that id, None when it has no record anywhere. Raises `Search.find`'s."""

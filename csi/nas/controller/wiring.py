@@ -58,5 +58,6 @@ def build(context: driver.DriverContext) -> service.ControllerServicer:
             accesspoints=accesspoint.Accesspoints(
                 api=cloud.access_points, directories=cloud.directories, config=config
             ),
-        )
+        ),
+        zonal=config.topology,
     )

@@ -4,10 +4,11 @@ import pathlib
 import threading
 from typing import Any
 
+from cloud import metadata as cloud_metadata
 from core import errors, keyed_lock
 from csi import driver, volume_stats
 from csi._pb import csi_pb2, csi_pb2_grpc
-from csi.nas import roots
+from csi.nas import roots, topology
 from csi.nas.node import loop_volume, modes, mounter, node_requests, publish
 from csi.nas.node import settings as node_settings
 from csi.node import at_path, servers
@@ -20,19 +21,24 @@ _NAME = "nasplugin.csi.alibabacloud.com"
 
 
 class NodeServicer(csi_pb2_grpc.NodeServicer):
-    """Publishes, measures and unpublishes volumes on this node."""
+    """Publishes, measures and unpublishes volumes on this node.
+
+    metadata: knows the node's zone; None = it is nobody's affair.
+    """
 
     def __init__(
         self,
         settings: node_settings.NodeSettings,
         *,
         node_id: str,
+        metadata: cloud_metadata.Metadata | None,
         mounting: mounter.Mounter,
         loops: loop_volume.LoopVolumes,
         changing: modes.Modes,
     ) -> None:
         self._settings = settings
         self._node_id = node_id
+        self._metadata = metadata
         self._publisher = publish.Publisher(
             settings, mounting=mounting, loops=loops, changing=changing
         )
@@ -116,7 +122,11 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
     ) -> csi_pb2.NodeGetInfoResponse:
         if not self._node_id:
             raise errors.Precondition("the node's name is unknown; set KUBE_NODE_NAME or --nodeid")
-        return csi_pb2.NodeGetInfoResponse(node_id=self._node_id)
+        answer = csi_pb2.NodeGetInfoResponse(node_id=self._node_id)
+        if self._metadata is not None:
+            zone_id = await self._metadata.get(cloud_metadata.Key.ZONE_ID)
+            answer.accessible_topology.segments[topology.ZONE] = zone_id
+        return answer
 
     async def close(self) -> None:
         """Take no more work; what runs ends in its own time."""
@@ -141,6 +151,7 @@ def build(context: driver.DriverContext) -> NodeServicer:
     return NodeServicer(
         settings,
         node_id=node_id,
+        metadata=context.metadata if topology.is_wanted(context.reader) else None,
         mounting=mounting,
         loops=loop_volume.LoopVolumes(settings, mounting, node_id),
         changing=modes.Modes(settings.work_dir),

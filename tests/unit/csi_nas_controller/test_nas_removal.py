@@ -275,7 +275,6 @@ async def test_what_cannot_be_deleted_is_told_in_the_words_of_rm(
 
 
 async def test_volumes_of_one_name_on_two_servers_are_two(roots, remover):
-    make(roots.path, "pvc-1", DELETE)
     other = server.Place(host="other.test", base=PLACE.base)
 
     await asyncio.gather(remover.remove("pvc-1", PLACE), remover.remove("pvc-1", other))
