@@ -35,6 +35,8 @@ CLASSES: dict[str, dict[str, str]] = {
         **NETWORK,
     },
 }
+LAG_S = 6.0
+"""Longer than the driver looks for what it has just made."""
 SIZES = {"extreme": 100 * GIB}
 
 
@@ -130,6 +132,29 @@ def test_a_deleted_volume_leaves_nothing_and_may_be_made_again(nas: Nas, kind: s
         nas.delete(volume)
 
     assert nas.things() == before
+
+
+@pytest.mark.parametrize("kind", ["filesystem", "extreme", "accesspoint"])
+def test_what_lists_show_late_is_neither_made_twice_nor_left(nas: Nas, kind: str) -> None:
+    before = nas.things()
+    nas.control.set_consistency_lag(LAG_S)
+    action = "CreateAccessPoint" if kind == "accesspoint" else "CreateFileSystem"
+    nas.control.add_fault(action, "lost_answer")
+
+    volume = rpc.retry(functools.partial(nas.create, "pvc-1", kind), timeout_s=60.0)
+    again = rpc.retry(functools.partial(nas.create, "pvc-1", kind))
+    rpc.retry(functools.partial(nas.delete, volume))
+    rpc.wait_until(lambda: nas.things() == before, timeout_s=30.0)
+
+    assert again == volume
+
+
+def test_a_directory_under_a_new_base_is_found_before_lists_show_it(nas: Nas) -> None:
+    nas.control.set_consistency_lag(LAG_S)
+
+    volume = nas.create("pvc-1", "subpath")
+
+    assert nas.expand(volume, volume.capacity_bytes + GIB) == volume.capacity_bytes + GIB
 
 
 def test_a_file_system_is_kept_unless_its_class_says_otherwise(nas: Nas) -> None:
@@ -274,6 +299,7 @@ def _prepared(nas: Nas, step: Step) -> Callable[[float], Any]:
 
 @pytest.mark.parametrize("step", STEPS, ids="-".join)
 def test_killed_or_unanswered_at_any_change_it_ends_as_if_undisturbed(nas: Nas, step: Step) -> None:
+    """Appendix G 37, and what it is about, in all modes."""
     call = _prepared(nas, step)
     nas.control.clear_calls()
     call(30.0)

@@ -19,6 +19,9 @@ log = structlog.get_logger()
 
 AccessPoint = nas_model.AccessPoint
 
+_LOOKS_MAX = 30
+"""What so many lists do not show, seconds apart, was deleted by somebody else."""
+
 
 class AccessPointApi(Protocol):
     """What is needed of `cloud.nas_access_points.AccessPoints`."""
@@ -54,6 +57,8 @@ class Accesspoints:
         self._api = api
         self._directories = directories
         self._config = config
+        self._unseen: dict[str, tuple[str, int]] = {}
+        """Volumes' names → (access point made by this process, lists that did not show it)."""
 
     async def create(
         self, want: made.VolumeRequest, parameters: params.AccesspointParameters
@@ -64,8 +69,10 @@ class Accesspoints:
         size_bytes = want.required_bytes or want.limit_bytes
         found = await self.find(want.name)
         if not found:
-            await self._api.create(self._new(want.name, parameters, root_path, size_bytes))
-            found = await self._settled(want.name, parameters.file_system_id)
+            new = self._new(want.name, parameters, root_path, size_bytes)
+            self._unseen[want.name] = (await self._api.create(new), 0)
+            found = await self.find(want.name)
+        await self._remove_extra(found)
         first = found[0]
         _require_same(first, want.name, parameters, root_path, size_bytes)
         active = await self._api.wait(
@@ -91,8 +98,18 @@ class Accesspoints:
         return made.Made(want.name, size_bytes, {**parameters.context, **told})
 
     async def find(self, name: str) -> list[AccessPoint]:
-        """Access points made for volume *name*, the one that counts first."""
+        """Access points made for volume *name*, the one that counts first.
+
+        Raises Unavailable while lists do not show one that was made: nobody may make another, or
+        call the volume gone.
+        """
         found = await self._api.find(tag_key=tags.VOLUME_NAME, tag_value=name)
+        made_id, looks = self._unseen.pop(name, ("", _LOOKS_MAX))
+        if not found and looks < _LOOKS_MAX:
+            self._unseen[name] = (made_id, looks + 1)
+            raise errors.Unavailable(
+                f"access point {made_id} of volume {name} does not show up yet; retry"
+            )
         return sorted(found, key=lambda each: each.access_point_id)
 
     async def delete(self, found: list[AccessPoint]) -> None:
@@ -122,17 +139,11 @@ class Accesspoints:
             await self._directories.set_quota(found.file_system_id, found.root_path, size_gib)
         return units.gib_to_bytes(size_gib)
 
-    async def _settled(self, name: str, file_system_id: str) -> list[AccessPoint]:
-        """What was just made, once lists show it; one that is too many goes."""
-        found = await self.find(name)
-        if not found:
-            raise errors.Unavailable(
-                f"the access point of volume {name} on {file_system_id} does not show up yet; retry"
-            )
+    async def _remove_extra(self, found: list[AccessPoint]) -> None:
+        """An answer that was lost may have had a second one made; it goes."""
         for extra in found[1:]:
             log.warning("access point made twice; removing one", id=extra.access_point_id)
             await self._api.delete(extra.file_system_id, extra.access_point_id)
-        return found
 
     def _new(
         self,

@@ -36,6 +36,8 @@ class FileSystemApi(Protocol):
 
     async def find(self, *, tags: Mapping[str, str | None]) -> list[FileSystem]: ...
 
+    async def tag(self, file_system_id: str, tags: Mapping[str, str]) -> None: ...
+
     async def wait(
         self, file_system_id: str, done: Callable[[FileSystem | None], bool], *, what: str
     ) -> FileSystem | None: ...
@@ -187,9 +189,26 @@ class Filesystems:
             create=lambda token: self._api.create(new, client_token=token),
             is_spent=lambda e: isinstance(e, cloud_errors.CloudExists),
             find=lambda: token_chain.look(lambda: self.find(name), self._clock, times=_LOOKS),
-            read=lambda made: token_chain.look(
-                lambda: self._api.read(made), self._clock, times=_LOOKS
-            ),
+            read=lambda made: self._read_made(name, made),
+        )
+
+    async def _read_made(self, name: str, file_system_id: str) -> FileSystem | None:
+        """The file system that a token led to, None when it was deleted since.
+
+        Raises Unavailable while lists do not show it: to take it for deleted would make another.
+        """
+        found = await token_chain.look(
+            lambda: self._api.read(file_system_id), self._clock, times=_LOOKS
+        )
+        if found is not None:
+            return found
+        try:
+            # What changes a file system does not lag behind; and the tag is there already.
+            await self._api.tag(file_system_id, {tags.VOLUME_NAME: name})
+        except cloud_errors.CloudNotFound:
+            return None
+        raise errors.Unavailable(
+            f"file system {file_system_id} of volume {name} does not show up yet; retry"
         )
 
     async def _mount_target(
