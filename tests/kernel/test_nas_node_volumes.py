@@ -156,6 +156,7 @@ def test_a_reader_makes_no_directory(node, served):
     assert list((node.settings.kubelet_root / "pods/pod").iterdir()) == []
 
 
+# Appendix G 42, its end: an unmount goes on when the program that mounted is down.
 def test_without_its_proxy_a_volume_is_unmounted_here(node, proxy, served):
     (served / "a").mkdir()
     target = node.publish(server=STANDARD, path="/a", **EFC)
