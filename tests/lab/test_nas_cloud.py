@@ -1,13 +1,15 @@
 """The NAS driver on the simulated NAS, whose file systems are real: every kind of volume."""
 
+import functools
 import pathlib
 import subprocess
 import time
+from collections.abc import Callable
 
 import grpc
 import pytest
 
-from tests.support import machine, nas_cloud, rpc, sanity, sanity_skips
+from tests.support import machine, nas_cloud, processes, rpc, sanity, sanity_skips
 from tests.support.nas_cloud import FILE_SYSTEM, NasCloud
 from tests.support.nas_driver import NasDriver
 
@@ -159,6 +161,41 @@ def test_g36_archiving_and_deleting_leave_exactly_what_they_promise(
     ]
     assert (base / archived / "a/b/c").read_text() == "kept\n"
     assert set(cloud.control.resources("nas_dir_quota")) == set()
+
+
+@pytest.mark.timeout(300)
+def test_killed_at_any_point_a_deletion_is_finished_by_the_next_one(
+    cloud_drivers: Drivers, nas_cloud: Cloud
+) -> None:
+    one, _ = cloud_drivers
+    cloud, _, _ = nas_cloud
+    base = cloud.tree() / "base"
+    trash = base / ".csi-volumes/.trash-pvc-1"
+    one.create("neighbour")
+
+    def killed_when(reached: Callable[[], object]) -> None:
+        volume = one.create("pvc-1", volumeCapacity="true", archiveOnDelete="false")
+        machine.run("sh", "-ec", f"cd {base}/pvc-1; mkdir d; touch d/$(seq -s ' d/' 1 3000)")
+        running = rpc.Running(lambda: one.delete(volume.volume_id))
+        reached()
+        one.process.kill9()
+        running.join()
+        cloud.control.clear_faults()
+        one.process.start(processes.DRIVER_READY)
+        rpc.retry(lambda: one.delete(volume.volume_id))
+        one.delete(volume.volume_id)
+
+        left = sorted(str(path.relative_to(base)) for path in base.rglob("*"))
+        record = ".csi-volumes/neighbour"
+        assert [each for each in left if not each.startswith(record)] == [
+            *(".csi-volumes", "neighbour"),
+        ]
+        assert set(cloud.control.resources("nas_dir_quota")) == set()
+
+    for after in (False, True):
+        fault = cloud.control.add_fault("CancelDirQuota", "notify", after_effect=after)
+        killed_when(functools.partial(cloud.control.wait_held, fault, 60))
+    killed_when(lambda: rpc.wait_until(trash.exists, timeout_s=60))
 
 
 @pytest.mark.timeout(300)
