@@ -11,7 +11,7 @@ from typing import Protocol
 import structlog
 
 from cloud import nas_model
-from core import errors, units
+from core import clock, errors, units
 from csi.nas import layout, paths
 from csi.nas.controller import made, params, settings, subpath, tags
 
@@ -19,8 +19,8 @@ log = structlog.get_logger()
 
 AccessPoint = nas_model.AccessPoint
 
-_LOOKS_MAX = 30
-"""What so many lists do not show, seconds apart, was deleted by somebody else."""
+_FORGET_S = 120.0
+"""What lists do not show for so long was deleted by somebody else."""
 
 
 class AccessPointApi(Protocol):
@@ -52,13 +52,15 @@ class Accesspoints:
         *,
         api: AccessPointApi,
         directories: subpath.DirectoryApi,
+        time: clock.Clock,
         config: settings.NasSettings,
     ) -> None:
         self._api = api
         self._directories = directories
         self._config = config
-        self._unseen: dict[str, tuple[str, int]] = {}
-        """Volumes' names → (access point made by this process, lists that did not show it)."""
+        self._clock = time
+        self._unseen: dict[str, tuple[str, float]] = {}
+        """Volumes' names → (access point made by this process that no list showed, when)."""
 
     async def create(
         self, want: made.VolumeRequest, parameters: params.AccesspointParameters
@@ -67,12 +69,16 @@ class Accesspoints:
         layout.require_name("name", want.name)
         root_path = paths.join(parameters.path, want.name)
         size_bytes = want.required_bytes or want.limit_bytes
+        is_new = want.name in self._unseen
         found = await self.find(want.name)
         if not found:
+            is_new = True
             new = self._new(want.name, parameters, root_path, size_bytes)
-            self._unseen[want.name] = (await self._api.create(new), 0)
+            self._unseen[want.name] = (await self._api.create(new), self._clock.monotonic_s())
             found = await self.find(want.name)
-        await self._remove_extra(found)
+        if is_new:
+            # Not later: one of them may be in use then.
+            await self._remove_extra(found)
         first = found[0]
         _require_same(first, want.name, parameters, root_path, size_bytes)
         active = await self._api.wait(
@@ -104,9 +110,11 @@ class Accesspoints:
         call the volume gone.
         """
         found = await self._api.find(tag_key=tags.VOLUME_NAME, tag_value=name)
-        made_id, looks = self._unseen.pop(name, ("", _LOOKS_MAX))
-        if not found and looks < _LOOKS_MAX:
-            self._unseen[name] = (made_id, looks + 1)
+        made_id, made_s = self._unseen.get(name, ("", 0.0))
+        is_listed = not made_id or any(each.access_point_id == made_id for each in found)
+        if is_listed or self._clock.monotonic_s() - made_s > _FORGET_S:
+            self._unseen.pop(name, None)
+        else:
             raise errors.Unavailable(
                 f"access point {made_id} of volume {name} does not show up yet; retry"
             )

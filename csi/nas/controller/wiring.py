@@ -56,7 +56,10 @@ def build(context: driver.DriverContext) -> service.ControllerServicer:
                 config=config,
             ),
             accesspoints=accesspoint.Accesspoints(
-                api=cloud.access_points, directories=cloud.directories, config=config
+                api=cloud.access_points,
+                directories=cloud.directories,
+                time=context.clock,
+                config=config,
             ),
         ),
         zonal=config.topology,
