@@ -9,6 +9,7 @@ from cloud import (
     ecs_eni,
     ecs_instance,
     ecs_snapshot,
+    eflo_vsc,
     imds,
     metadata,
     nas_access_points,
@@ -29,7 +30,7 @@ class Alibaba:
     """The cloud's parts.
 
     ECS: `disks`, `snapshots`, `instances`, `enis`, `vscs`. VPC: `vswitches`. NAS: `file_systems`,
-    `directories`, `access_points`, `filesets`. And `sts`.
+    `directories`, `access_points`, `filesets`. EFLO: `lingjun_vscs`. And `sts`.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Alibaba:
         self.access_points = nas_access_points.AccessPoints(self._api, time)
         self.filesets = cpfs_filesets.Filesets(self._api, time)
         self.vscs = cpfs_vsc.Vscs(self._api)
+        self.lingjun_vscs = eflo_vsc.LingjunVscs(self._api)
         self.sts = sts.Sts(self._api)
         self._checking = asyncio.Lock()
         self._checked_until_s = float("-inf")

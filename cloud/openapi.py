@@ -42,6 +42,7 @@ ECS = Product(name="ecs", module="alibabacloud_ecs20140526")
 STS = Product(name="sts", module="alibabacloud_sts20150401")
 VPC = Product(name="vpc", module="alibabacloud_vpc20160428")
 NAS = Product(name="nas", module="alibabacloud_nas20170626")
+EFLO = Product(name="eflo-controller", module="alibabacloud_eflo_controller20221215")
 
 Region = Callable[[], str]
 

@@ -27,6 +27,7 @@ class CloudSettings:
     sts_endpoint: str
     vpc_endpoint: str
     nas_endpoint: str
+    eflo_endpoint: str
     scheme: str
     vpc_network: bool
     imds_endpoint: str
@@ -46,7 +47,7 @@ class CloudSettings:
     read_timeout_s: float = 20.0
 
     def endpoint(self, product: str, region_id: str) -> str:
-        """Host of *product* ("ecs", "sts", "vpc", "nas") for *region_id*."""
+        """Host of *product* ("ecs", "sts", "vpc", "nas", "eflo-controller") for *region_id*."""
         given = self._given(product)
         if given:
             return given.rpartition("://")[2].rstrip("/")
@@ -68,6 +69,7 @@ class CloudSettings:
             "sts": self.sts_endpoint,
             "vpc": self.vpc_endpoint,
             "nas": self.nas_endpoint,
+            "eflo-controller": self.eflo_endpoint,
         }[product]
 
 
@@ -80,6 +82,7 @@ def read_cloud(reader: settings.Reader) -> CloudSettings:
         sts_endpoint=_endpoint(reader, "STS_ENDPOINT"),
         vpc_endpoint=_endpoint(reader, "VPC_ENDPOINT"),
         nas_endpoint=_endpoint(reader, "NAS_ENDPOINT"),
+        eflo_endpoint=_endpoint(reader, "EFLO_CONTROLLER_ENDPOINT"),
         scheme=reader.choice("ALICLOUD_CLIENT_SCHEME", "https", ("https", "http")),
         vpc_network=reader.choice("ALIBABA_CLOUD_NETWORK_TYPE", "public", ("vpc", "public"))
         == "vpc",

@@ -23,7 +23,7 @@ from sim.hardware import api as hardware_api
 
 _EXIT_USAGE = 2
 # Modules that register actions when they are imported; sts is imported above.
-_PRODUCTS = ("sim.ecs", "sim.vpc", "sim.vpc_routes", "sim.nas")
+_PRODUCTS = ("sim.ecs", "sim.vpc", "sim.vpc_routes", "sim.nas", "sim.eflo")
 
 
 class UsageError(Exception):

@@ -96,6 +96,13 @@ class DiskStock:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class LingjunNode:
+    """A machine of Lingjun. It is only known to the API of its storage channels."""
+
+    node_id: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class FileSystem:
     """A NAS or CPFS file system that exists from the start.
 
@@ -265,6 +272,7 @@ class World:
     roles: tuple[Role, ...]
     oidc_providers: tuple[OidcProvider, ...]
     file_systems: tuple[FileSystem, ...]
+    lingjun_nodes: tuple[LingjunNode, ...]
 
     def zone(self, zone_id: str) -> Zone | None:
         """Zone by id."""

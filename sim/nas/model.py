@@ -192,7 +192,10 @@ class ProtocolMountTarget(_Row):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Vsc(_Row):
-    """A virtual storage channel of an instance. status: Creating, In_use, Deleting."""
+    """A virtual storage channel of an instance or a Lingjun node.
+
+    status: Creating, In_use, Deleting; of a node: Preparing, Normal.
+    """
 
     vsc_id: str
     instance_id: str

@@ -259,3 +259,24 @@ async def test_storage_channels_are_made_attached_and_detached(
         while await vscs.attachment(LINGJUN, vsc_id) is not None:
             await asyncio.sleep(0.02)
     await vscs.detach(LINGJUN, vsc_id, client_token="t-vsc-5")
+
+
+async def test_a_lingjun_node_has_a_storage_channel_of_its_own(alibaba: client.Alibaba) -> None:
+    vscs, node = alibaba.lingjun_vscs, "e01-cn-sim000000001"
+
+    assert await vscs.find(node) == []
+    vsc_id = await vscs.create(node, client_token="t-eflo-1")
+    assert vsc_id == await vscs.create(node, client_token="t-eflo-1")
+    async with asyncio.timeout(10):
+        while (found := await vscs.find(node))[0].status != "Normal":
+            await asyncio.sleep(0.02)
+    assert found == [
+        nas_model.Vsc(vsc_id=vsc_id, instance_id=node, type="primary", status="Normal")
+    ]
+    with pytest.raises(cloud_errors.CloudError) as caught:
+        await vscs.create(node, client_token="t-eflo-2")
+    assert caught.value.code == "InvalidOperation.PrimaryVscExists"
+    with pytest.raises(cloud_errors.CloudNotFound):
+        await vscs.create("gone", client_token="t-eflo-3")
+    await alibaba.vscs.attach(LINGJUN, vsc_id, client_token="t-eflo-4")
+    assert await alibaba.vscs.attachment(LINGJUN, vsc_id) is not None

@@ -22,6 +22,7 @@ VSC_TARGET = "cpfs-0a1b2c3d4e5f6072-000001.cn-hangzhou.cpfs.aliyuncs.com"
 VSC_NODE = f"vsc:{processes.NODE_1}"
 OTHER_NODE = f"vsc:{processes.NODE_2}"
 COMMON_NODE = "common:worker-3"
+LINGJUN_NODE = "lingjun:e01-cn-sim000000001"
 GIB = csi_client.GIB
 Code = grpc.StatusCode
 
@@ -177,11 +178,14 @@ def test_a_directory_in_the_way_is_not_taken_for_the_volume(cpfs: Cpfs) -> None:
     assert "no fileset" in plain[1]
 
 
-def test_g43_a_node_with_channels_gets_one_and_the_others_go_through_the_vpc(cpfs: Cpfs) -> None:
+@pytest.mark.parametrize("node", [VSC_NODE, LINGJUN_NODE])
+def test_g43_a_node_with_channels_gets_one_and_the_others_go_through_the_vpc(
+    cpfs: Cpfs, node: str
+) -> None:
     volume = cpfs.create("pvc-1")
 
-    by_channel = cpfs.publish(volume, VSC_NODE)
-    assert cpfs.publish(volume, VSC_NODE) == by_channel
+    by_channel = cpfs.publish(volume, node)
+    assert cpfs.publish(volume, node) == by_channel
     by_vpc = cpfs.publish(volume, COMMON_NODE)
 
     channels = cpfs.control.resources("vsc")
@@ -215,10 +219,11 @@ def test_g43_a_node_that_may_have_no_channel_is_refused_with_the_clouds_word(cpf
     assert code is Code.FAILED_PRECONDITION
     assert "VscNotEnabled" in said
     assert refused(lambda: cpfs.publish(volume, "worker-3"))[0] is Code.NOT_FOUND
-    assert refused(lambda: cpfs.publish(volume, "vsc:i-gone"))[0] is Code.NOT_FOUND
+    for gone in ("vsc:i-gone", "lingjun:gone"):
+        assert refused(functools.partial(cpfs.publish, volume, gone))[0] is Code.NOT_FOUND
 
 
-@pytest.mark.parametrize("node", ["lingjun:node-1", VSC_NODE])
+@pytest.mark.parametrize("node", [LINGJUN_NODE, VSC_NODE])
 def test_g43_where_channels_do_not_work_the_vpc_serves_if_the_volume_allows_it(
     cpfs: Cpfs, node: str
 ) -> None:

@@ -174,6 +174,7 @@ class Rig:
             "STS_ENDPOINT": address,
             "VPC_ENDPOINT": address,
             "NAS_ENDPOINT": address,
+            "EFLO_CONTROLLER_ENDPOINT": address,
             "ALICLOUD_CLIENT_SCHEME": "HTTP",
             "ALIBABA_CLOUD_ACCESS_KEY_ID": ACCESS_KEY_ID,
             "ALIBABA_CLOUD_ACCESS_KEY_SECRET": ACCESS_KEY_SECRET,

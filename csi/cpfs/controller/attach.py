@@ -46,12 +46,12 @@ class Publishing:
 
 
 class Attachments:
-    """Attaches and detaches channels."""
+    """Attaches and detaches channels. primary: by the kind of node that has them."""
 
     def __init__(
         self,
         api: AttachApi,
-        primary: channels.Channels,
+        primary: Mapping[node_ids.Reach, channels.Channels],
         time: clock.Clock,
         config: settings.CpfsSettings,
     ) -> None:
@@ -65,12 +65,11 @@ class Attachments:
         """The publish context. Doing it again changes nothing."""
         if want.node.reach is node_ids.Reach.COMMON:
             return _by_vpc(want)
-        if want.node.reach is node_ids.Reach.LINGJUN:
-            return self._by_lingjun(want)
+        primary = self._channels[want.node.reach]
         target = want.volume.vsc_target or _target_of(want.file_system, "")
         if not target:
             return self._switched(want, "the file system has no mount target for storage channels")
-        vsc_id = await self._channels.ensure(want.node.name)
+        vsc_id = await primary.ensure(want.node.name)
         file_system_id = want.file_system.file_system_id
         call.doing(f"attaching channel {vsc_id} to file system {file_system_id}")
         try:
@@ -80,7 +79,7 @@ class Attachments:
             )
         except cloud_errors.CloudError as e:
             if e.code != cpfs_vsc.ATTACH_NOT_SUPPORTED:
-                self._channels.forget(want.node.name)
+                primary.forget(want.node.name)
                 raise
             return self._switched(want, str(e))
         return {
@@ -95,9 +94,10 @@ class Attachments:
         Not by default: nobody but Kubernetes knows which other volumes of the file system the node
         still uses through the same channel, and pods would lose them.
         """
-        if node.reach is not node_ids.Reach.VSC or not self._config.detach:
+        primary = self._channels.get(node.reach)
+        if primary is None or not self._config.detach:
             return
-        vsc_id = await self._channels.find(node.name)
+        vsc_id = await primary.find(node.name)
         if not vsc_id or await self._read(file_system_id, vsc_id) is None:
             return
         await self._api.detach(file_system_id, vsc_id, client_token=uuid.uuid4().hex)
@@ -112,7 +112,8 @@ class Attachments:
     async def close(self) -> None:
         """Take no more calls."""
         self._attaching.close()
-        self._channels.close()
+        for primary in self._channels.values():
+            primary.close()
 
     async def _attach(self, file_system_id: str, vsc_id: str) -> None:
         asked = False
@@ -144,10 +145,6 @@ class Attachments:
             )
         log.warning("through the VPC instead of a channel", node=str(want.node), why=why)
         return _by_vpc(want)
-
-    def _by_lingjun(self, want: Publishing) -> Mapping[str, str]:
-        """Channels of Lingjun machines belong to another service (EFLO), which is not built in."""
-        return self._switched(want, "channels of Lingjun machines are not supported")
 
 
 def _by_vpc(want: Publishing) -> Mapping[str, str]:

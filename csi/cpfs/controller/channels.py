@@ -23,7 +23,7 @@ _MISMATCH = "IdempotentParameterMismatch"
 
 
 class ChannelApi(Protocol):
-    """What is needed of `cloud.cpfs_vsc.Vscs`."""
+    """What is needed of `cloud.cpfs_vsc.Vscs` and `cloud.eflo_vsc.LingjunVscs`."""
 
     async def find(self, instance_id: str) -> list[nas_model.Vsc]: ...
 
@@ -31,7 +31,7 @@ class ChannelApi(Protocol):
 
 
 class Channels:
-    """Primary channels of instances, remembered for three minutes."""
+    """Primary channels of instances or Lingjun nodes, remembered for three minutes."""
 
     def __init__(self, api: ChannelApi, time: clock.Clock) -> None:
         self._api = api

@@ -1,6 +1,7 @@
 """The controller half of the CPFS driver, put together."""
 
 from csi import driver
+from csi.cpfs import node_ids
 from csi.cpfs.controller import attach, channels, filesets, service, settings
 
 
@@ -8,7 +9,10 @@ def build(context: driver.DriverContext) -> service.ControllerServicer:
     """The service of this process. Faults in the settings are left in *context.reader*."""
     config = settings.read_cpfs(context.reader)
     cloud = context.cloud()
-    primary = channels.Channels(cloud.vscs, context.clock)
+    primary = {
+        node_ids.Reach.VSC: channels.Channels(cloud.vscs, context.clock),
+        node_ids.Reach.LINGJUN: channels.Channels(cloud.lingjun_vscs, context.clock),
+    }
     return service.ControllerServicer(
         filesets.Filesets(cloud.filesets, context.clock),
         attach.Attachments(cloud.vscs, primary, context.clock, config),
