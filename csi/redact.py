@@ -1,8 +1,11 @@
-"""What of a request may be logged: everything but fields marked csi_secret in the schema.
+"""What of a request may be logged: everything but secrets.
 
-The schema decides, so no handler can leak. Values of volume_context and mount flags are shown:
-they are no secrets by the CSI specification, and operators need them.
+Fields marked csi_secret in the schema are hidden, so no handler can leak. Volume contexts and mount
+flags are no secrets by the CSI specification, and operators need them; but kubelet puts tokens of
+service accounts into the one, and users access keys into the other: what is named so is hidden.
 """
+
+import re
 
 from google.protobuf import descriptor
 from google.protobuf import message as pb_message
@@ -10,6 +13,9 @@ from google.protobuf import message as pb_message
 from csi._pb import csi_pb2
 
 _HIDDEN = "***"
+_NAME = r"[\w./-]*(?:secret|passw|token|access_?key|ak_?id)[\w./-]*"
+_SECRET_NAME = re.compile(_NAME, re.IGNORECASE)
+_SECRET_PAIR = re.compile(rf"\b({_NAME})=[^,\s]*", re.IGNORECASE)
 
 
 def _is_secret(field: descriptor.FieldDescriptor) -> bool:
@@ -24,11 +30,21 @@ def loggable(message: pb_message.Message) -> dict[str, object]:
         if _is_secret(field):
             told[field.name] = _HIDDEN
         elif field.message_type is None:
-            told[field.name] = list(value) if field.is_repeated else value
+            told[field.name] = (
+                [_shown(item) for item in value] if field.is_repeated else _shown(value)
+            )
         elif field.message_type.GetOptions().map_entry:
-            told[field.name] = dict(value)
+            told[field.name] = {
+                key: _HIDDEN if _SECRET_NAME.fullmatch(key) else _shown(text)
+                for key, text in value.items()
+            }
         elif field.is_repeated:
             told[field.name] = [loggable(item) for item in value]
         else:
             told[field.name] = loggable(value)
     return told
+
+
+def _shown(value: object) -> object:
+    """*value*, what is given to secret names in it hidden."""
+    return _SECRET_PAIR.sub(rf"\1={_HIDDEN}", value) if isinstance(value, str) else value

@@ -75,9 +75,9 @@ class ControllerServicer(csi_pb2_grpc.ControllerServicer):
         capabilities = requests.capabilities(request.volume_capabilities)
         requests.check_secrets(request.secrets)
         context = requests.string_map("volume_context", request.volume_context)
-        # Nothing in the cloud tells of a shared directory's volume.
+        # Nothing in the cloud tells of a shared directory's volume that the reference made.
         shared = context.get("volumeAs") == params.VolumeAs.SHAREPATH
-        if not shared and await self._do.find(volume_id) is None:
+        if not shared and not await self._do.exists(volume_id):
             raise errors.NotFound(f"volume {volume_id} has no record on any file system")
         try:
             _require_supported(capabilities)

@@ -2,7 +2,8 @@
 
 A volume id says nothing about its kind (it is the name of the PersistentVolume, as in the
 reference), so the cloud is asked: tags of file systems and access points, records in base
-directories.
+directories. Where the cloud cannot tell, on servers of one's own and for shared directories, the id
+does.
 """
 
 import structlog
@@ -38,6 +39,7 @@ class Volumes:
         self._subpaths = subpaths
         self._filesystems = filesystems
         self._accesspoints = accesspoints
+        self._sharepaths = sharepath.Sharepaths()
 
     def clean_up(self) -> None:
         """Begin to remove what the last process left mounted."""
@@ -49,11 +51,15 @@ class Volumes:
             case params.SubpathParameters():
                 return await self._subpaths.create(want, parameters)
             case params.SharepathParameters():
-                return sharepath.create(want, parameters)
+                return self._sharepaths.create(want, parameters)
             case params.FilesystemParameters():
                 return await self._filesystems.create(want, parameters)
             case params.AccesspointParameters():
                 return await self._accesspoints.create(want, parameters)
+
+    async def exists(self, volume_id: str) -> bool:
+        """Whether there is such a volume. Raises Unsure."""
+        return sharepath.is_id(volume_id) or await self.find(volume_id) is not None
 
     async def find(self, volume_id: str) -> Found | None:
         """What the cloud has of the volume, None for nothing. Raises Unsure."""
@@ -74,9 +80,12 @@ class Volumes:
 
     async def delete(self, volume_id: str) -> None:
         """Return when the volume is gone as its class said; one that never was is fine."""
+        if sharepath.is_id(volume_id):
+            self._sharepaths.forget(volume_id)
+            return
         match await self.find(volume_id):
             case None:
-                # Shared directories, volumes deleted before, and those of another driver's making.
+                # Deleted before, or of another driver's making, such as its shared directories.
                 log.info("no trace of the volume; what it may hold is kept", volume_id=volume_id)
             case search.Found() as volume:
                 await self._subpaths.delete(volume)
@@ -87,6 +96,8 @@ class Volumes:
 
     async def expand(self, want: made.ExpandRequest) -> int:
         """Size in bytes afterwards. Raises NotFound, OutOfRange."""
+        if sharepath.is_id(want.volume_id):
+            return want.required_bytes or want.limit_bytes  # the directory has no size
         match await self.find(want.volume_id):
             case None:
                 raise errors.NotFound(

@@ -99,7 +99,10 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
         self, request: csi_pb2.NodeExpandVolumeRequest, context: Any
     ) -> csi_pb2.NodeExpandVolumeResponse:
         at, required_bytes = node_requests.parse_expand(request, self._settings.kubelet_root)
-        there = mountinfo.mounts_at(at.path)[-1]
+        found = mountinfo.mounts_at(at.path)
+        if not found:
+            raise errors.NotFound(f"volume {at.volume_id} is not at {at.path} any more")
+        there = found[-1]
         if there.source.startswith(_DEVICES):
             with self._locks.hold(at.volume_id, str(at.path)):
                 pool = self._servers.of(_server_at(at.path))

@@ -61,7 +61,7 @@ def test_g34_the_type_comes_from_the_servers_domain(host: str, kind: str) -> Non
     assert isinstance(found, params.SharepathParameters)
     want = made_module.VolumeRequest(name="pvc-1", required_bytes=1, limit_bytes=0, capabilities=())
 
-    assert sharepath.create(want, found).context["fileSystemType"] == kind
+    assert sharepath.describe(want, found).context["fileSystemType"] == kind
 
 
 BAD: dict[str, tuple[dict[str, str], str]] = {
