@@ -193,7 +193,7 @@ def main() -> int:
 def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tools/lab.py", description=__doc__.splitlines()[0])
     parser.add_argument("--memory", type=int, default=2048, metavar="MIB", help="of the guest")
-    parser.add_argument("--limit", type=float, default=1800, metavar="S", help="seconds, in all")
+    parser.add_argument("--limit", type=float, default=2700, metavar="S", help="seconds, in all")
     parser.add_argument(
         "--keep", type=pathlib.Path, action="append", default=[], metavar="DIR", help="writable"
     )
