@@ -9,6 +9,7 @@ from collections.abc import Callable
 import grpc
 import pytest
 
+from csi._pb import csi_pb2 as pb
 from tests.support import machine, nas_cloud, processes, rpc, sanity, sanity_skips
 from tests.support.nas_cloud import FILE_SYSTEM, NasCloud
 from tests.support.nas_driver import NasDriver
@@ -100,6 +101,43 @@ def test_two_nodes_write_and_read_one_volume(cloud_drivers: Drivers, kind: str) 
     one.delete(volume.volume_id)
 
     assert seen == ("from-two\n", "from-one\n")
+
+
+@pytest.mark.parametrize("protocol", ["cpfs-nfs", "nfs"])
+def test_cpfs_is_mounted_through_its_protocol_service(
+    cloud_drivers: Drivers, nas_cloud: Cloud, protocol: str
+) -> None:
+    """cpfs-nfs by the broker, nfs by the kernel; a directory that is missing is made by either."""
+    one, two = cloud_drivers
+    cloud, _, _ = nas_cloud
+    file_system_id, domain = cpfs_of(cloud)
+    context = {"server": domain, "path": "/share/team/a", "mountProtocol": protocol, "vers": "3"}
+    volume = pb.Volume(volume_id="static-cpfs", volume_context=context)
+
+    here, there = one.publish(volume), two.publish(volume)
+    one.machine.run("sh", "-c", f"echo from-one >{here}/file")
+    seen = two.machine.run("cat", f"{there}/file")
+    one.unpublish(volume, here)
+    two.unpublish(volume, there)
+
+    assert seen == "from-one\n"
+    assert (cloud.tree(file_system_id) / "team/a/file").read_text() == "from-one\n"
+
+
+def cpfs_of(cloud: NasCloud) -> tuple[str, str]:
+    """Id of a new CPFS file system, and the domain that its protocol service exports it at."""
+    wish = {"FileSystemType": "cpfs", "ProtocolType": "cpfs", "StorageType": "advance_100"}
+    place = {"VpcId": NETWORK["vpcId"], "VSwitchId": NETWORK["vSwitchId"]}
+    wish |= {"ZoneId": "cn-hangzhou-k", "Capacity": "3600", **place}
+    system = {"FileSystemId": str(cloud.call("CreateFileSystem", **wish)["FileSystemId"])}
+    cloud.wait("nas_file_system", system["FileSystemId"], "Running")
+    made = cloud.call("CreateProtocolService", ProtocolType="NFS", ProtocolSpec="General", **system)
+    service = {"ProtocolServiceId": str(made["ProtocolServiceId"])}
+    cloud.wait("cpfs_protocol_service", service["ProtocolServiceId"], "RUNNING")
+    made = cloud.call("CreateProtocolMountTarget", **system, **service, **place, Path="/")
+    cloud.wait("cpfs_protocol_mount_target", str(made["ExportId"]), "ACTIVE")
+    told = cloud.call("DescribeProtocolMountTarget", **system)["ProtocolMountTargets"][0]
+    return system["FileSystemId"], str(told["ProtocolMountTargetDomain"])
 
 
 def test_a_pod_hits_its_quota_and_goes_on_when_the_volume_has_grown(
