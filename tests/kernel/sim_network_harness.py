@@ -20,6 +20,7 @@ NODE_1, NODE_2 = "i-1", "i-2"
 PORT = 7000
 WAIT_S = 2.0
 LOST_S = 0.3
+SENDS = 7
 """How long a packet is waited for that is not to come."""
 GROUP = "sg-1"
 
@@ -121,15 +122,15 @@ class Vpc:
             contextlib.closing(self.udp(*target)) as receiver,
             contextlib.closing(self.udp(*source)) as sender,
         ):
-            if lost:
-                receiver.settimeout(LOST_S)
+            # A link that has just come up drops packets for a moment, until the kernel has noticed.
+            receiver.settimeout(LOST_S)
             payload = uuid.uuid4().bytes
-            sender.sendto(payload, (target[1], PORT))
-            try:
-                got, (seen, *_) = receiver.recvfrom(100)
-            except TimeoutError:
-                return False
-            return (got, seen) == (payload, source[1])
+            for _ in range(1 if lost else SENDS):
+                sender.sendto(payload, (target[1], PORT))
+                with contextlib.suppress(TimeoutError):
+                    got, (seen, *_) = receiver.recvfrom(100)
+                    return (got, seen) == (payload, source[1])
+            return False
 
     def drops(self) -> dict[str, int]:
         """Counters that are not zero."""

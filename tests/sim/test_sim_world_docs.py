@@ -5,10 +5,11 @@ import pathlib
 import re
 
 import sim.ecs
+import sim.eflo
 import sim.nas
 import sim.vpc
 import sim.vpc_routes  # noqa: F401 - registers the actions
-from sim import actions, app, calllog, control, faults, sts, world
+from sim import actions, app, calllog, control, faults, sts, world, world_model
 from sim.ecs import behaviour
 from sim.hardware import network_api
 
@@ -44,6 +45,7 @@ def test_every_field_of_the_world_is_documented() -> None:
         world.InstanceType, world.Instance, world.DiskStock, world.Quotas, world.Latencies,
         world.Throttle, world.User, world.AccessKey, world.Role, world.OidcTrust,
         world.OidcProvider, world.Route, network_api.Rule, world.FileSystem,
+        world_model.LingjunNode,
     ]  # fmt: skip
 
     assert {name for row in rows for name in fields(row)} - WORDS == set()
