@@ -29,11 +29,12 @@ def choose(
     mount_flags: Sequence[str], *, network_type: str, target: str, read_only: bool
 ) -> tuple[str, ...]:
     """All options, one each. target: domain that is mounted. Raises InvalidField."""
-    flags = [flag for text in mount_flags for flag in _words(text) if flag not in ("ro", "rw")]
+    words = [word for text in mount_flags for word in _words(text)]
+    flags = [word for word in words if word not in ("ro", "rw")]
     names = [flag.partition("=")[0] for flag in flags]
     lease = () if _LEASE in names or has_leases(target) else (f"{_LEASE}=false",)
     return (
-        *(["ro"] if read_only or "ro" in mount_flags else []),
+        *(["ro"] if read_only or "ro" in words else []),
         *flags,
         *(_VSC if network_type == volume_context.VSC else _VPC),
         *lease,

@@ -111,7 +111,15 @@ def test_the_way_to_the_file_system_decides_the_options() -> None:
     assert choose() == ("_netdev", "net=vsc", lease, *CLIENT)
     assert choose(network="vpc") == ("net=tcp", lease, *CLIENT)
     assert choose("acl", ro=True) == ("ro", "acl", "_netdev", "net=vsc", lease, *CLIENT)
-    assert choose("ro,acl,_netdev")[:2] == ("acl", "_netdev")
+    assert choose("rw,acl,_netdev")[:2] == ("acl", "_netdev")
+
+
+@pytest.mark.parametrize("flags", [("ro",), ("ro,acl",), ("noatime,ro", "acl")])
+def test_read_only_stays_so_wherever_the_mount_flags_say_it(flags: tuple[str, ...]) -> None:
+    chosen = choose(*flags)
+
+    assert chosen[0] == "ro"
+    assert chosen.count("ro") == 1
 
 
 @pytest.mark.parametrize(
