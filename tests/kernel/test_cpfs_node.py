@@ -5,6 +5,7 @@ import os
 import pathlib
 import subprocess
 from collections.abc import Iterator
+from concurrent import futures
 
 import grpc
 import pytest
@@ -146,6 +147,27 @@ def test_one_writer_means_one_path_also_after_a_kill(
 
     assert code_of(caught.value)[0] is Code.FAILED_PRECONDITION
     assert "ReadWriteOncePod" in code_of(caught.value)[1]
+
+
+def test_one_writer_means_one_path_also_for_two_at_once(
+    node: Node, proxy: mount_proxy.MountProxy
+) -> None:
+    def publish(pod: str) -> bool:
+        try:
+            node.publish(pod, "SINGLE_NODE_SINGLE_WRITER")
+        except grpc.RpcError as e:
+            assert code_of(e)[0] in (Code.ABORTED, Code.FAILED_PRECONDITION)  # noqa: PT017
+            return False
+        return True
+
+    for turn in range(10):
+        pods = [f"{turn}-a", f"{turn}-b"]
+        with futures.ThreadPoolExecutor(2) as pool:
+            published = list(pool.map(publish, pods))
+        for pod in pods:
+            node.unpublish(pod)
+
+        assert published.count(True) == 1
 
 
 def test_without_its_client_a_volume_is_refused_at_once_and_nothing_is_left(node: Node) -> None:

@@ -64,7 +64,8 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
         self, request: csi_pb2.NodePublishVolumeRequest, context: Any
     ) -> csi_pb2.NodePublishVolumeResponse:
         want = node_requests.parse_publish(request, self._settings.kubelet_root)
-        with self._locks.hold(str(want.target_path)):
+        # The volume too: two paths at once would each find it nowhere else (SINGLE_WRITER).
+        with self._locks.hold(want.volume_id, str(want.target_path)):
             await self._servers.of(want.server).run(self._publisher.publish, want)
         return csi_pb2.NodePublishVolumeResponse()
 
@@ -72,7 +73,7 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
         self, request: csi_pb2.NodeUnpublishVolumeRequest, context: Any
     ) -> csi_pb2.NodeUnpublishVolumeResponse:
         at = at_path.parse_unpublish(request, self._settings.kubelet_root)
-        with self._locks.hold(str(at.path)):
+        with self._locks.hold(at.volume_id, str(at.path)):
             await self._servers.of(_server_at(at.path)).run(self._publisher.unpublish, at)
         return csi_pb2.NodeUnpublishVolumeResponse()
 
