@@ -22,7 +22,7 @@ class SingleFlight(Generic[T]):
         bounded.
         """
         running = self._running.get(key)
-        if running is None:
+        if running is None or running.done():
             # A context of its own: it outlives the call that began it, and its deadline.
             running = asyncio.create_task(
                 _await(work), name=f"{self._name} {key}", context=contextvars.Context()
@@ -37,7 +37,8 @@ class SingleFlight(Generic[T]):
             running.cancel()
 
     def _ended(self, key: str, run: asyncio.Task[T]) -> None:
-        self._running.pop(key, None)
+        if self._running.get(key) is run:
+            del self._running[key]
         if not run.cancelled():
             run.exception()  # seen here: those who asked may have given up
 

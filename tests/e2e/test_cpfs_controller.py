@@ -12,7 +12,7 @@ import grpc
 import pytest
 
 from csi._pb import csi_pb2 as pb
-from tests.support import control, csi_client, processes, rpc, worlds
+from tests.support import control, csi_client, processes, rpc, signed_api, worlds
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
@@ -176,6 +176,21 @@ def test_a_directory_in_the_way_is_not_taken_for_the_volume(cpfs: Cpfs) -> None:
     assert inside[0] is Code.FAILED_PRECONDITION
     assert plain[0] is Code.FAILED_PRECONDITION
     assert "no fileset" in plain[1]
+
+
+def test_a_fileset_of_somebody_else_is_not_taken_for_the_volume(cpfs: Cpfs) -> None:
+    """DeleteVolume would delete it with its files."""
+    there = {"FileSystemId": LINGJUN, "FileSystemPath": "/pvc-1/", "Description": "team-data"}
+    there |= {"Quota.SizeLimit": str(20 * GIB)}
+    key = (processes.ACCESS_KEY_ID, processes.ACCESS_KEY_SECRET)
+    address = f"127.0.0.1:{cpfs.rig.port}"
+    signed_api.call(address, key, signed_api.NAS, "CreateFileset", there)
+
+    code, said = refused(lambda: cpfs.create("pvc-1"))
+
+    assert code is Code.ALREADY_EXISTS
+    assert "team-data" in said
+    assert len(cpfs.things()["filesets"]) == 1
 
 
 @pytest.mark.parametrize("node", [VSC_NODE, LINGJUN_NODE])

@@ -98,9 +98,13 @@ class Attachments:
         if primary is None or not self._config.detach:
             return
         vsc_id = await primary.find(node.name)
-        if not vsc_id or await self._read(file_system_id, vsc_id) is None:
+        there = await self._read(file_system_id, vsc_id) if vsc_id else None
+        if there is None or there.status.lower() == _DETACHED:
             return
-        await self._api.detach(file_system_id, vsc_id, client_token=uuid.uuid4().hex)
+        try:
+            await self._api.detach(file_system_id, vsc_id, client_token=uuid.uuid4().hex)
+        except cloud_errors.CloudNotFound:
+            return  # with the file system or the channel
         for _ in range(_LOOKS):
             there = await self._read(file_system_id, vsc_id)
             if there is None or there.status.lower() == _DETACHED:

@@ -22,6 +22,7 @@ Fileset = nas_model.Fileset
 
 _LOOKS = 3
 """A fileset made by somebody else shows up in lists within seconds."""
+_DESCRIPTION_MAX = 128
 _CREATED = "created"
 _GOING = ("releasing", "deleting")
 _PATH_TAKEN = "InvalidFileSystemPath.AlreadyExisted"
@@ -80,6 +81,7 @@ class Filesets:
         found = await self._api.find(file_system_id, path=path)
         if found is None:
             found = await self._make(name, size_bytes, wish)
+        _require_ours(found, name)
         _require_same(found, name, size_bytes)
         ready = await self._api.wait(
             file_system_id,
@@ -88,7 +90,9 @@ class Filesets:
             what=f"fileset {found.fileset_id} of {file_system_id} to be made",
         )
         if ready is None or ready.status.lower() in _GOING:
-            raise errors.Unavailable(f"fileset {found.fileset_id} is being deleted; retry")
+            raise errors.Unavailable(
+                f"fileset {found.fileset_id} is not seen any more, or not yet; retry"
+            )
         if ready.status.lower() != _CREATED:
             raise errors.Internal(
                 f"fileset {found.fileset_id} of {file_system_id} is {ready.status}; look at it in "
@@ -156,7 +160,7 @@ class Filesets:
             return await self._api.create(
                 file_system_id,
                 path,
-                description=f"CSI volume {name}"[:128],
+                description=_description(name),
                 size_bytes=size_bytes,
                 file_count=wish.file_count,
                 client_token=token,
@@ -194,6 +198,21 @@ class Filesets:
                     "it may hold files, so move it away by hand"
                 ) from e
             return found
+
+
+def _description(name: str) -> str:
+    """What the fileset of volume *name* says of itself."""
+    return f"CSI volume {name}"[:_DESCRIPTION_MAX]
+
+
+def _require_ours(found: Fileset, name: str) -> None:
+    """DeleteVolume deletes the volume's fileset: it must be one that was made for it."""
+    if found.description != _description(name):
+        raise errors.Exists(
+            f"{found.path} holds fileset {found.fileset_id}, which was not made for volume {name}: "
+            f"its description is {found.description!r}, not {_description(name)!r}; use another "
+            "parameters[path], or publish it as a static volume"
+        )
 
 
 def _require_same(found: Fileset, name: str, size_bytes: int) -> None:

@@ -34,7 +34,9 @@ class Delays:
             began_s = float(note.read_text(encoding="ascii"))
         except (FileNotFoundError, ValueError):
             self._work_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-            note.write_text(f"{now_s}\n", encoding="ascii")
+            new = note.with_suffix(".new")
+            new.write_text(f"{now_s}\n", encoding="ascii")
+            new.replace(note)
             began_s = now_s
         # A clock that was set back must not keep the volume for ever.
         left_s = self._delay_s - abs(now_s - began_s)

@@ -38,6 +38,7 @@ class Publisher:
         target = want.target_path
         there = mountinfo.mounts_at(target)
         if there and self._is_fine(there[-1], want):
+            self._published.add(want.volume_id, target)
             return
         if not there and want.exclusive:
             self._require_alone(want)

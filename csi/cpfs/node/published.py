@@ -23,7 +23,9 @@ class Published:
         """Note that the volume is to be mounted at *target*."""
         note = self._note(volume_id, target)
         note.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        note.write_bytes(os.fsencode(target))
+        new = note.with_suffix(".new")
+        new.write_bytes(os.fsencode(target))
+        new.replace(note)
 
     def drop(self, volume_id: str, target: pathlib.Path) -> None:
         """Note that it is there no more."""
@@ -37,7 +39,7 @@ class Published:
         found = []
         for note in self._note(volume_id, target).parent.glob("*"):
             path = pathlib.Path(os.fsdecode(note.read_bytes()))
-            if path != target and mountinfo.mounts_at(path):
+            if path.is_absolute() and path != target and mountinfo.mounts_at(path):
                 found.append(path)
         return sorted(found)
 

@@ -59,6 +59,25 @@ async def test_who_gives_up_ends_nobody_elses_run() -> None:
     assert first.cancelled()
 
 
+async def test_who_comes_after_the_end_gets_a_run_of_his_own() -> None:
+    flight: single_flight.SingleFlight[int] = single_flight.SingleFlight("test")
+    runs: list[int] = []
+
+    async def work() -> int:
+        runs.append(1)
+        return len(runs)
+
+    first = asyncio.create_task(flight.run("a", work))
+    while not runs:
+        await asyncio.sleep(0)
+    (running,) = flight._running.values()
+    while not running.done():
+        await asyncio.sleep(0)
+
+    assert await flight.run("a", work) == 2
+    assert await first == 1
+
+
 async def test_close_ends_what_runs() -> None:
     flight: single_flight.SingleFlight[None] = single_flight.SingleFlight("test")
     asked = asyncio.create_task(flight.run("a", lambda: asyncio.sleep(60)))
