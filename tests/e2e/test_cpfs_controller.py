@@ -12,7 +12,7 @@ import grpc
 import pytest
 
 from csi._pb import csi_pb2 as pb
-from tests.support import control, csi_client, processes, rpc, signed_api, worlds
+from tests.support import control, crash, csi_client, processes, signed_api, worlds
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
@@ -320,35 +320,7 @@ def _prepared(cpfs: Cpfs, step: str) -> Callable[[float], Any]:
 def test_killed_or_unanswered_at_any_change_it_ends_as_if_undisturbed(
     cpfs: Cpfs, step: str
 ) -> None:
-    call = _prepared(cpfs, step)
-    cpfs.control.clear_calls()
-    call(30.0)
-    changes = cpfs.control.changes()
-    wanted = cpfs.things()
-    assert changes or step == "unpublish"
-
-    for change in changes:
-        for when in ("before", "after"):
-            cpfs.afresh()
-            call = _prepared(cpfs, step)
-            skip = change.changes_before if when == "after" else change.calls_before
-            fault = cpfs.control.add_fault(
-                change.action, "notify", skip=skip, after_effect=when == "after"
-            )
-            running = rpc.Running(functools.partial(call, 60.0))
-            cpfs.control.wait_held(fault)
-            cpfs.driver.kill9()
-            running.join()
-            cpfs.control.release(fault, drop=True)
-            cpfs.driver.start(processes.DRIVER_READY)
-            result = rpc.retry(functools.partial(call, 30.0))
-
-            # A channel made anew has another id; everything else is the same.
-            assert call(30.0) == result, change
-            assert cpfs.things() == wanted, (change, when)
-
-        cpfs.afresh()
-        call = _prepared(cpfs, step)
-        cpfs.control.add_fault(change.action, "lost_answer", skip=change.changes_before)
-        rpc.retry(functools.partial(call, 30.0))
-        assert cpfs.things() == wanted, (change, "lost answer")
+    # A channel made anew has another id; everything else is the same.
+    crash.at_every_change(
+        cpfs, lambda: _prepared(cpfs, step), cpfs.things, may_change_nothing=step == "unpublish"
+    )

@@ -10,7 +10,7 @@ import grpc
 import pytest
 
 from csi._pb import csi_pb2 as pb
-from tests.support import control, csi_client, processes, rpc
+from tests.support import control, crash, csi_client, processes, rpc
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
@@ -282,7 +282,6 @@ STEPS: list[Step] = [
     *(("expand", kind) for kind in ("subpath", "extreme", "accesspoint")),
     *(("delete", kind) for kind in ("filesystem", "extreme", "accesspoint")),
 ]
-WHEN = ("before", "after")
 
 
 def _prepared(nas: Nas, step: Step) -> Callable[[float], Any]:
@@ -300,37 +299,9 @@ def _prepared(nas: Nas, step: Step) -> Callable[[float], Any]:
 @pytest.mark.parametrize("step", STEPS, ids="-".join)
 def test_killed_or_unanswered_at_any_change_it_ends_as_if_undisturbed(nas: Nas, step: Step) -> None:
     """Appendix G 37, and what it is about, in all modes."""
-    call = _prepared(nas, step)
-    nas.control.clear_calls()
-    call(30.0)
-    changes = nas.control.changes()
-    wanted = _shape(nas)
-    assert changes
-
-    for change in changes:
-        for when in WHEN:
-            nas.afresh()
-            call = _prepared(nas, step)
-            skip = change.changes_before if when == "after" else change.calls_before
-            fault = nas.control.add_fault(
-                change.action, "notify", skip=skip, after_effect=when == "after"
-            )
-            running = rpc.Running(functools.partial(call, 60.0))
-            nas.control.wait_held(fault)
-            nas.driver.kill9()
-            running.join()
-            nas.control.release(fault, drop=True)
-            nas.driver.start(processes.DRIVER_READY)
-            result = rpc.retry(functools.partial(call, 30.0))
-
-            assert call(30.0) == result, change
-            assert _shape(nas) == wanted, (change, when)
-
-        nas.afresh()
-        call = _prepared(nas, step)
-        nas.control.add_fault(change.action, "lost_answer", skip=change.changes_before)
-        rpc.retry(functools.partial(call, 30.0))
-        assert _shape(nas) == wanted, (change, "lost answer")
+    crash.at_every_change(
+        nas, lambda: _prepared(nas, step), lambda: _shape(nas), may_change_nothing=False
+    )
 
 
 def _shape(nas: Nas) -> dict[str, int]:

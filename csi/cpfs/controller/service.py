@@ -5,7 +5,7 @@ from typing import Any, Protocol
 from cloud import errors as cloud_errors
 from cloud import nas_model
 from core import errors, keyed_lock
-from csi import requests, values
+from csi import answers, requests, values
 from csi._pb import csi_pb2, csi_pb2_grpc
 from csi.cpfs import handles, node_ids, volume_context
 from csi.cpfs.controller import attach, filesets, params
@@ -143,23 +143,13 @@ class ControllerServicer(csi_pb2_grpc.ControllerServicer):
         try:
             _require_supported(capabilities)
         except errors.InvalidField as e:
-            return csi_pb2.ValidateVolumeCapabilitiesResponse(message=str(e))
-        return csi_pb2.ValidateVolumeCapabilitiesResponse(
-            confirmed=csi_pb2.ValidateVolumeCapabilitiesResponse.Confirmed(
-                volume_context=request.volume_context,
-                volume_capabilities=request.volume_capabilities,
-                parameters=request.parameters,
-            )
-        )
+            return answers.validated(request, str(e))
+        return answers.validated(request, "")
 
     async def ControllerGetCapabilities(
         self, request: csi_pb2.ControllerGetCapabilitiesRequest, context: Any
     ) -> csi_pb2.ControllerGetCapabilitiesResponse:
-        return csi_pb2.ControllerGetCapabilitiesResponse(
-            capabilities=[
-                csi_pb2.ControllerServiceCapability(rpc=_Rpc(type=each)) for each in CAPABILITIES
-            ]
-        )
+        return answers.controller_capabilities(CAPABILITIES)
 
     async def close(self) -> None:
         """Take no more calls."""

@@ -7,18 +7,18 @@ import contextlib
 from typing import Any
 
 from core import errors, keyed_lock
-from csi import driver, requests, volume_stats
+from csi import answers, driver, requests
 from csi._pb import csi_pb2, csi_pb2_grpc
 from csi.cpfs import lustre
 from csi.cpfs.node import node_requests
 from csi.cpfs.node import settings as node_settings
-from csi.node import at_path, network_mounts, servers
-from host import files, mountinfo, mounts, nfs, paths, run
+from csi.node import at_path, network_mounts, network_stats, servers
+from host import files, mountinfo, mounts, paths, run
 
 _Rpc = csi_pb2.NodeServiceCapability.RPC
 _NAME = "cpfsplugin.csi.alibabacloud.com"
 _FS_TYPE = "lustre"
-_WELL = volume_stats.Condition(abnormal=False, message="the file system answers")
+_WELL = "the file system answers"
 _MIGRATE = (
     "CPFS 1.0 speaks Lustre, whose client (mount.lustre) this node lacks, and the service has been "
     "withdrawn. Move the data to CPFS 2.0 or CPFS for Lingjun, and make PersistentVolumes of "
@@ -69,24 +69,12 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
         self, request: csi_pb2.NodeGetVolumeStatsRequest, context: Any
     ) -> csi_pb2.NodeGetVolumeStatsResponse:
         at = at_path.parse_stats(request, self._settings.kubelet_root)
-        try:
-            found = await self._servers.readers(_server_at(at)).run_within(
-                node_settings.STATS_LIMIT_S,
-                nfs.usage,
-                at.path,
-                timeout_s=node_settings.STATS_TIMEOUT_S,
-            )
-        except (nfs.DeadMount, errors.DeadlineExceeded) as e:
-            return volume_stats.response(volume_stats.Condition(abnormal=True, message=str(e)))
-        return volume_stats.response(_WELL, usage=found)
+        return await network_stats.read(self._servers, _server_at(at), at.path, well=_WELL)
 
     async def NodeGetCapabilities(
         self, request: csi_pb2.NodeGetCapabilitiesRequest, context: Any
     ) -> csi_pb2.NodeGetCapabilitiesResponse:
-        offered = (_Rpc.GET_VOLUME_STATS, _Rpc.VOLUME_CONDITION)
-        return csi_pb2.NodeGetCapabilitiesResponse(
-            capabilities=[csi_pb2.NodeServiceCapability(rpc=_Rpc(type=t)) for t in offered]
-        )
+        return answers.node_capabilities((_Rpc.GET_VOLUME_STATS, _Rpc.VOLUME_CONDITION))
 
     async def NodeGetInfo(
         self, request: csi_pb2.NodeGetInfoRequest, context: Any

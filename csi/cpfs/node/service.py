@@ -3,17 +3,17 @@
 import pathlib
 from typing import Any
 
-from core import errors, keyed_lock
-from csi import driver, requests, volume_stats
+from core import keyed_lock
+from csi import answers, driver, requests
 from csi._pb import csi_pb2, csi_pb2_grpc
 from csi.cpfs.node import delays, identity, node_requests, publish, published
 from csi.cpfs.node import settings as node_settings
-from csi.node import at_path, network_mounts, servers
-from host import mountinfo, nfs, paths
+from csi.node import at_path, network_mounts, network_stats, servers
+from host import mountinfo, paths
 
 _Rpc = csi_pb2.NodeServiceCapability.RPC
 _NAME = "bmcpfsplugin.csi.alibabacloud.com"
-_WELL = volume_stats.Condition(abnormal=False, message="the file system answers")
+_WELL = "the file system answers"
 
 CAPABILITIES = (
     _Rpc.STAGE_UNSTAGE_VOLUME,
@@ -81,23 +81,12 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
         self, request: csi_pb2.NodeGetVolumeStatsRequest, context: Any
     ) -> csi_pb2.NodeGetVolumeStatsResponse:
         at = at_path.parse_stats(request, self._settings.kubelet_root)
-        readers = self._servers.readers(_server_at(at.path))
-        limit_s = node_settings.STATS_TIMEOUT_S
-        try:
-            found = await readers.run_within(
-                node_settings.STATS_LIMIT_S, nfs.usage, at.path, timeout_s=limit_s
-            )
-        except (nfs.DeadMount, errors.DeadlineExceeded) as e:
-            # The usage is not known; that the volume is ill is what kubelet must be told.
-            return volume_stats.response(volume_stats.Condition(abnormal=True, message=str(e)))
-        return volume_stats.response(_WELL, usage=found)
+        return await network_stats.read(self._servers, _server_at(at.path), at.path, well=_WELL)
 
     async def NodeGetCapabilities(
         self, request: csi_pb2.NodeGetCapabilitiesRequest, context: Any
     ) -> csi_pb2.NodeGetCapabilitiesResponse:
-        return csi_pb2.NodeGetCapabilitiesResponse(
-            capabilities=[csi_pb2.NodeServiceCapability(rpc=_Rpc(type=t)) for t in CAPABILITIES]
-        )
+        return answers.node_capabilities(CAPABILITIES)
 
     async def NodeGetInfo(
         self, request: csi_pb2.NodeGetInfoRequest, context: Any

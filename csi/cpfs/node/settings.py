@@ -5,10 +5,6 @@ import pathlib
 
 from core import settings
 
-STATS_TIMEOUT_S = 10.0
-STATS_LIMIT_S = 25.0
-"""Of the whole answer, with the time that the call waits for a thread."""
-
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class NodeSettings:

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 from core import keyed_lock
-from csi import requests
+from csi import answers, requests
 from csi._pb import csi_pb2, csi_pb2_grpc
 from csi.disk.controller import (
     attach,
@@ -115,16 +115,7 @@ class ControllerServicer(csi_pb2_grpc.ControllerServicer):
         given = requests.string_map("parameters", request.parameters)
         parameters = params.parse(given) if given else None
         refusal = await self._do.validator.refusal(volume_id, wanted, parameters)
-        if refusal:
-            return csi_pb2.ValidateVolumeCapabilitiesResponse(message=refusal)
-        return csi_pb2.ValidateVolumeCapabilitiesResponse(
-            confirmed=csi_pb2.ValidateVolumeCapabilitiesResponse.Confirmed(
-                volume_context=request.volume_context,
-                volume_capabilities=request.volume_capabilities,
-                parameters=request.parameters,
-                mutable_parameters=request.mutable_parameters,
-            )
-        )
+        return answers.validated(request, refusal)
 
     async def ListVolumes(
         self, request: csi_pb2.ListVolumesRequest, context: Any
@@ -151,11 +142,7 @@ class ControllerServicer(csi_pb2_grpc.ControllerServicer):
     async def ControllerGetCapabilities(
         self, request: csi_pb2.ControllerGetCapabilitiesRequest, context: Any
     ) -> csi_pb2.ControllerGetCapabilitiesResponse:
-        return csi_pb2.ControllerGetCapabilitiesResponse(
-            capabilities=[
-                csi_pb2.ControllerServiceCapability(rpc=_Rpc(type=t)) for t in CAPABILITIES
-            ]
-        )
+        return answers.controller_capabilities(CAPABILITIES)
 
     async def CreateSnapshot(
         self, request: csi_pb2.CreateSnapshotRequest, context: Any

@@ -4,7 +4,7 @@ from typing import Any
 
 from cloud import metadata as cloud_metadata
 from core import clock, executor, keyed_lock, shared_reads
-from csi import driver, requests, volume_stats
+from csi import answers, driver, requests, volume_stats
 from csi._pb import csi_pb2, csi_pb2_grpc
 from csi.disk.node import (
     device,
@@ -115,9 +115,7 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
         ]
         if self._settings.serve_stats:
             offered += [_Rpc.GET_VOLUME_STATS, _Rpc.VOLUME_CONDITION]
-        return csi_pb2.NodeGetCapabilitiesResponse(
-            capabilities=[csi_pb2.NodeServiceCapability(rpc=_Rpc(type=t)) for t in offered]
-        )
+        return answers.node_capabilities(offered)
 
     async def NodeGetInfo(
         self, request: csi_pb2.NodeGetInfoRequest, context: Any

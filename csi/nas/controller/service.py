@@ -3,7 +3,7 @@
 from typing import Any
 
 from core import errors, keyed_lock
-from csi import requests
+from csi import answers, requests
 from csi._pb import csi_pb2, csi_pb2_grpc
 from csi.nas import topology
 from csi.nas.controller import made, params, parse_params, volumes
@@ -82,26 +82,13 @@ class ControllerServicer(csi_pb2_grpc.ControllerServicer):
         try:
             _require_supported(capabilities)
         except errors.InvalidField as e:
-            return csi_pb2.ValidateVolumeCapabilitiesResponse(message=str(e))
-        return csi_pb2.ValidateVolumeCapabilitiesResponse(
-            confirmed=csi_pb2.ValidateVolumeCapabilitiesResponse.Confirmed(
-                volume_context=request.volume_context,
-                volume_capabilities=request.volume_capabilities,
-                parameters=request.parameters,
-            )
-        )
+            return answers.validated(request, str(e))
+        return answers.validated(request, "")
 
     async def ControllerGetCapabilities(
         self, request: csi_pb2.ControllerGetCapabilitiesRequest, context: Any
     ) -> csi_pb2.ControllerGetCapabilitiesResponse:
-        return csi_pb2.ControllerGetCapabilitiesResponse(
-            capabilities=[
-                csi_pb2.ControllerServiceCapability(
-                    rpc=csi_pb2.ControllerServiceCapability.RPC(type=each)
-                )
-                for each in CAPABILITIES
-            ]
-        )
+        return answers.controller_capabilities(CAPABILITIES)
 
     async def close(self) -> None:
         """Take no more calls."""

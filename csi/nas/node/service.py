@@ -6,16 +6,16 @@ from typing import Any
 
 from cloud import metadata as cloud_metadata
 from core import errors, keyed_lock
-from csi import driver, volume_stats
+from csi import answers, driver
 from csi._pb import csi_pb2, csi_pb2_grpc
 from csi.nas import roots, topology
 from csi.nas.node import loop_volume, modes, mounter, node_requests, publish
 from csi.nas.node import settings as node_settings
-from csi.node import at_path, servers
-from host import loop_lease, mountinfo, nfs
+from csi.node import at_path, network_stats, servers
+from host import loop_lease, mountinfo
 
 _Rpc = csi_pb2.NodeServiceCapability.RPC
-_WELL = volume_stats.Condition(abnormal=False, message="the server answers")
+_WELL = "the server answers"
 _DEVICES = "/dev/"
 _NAME = "nasplugin.csi.alibabacloud.com"
 
@@ -84,16 +84,7 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
         self, request: csi_pb2.NodeGetVolumeStatsRequest, context: Any
     ) -> csi_pb2.NodeGetVolumeStatsResponse:
         at = at_path.parse_stats(request, self._settings.kubelet_root)
-        readers = self._servers.readers(_server_at(at.path))
-        limit_s = node_settings.STATS_TIMEOUT_S
-        try:
-            found = await readers.run_within(
-                node_settings.STATS_LIMIT_S, nfs.usage, at.path, timeout_s=limit_s
-            )
-        except (nfs.DeadMount, errors.DeadlineExceeded) as e:
-            # The usage is not known; that the volume is ill is what kubelet must be told.
-            return volume_stats.response(volume_stats.Condition(abnormal=True, message=str(e)))
-        return volume_stats.response(_WELL, usage=found)
+        return await network_stats.read(self._servers, _server_at(at.path), at.path, well=_WELL)
 
     async def NodeExpandVolume(
         self, request: csi_pb2.NodeExpandVolumeRequest, context: Any
@@ -116,9 +107,7 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
         offered = [_Rpc.EXPAND_VOLUME, _Rpc.SINGLE_NODE_MULTI_WRITER]
         if self._settings.serve_stats:
             offered += [_Rpc.GET_VOLUME_STATS, _Rpc.VOLUME_CONDITION]
-        return csi_pb2.NodeGetCapabilitiesResponse(
-            capabilities=[csi_pb2.NodeServiceCapability(rpc=_Rpc(type=t)) for t in offered]
-        )
+        return answers.node_capabilities(offered)
 
     async def NodeGetInfo(
         self, request: csi_pb2.NodeGetInfoRequest, context: Any

@@ -7,9 +7,6 @@ from core import settings
 from csi import values
 from csi.nas import option_table
 
-STATS_TIMEOUT_S = 10.0
-STATS_LIMIT_S = 25.0
-"""Of the whole answer, with the time that the call waits for a thread."""
 PORT_TIMEOUT_S = 10.0
 MODE_WAIT_S = 1.0
 """How long a publish waits for a recursive change of modes. Source: spec/csi-driver.md 3.7."""
