@@ -23,7 +23,7 @@ from sim.hardware import api as hardware_api
 
 _EXIT_USAGE = 2
 # Modules that register actions when they are imported; sts is imported above.
-_PRODUCTS = ("sim.ecs", "sim.vpc", "sim.vpc_routes", "sim.nas", "sim.eflo")
+_PRODUCTS = ("sim.ecs", "sim.vpc", "sim.vpc_routes", "sim.nas", "sim.eflo", "sim.oss")
 
 
 class UsageError(Exception):
@@ -122,6 +122,13 @@ def _add_serve(serve: argparse.ArgumentParser) -> None:
         "exist on this machine",
     )
     serve.add_argument(
+        "--oss-address",
+        type=_address,
+        metavar="HOST:PORT",
+        help="serve nothing but object storage here, also unsigned requests with the bucket in "
+        "their path; --listen serves signed ones, and those whose host is BUCKET.localhost",
+    )
+    serve.add_argument(
         "--time-scale",
         type=float,
         default=1.0,
@@ -203,7 +210,9 @@ async def _run(
     watcher: asyncio.Task[None] | None = None
     host, port = options.listen
     try:
-        real_port = await running.start(host, port, options.imds_address)
+        real_port = await running.start(
+            host, port, imds_address=options.imds_address, oss_address=options.oss_address
+        )
         if fabric is not None:
             await running.serve_instances(network_app.listen(fabric))
             watcher = asyncio.create_task(network_app.watch(fabric), name="network watcher")

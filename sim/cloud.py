@@ -37,6 +37,7 @@ class Cloud:
         settlers: Sequence[Callable[["Cloud", float], float | None]] = (),
         seeders: Sequence[Callable[["Cloud"], None]] = (),
     ) -> None:
+        self.state_dir = state_dir
         self.clock = clock_module.Clock()
         self.view = consistency.View(self.clock.now_s)
         self.metadata_view = consistency.View(self.clock.now_s)

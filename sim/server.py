@@ -1,8 +1,9 @@
 """HTTP: listeners, telling requests apart, and the ticker that keeps time moving.
 
-One port serves everything: `/latest/…` and `/2016-01-01/…` are the metadata service, `/_sim/…` the
-control API (loopback clients only), every other path is an API request. A second listener may
-serve the metadata service alone, at the address instances know.
+One port serves everything: what is signed for OSS or names a bucket as its host is object storage,
+`/latest/…` and `/2016-01-01/…` are the metadata service, `/_sim/…` the control API (loopback
+clients only), every other path is an API request. Further listeners may serve the metadata service
+alone, at the address instances know, and object storage alone.
 """
 
 import asyncio
@@ -15,8 +16,10 @@ from collections.abc import Sequence
 import structlog
 from aiohttp import web
 
-from sim import calllog, control, errors, faults, imds, request, service
+from sim import calllog, control, errors, faults, hardware_control, imds, request, service
 from sim import cloud as cloud_module
+from sim.oss import front as oss_front
+from sim.oss import wire
 
 log = structlog.get_logger()
 
@@ -36,21 +39,33 @@ class Server:
         self._cloud = cloud
         self.front = service.Service(cloud)
         self._metadata = imds.Metadata(cloud)
+        self._oss = oss_front.Front(cloud, self.front.faults, self.front.calls)
         self._runners: list[web.AppRunner] = []
         self._ticker: asyncio.Task[None] | None = None
 
-    async def start(self, host: str, port: int, imds_address: tuple[str, int] | None) -> int:
+    async def start(
+        self,
+        host: str,
+        port: int,
+        *,
+        imds_address: tuple[str, int] | None = None,
+        oss_address: tuple[str, int] | None = None,
+    ) -> int:
         """Listen; the port in use, which matters when *port* is 0.
 
         Raises OSError when an address cannot be bound.
         """
         # The control API ends with a route for all paths it does not know.
-        routes = [*self._routes, *control.Control(self.front, self._metadata).routes()]
+        buckets = hardware_control.routes({"oss": self._oss})
+        routes = [*self._routes, *buckets, *control.Control(self.front, self._metadata).routes()]
         main = self._application([*routes, web.route("*", "/{tail:.*}", self._serve)])
         real_port = await self._listen(main, host, port)
         if imds_address is not None:
             metadata = self._application([web.route("*", "/{tail:.*}", self._serve_metadata)])
             await self._listen(metadata, *imds_address)
+        if oss_address is not None:
+            storage = self._application([web.route("*", "/{tail:.*}", self._serve_oss)])
+            await self._listen(storage, *oss_address)
         self._ticker = asyncio.create_task(self._tick(), name="ticker")
         return real_port
 
@@ -102,10 +117,15 @@ class Server:
             except Exception:
                 log.exception("a state change failed; it is tried again")
 
-    async def _serve(self, ask: web.Request) -> web.Response:
+    async def _serve_oss(self, ask: web.Request) -> web.StreamResponse:
+        return await self._oss.serve(ask, _origin_form(ask.raw_path))
+
+    async def _serve(self, ask: web.Request) -> web.StreamResponse:
+        headers = [(k.decode(), v.decode("utf-8", "surrogateescape")) for k, v in ask.raw_headers]
+        if wire.is_oss(headers, ask.raw_path):
+            return await self._serve_oss(ask)
         if ask.path.split("/")[1] in imds.ROOTS:
             return await self._serve_metadata(ask)
-        headers = [(k.decode(), v.decode("utf-8", "surrogateescape")) for k, v in ask.raw_headers]
         body = await ask.read()
         try:
             parsed = request.parse(

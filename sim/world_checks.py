@@ -33,6 +33,7 @@ def _references(world: World) -> Iterable[str]:
         "roles": [row.role_name for row in world.roles],
         "oidc_providers": [row.provider_name for row in world.oidc_providers],
         "file_systems": [row.file_system_id for row in world.file_systems],
+        "oss_buckets": [row.name for row in world.oss_buckets],
     }
     for section, known in ids.items():
         yield from (f"{section}: {row} is there twice" for row in _twice(known))

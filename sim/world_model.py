@@ -142,6 +142,7 @@ class Quotas:
     nas_dir_quotas: int = 500
     nas_access_points: int = 1000
     cpfs_filesets: int = 500
+    oss_buckets: int = 100
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,6 +252,18 @@ class OidcProvider:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class OssBucket:
+    """A bucket that is there from the beginning. region_id: "" = the world's."""
+
+    name: str
+    region_id: str = ""
+    acl: Literal["private", "public-read", "public-read-write"] = "private"
+    storage_class: Literal["Standard", "IA", "Archive", "ColdArchive", "DeepColdArchive"] = (
+        "Standard"
+    )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class World:
     """Everything declared. Find methods return None for what does not exist."""
 
@@ -273,6 +286,7 @@ class World:
     oidc_providers: tuple[OidcProvider, ...]
     file_systems: tuple[FileSystem, ...]
     lingjun_nodes: tuple[LingjunNode, ...]
+    oss_buckets: tuple[OssBucket, ...]
 
     def zone(self, zone_id: str) -> Zone | None:
         """Zone by id."""

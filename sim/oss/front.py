@@ -1,0 +1,368 @@
+"""One OSS request from HTTP to its answer.
+
+Order: parse → signature and credentials → operation → faults before the effect → bucket and
+permission → the body → the operation in one transaction → faults after the effect.
+"""
+
+import base64
+import binascii
+import dataclasses
+import hashlib
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from aiohttp import web
+
+from sim import calllog, faults, identity, service
+from sim import cloud as cloud_module
+from sim import errors as api_errors
+from sim.oss import authenticate, blobs, calls, errors, model, rules, signature, wire
+
+log = structlog.get_logger()
+
+_UNKNOWN = "(unknown oss)"
+_XML_BODY_MAX = 2 * 1024 * 1024
+_LONGEST_NAME = 64
+_NOT_MODIFIED = 304
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class _Trace:
+    """What is known of a request so far; becomes its entry in the call log."""
+
+    sequence: int
+    began_s: float
+    request_id: str
+    parameters: Mapping[str, str]
+    action: str = _UNKNOWN
+    access_key_id: str = ""
+    status: int = 0
+    code: str = "OK"
+    effect: bool = False
+    fault: str = ""
+
+
+class Front:
+    """Object storage of one cloud. Shares fault rules and the call log with the API front."""
+
+    def __init__(
+        self, cloud: cloud_module.Cloud, fault_rules: faults.Faults, call_log: calllog.CallLog
+    ) -> None:
+        self._cloud = cloud
+        self._faults = fault_rules
+        self._calls = call_log
+        self._rows = model.Rows(cloud.store)
+        self._blobs = blobs.of(cloud.state_dir)
+        gone = self._blobs.sweep(self._rows.blobs(), unfinished=True)
+        if gone:
+            log.info("removed bytes of unfinished uploads", files=gone)
+
+    def describe(self) -> dict[str, Any]:
+        """What is there: per bucket its objects, bytes and uploads."""
+        about = {}
+        for bucket in self._rows.buckets():
+            objects = self._rows.objects(bucket.name)
+            about[bucket.name] = {
+                "region_id": bucket.region_id,
+                "acl": bucket.acl,
+                "objects": len(objects),
+                "size_bytes": sum(row["size_bytes"] for row in objects),
+                "uploads": len(self._rows.uploads(bucket.name)),
+            }
+        return {"buckets": about}
+
+    async def serve(self, http: web.Request, target: str) -> web.StreamResponse:
+        """Answer *http*. target: its path and query as they were sent."""
+        trace = _Trace(
+            sequence=0,
+            began_s=time.monotonic(),
+            request_id=self._cloud.ids.secret(24).upper(),
+            parameters={},
+        )
+        try:
+            return await self._answer(http, target, trace)
+        except errors.OssError as e:
+            return self._refuse(http, trace, e)
+        except api_errors.ApiError as e:
+            return self._refuse(http, trace, errors.OssError(e.code, e.http_status, e.message))
+        except faults.HtmlAnswer as e:
+            trace.code, trace.status = f"HTTP{e.http_status}", e.http_status
+            page = service.html_answer(e)
+            return web.Response(
+                status=page.status,
+                body=page.body,
+                headers={**page.headers, "Content-Type": page.content_type},
+            )
+        except (faults.DropConnection, ConnectionError):
+            trace.code = "ConnectionClosed"
+            if http.transport is not None:
+                http.transport.close()
+            return web.Response(status=500)
+        except Exception:
+            log.exception("unhandled error", action=trace.action, request_id=trace.request_id)
+            failed = errors.OssError(
+                "InternalError", 500, "We encountered an internal error. Please try again."
+            )
+            return self._refuse(http, trace, failed)
+        finally:
+            self._ended(trace)
+
+    async def _answer(self, http: web.Request, target: str, trace: _Trace) -> web.StreamResponse:
+        headers = [(k.decode(), v.decode("utf-8", "surrogateescape")) for k, v in http.raw_headers]
+        ask = wire.parse(method=http.method, target=target, headers=headers)
+        operation = self._arrived(ask, trace)
+        await self._fault(operation, trace, after_effect=False)
+        principal, trace.access_key_id = authenticate.authenticate(self._cloud, ask)
+        trace.access_key_id = trace.access_key_id[:_LONGEST_NAME]
+        if isinstance(operation, errors.OssError):
+            raise operation
+        self._admit(ask, operation, principal)
+        call = calls.Call(
+            cloud=self._cloud,
+            blobs=self._blobs,
+            rows=self._rows,
+            ask=ask,
+            principal=principal,
+            now_s=self._cloud.clock.now_s(),
+        )
+        try:
+            await self._read_body(http, operation, call)
+            answer = self._perform(operation, call)
+        except BaseException:
+            if call.written is not None:
+                call.written.discard()
+            for blob in call.made:
+                self._blobs.remove(blob)
+            raise
+        trace.effect = operation.changes
+        return await self._send(http, operation, answer, trace)
+
+    def _arrived(self, ask: wire.OssRequest, trace: _Trace) -> calls.Operation | errors.OssError:
+        """The operation, or why there is none, which only who is known gets told."""
+        trace.parameters = {
+            "Method": ask.method,
+            "Bucket": ask.bucket,
+            "Key": ask.key,
+            **calllog.redact(ask.values),
+        }
+        found: calls.Operation | errors.OssError
+        try:
+            found = calls.find(ask)
+            trace.action = found.name
+        except errors.OssError as e:
+            found = e
+        trace.sequence = self._calls.arrived(trace.action, trace.began_s)
+        return found
+
+    async def _fault(
+        self, operation: calls.Operation | errors.OssError, trace: _Trace, *, after_effect: bool
+    ) -> None:
+        if isinstance(operation, errors.OssError):
+            return
+        outcome = await self._faults.apply(
+            operation.name, trace.parameters, after_effect=after_effect
+        )
+        if outcome is not None:
+            trace.fault = outcome.fault_id
+            if outcome.end is not None:
+                raise outcome.end
+
+    def _admit(
+        self, ask: wire.OssRequest, operation: calls.Operation, principal: identity.Principal
+    ) -> None:
+        """Raise OssError unless the bucket is here and the caller may."""
+        if operation.name == "PutBucket":
+            calls.require(principal, operation.ram, bucket=self._rows.bucket(ask.bucket))
+            return
+        if operation.level is calls.Level.SERVICE:
+            calls.require(principal, operation.ram, bucket=None)
+            return
+        bucket = calls.find_bucket(self._rows, self._cloud, ask.bucket)
+        if operation.name == "DeleteMultipleObjects":
+            return  # each key's permission is checked for itself
+        calls.require(
+            principal,
+            operation.ram,
+            bucket=bucket,
+            key=ask.key,
+            found=self._rows.object(bucket.name, ask.key) if ask.key else None,
+            access=operation.access,
+        )
+
+    async def _read_body(
+        self, http: web.Request, operation: calls.Operation, call: calls.Call
+    ) -> None:
+        """Read and check what was sent. Raises OssError."""
+        length = http.content_length
+        most = rules.OBJECT_BYTES_MAX if operation.takes_bytes else _XML_BODY_MAX
+        if (
+            operation.takes_bytes
+            and length is None
+            and "chunked" not in http.headers.get("Transfer-Encoding", "")
+        ):
+            raise errors.OssError(
+                "MissingContentLength", 411, "You must provide the Content-Length HTTP header."
+            )
+        if length is not None and length > most:
+            raise _too_large(length, most)
+        digests = _Digests()
+        chunks: list[bytes] = []
+        writer = self._blobs.new() if operation.takes_bytes else None
+        call.written = writer
+        size = 0
+        async for chunk in http.content.iter_chunked(blobs.CHUNK_BYTES):
+            size += len(chunk)
+            if size > most:
+                raise _too_large(size, most)
+            if writer is not None:
+                writer.write(chunk)
+            else:
+                digests.update(chunk)
+                chunks.append(chunk)
+        if length is not None and size != length:
+            raise ConnectionError("the request ended early")
+        call.body = b"".join(chunks)
+        md5, sha256 = (
+            (writer.md5, writer.sha256) if writer is not None else (digests.md5, digests.sha256)
+        )
+        _check_digests(call.ask, md5, sha256)
+
+    def _perform(self, operation: calls.Operation, call: calls.Call) -> calls.Answer:
+        with self._cloud.store.transaction(news=False):
+            answer = operation.handler(call)
+        for blob in call.unused:
+            self._blobs.remove(blob)
+        return answer
+
+    async def _send(
+        self,
+        http: web.Request,
+        operation: calls.Operation,
+        answer: calls.Answer,
+        trace: _Trace,
+    ) -> web.StreamResponse:
+        body = answer.body
+        # Opened before anything waits: another request may remove the object meanwhile.
+        file = self._blobs.open(body.blob) if isinstance(body, calls.Slice) else None
+        try:
+            await self._fault(operation, trace, after_effect=True)
+            trace.status = answer.status
+            headers = {**_identified(trace.request_id), **answer.headers}
+            if answer.status != _NOT_MODIFIED and (body or http.method == "HEAD"):
+                headers["Content-Type"] = answer.content_type
+            if file is None or not isinstance(body, calls.Slice):
+                return web.Response(
+                    status=answer.status,
+                    headers=headers,
+                    body=body if isinstance(body, bytes) and body else None,
+                )
+            response = web.StreamResponse(status=answer.status, headers=headers)
+            response.content_length = body.length
+            await response.prepare(http)
+            file.seek(body.start)
+            left = body.length
+            while left and (chunk := file.read(min(left, blobs.CHUNK_BYTES))):
+                await response.write(chunk)
+                left -= len(chunk)
+            await response.write_eof()
+            return response
+        finally:
+            if file is not None:
+                file.close()
+
+    def _refuse(self, http: web.Request, trace: _Trace, e: errors.OssError) -> web.Response:
+        trace.code, trace.status = e.code, e.http_status
+        body = e.body(request_id=trace.request_id, host=http.host)
+        headers = {**_identified(trace.request_id), "Content-Type": "application/xml"}
+        if e.ec:
+            headers["x-oss-ec"] = e.ec
+        if http.method == "HEAD":
+            headers["x-oss-err"] = base64.b64encode(body).decode()
+            return web.Response(status=e.http_status, headers=headers)
+        return web.Response(status=e.http_status, headers=headers, body=body)
+
+    def _ended(self, trace: _Trace) -> None:
+        if trace.sequence == 0:
+            trace.sequence = self._calls.arrived(trace.action, trace.began_s)
+        entry = calllog.Entry(
+            sequence=trace.sequence,
+            at_s=self._cloud.clock.now_s(),
+            elapsed_s=round(time.monotonic() - trace.began_s, 6),
+            action=trace.action,
+            version="oss",
+            access_key_id=trace.access_key_id,
+            parameters=trace.parameters,
+            request_id=trace.request_id,
+            http_status=trace.status,
+            code=trace.code,
+            effect=trace.effect,
+            replayed=False,
+            fault=trace.fault,
+        )
+        self._calls.add(entry)
+        log.debug("call", action=entry.action, code=entry.code, request_id=entry.request_id)
+
+
+class _Digests:
+    """Of a body that is kept in memory."""
+
+    def __init__(self) -> None:
+        self._md5 = hashlib.md5(usedforsecurity=False)
+        self._sha256 = hashlib.sha256()
+
+    def update(self, chunk: bytes) -> None:
+        self._md5.update(chunk)
+        self._sha256.update(chunk)
+
+    @property
+    def md5(self) -> bytes:
+        return self._md5.digest()
+
+    @property
+    def sha256(self) -> str:
+        return self._sha256.hexdigest()
+
+
+def _identified(request_id: str) -> dict[str, str]:
+    return {
+        "Server": "AliyunOSS",
+        "x-oss-request-id": request_id,
+        "x-amz-request-id": request_id,
+        "x-oss-server-time": "1",
+    }
+
+
+def _check_digests(ask: wire.OssRequest, md5: bytes, sha256: str) -> None:
+    """Raise OssError unless the body is what its headers say."""
+    given = ask.header("content-md5")
+    if given:
+        try:
+            wanted = base64.b64decode(given, validate=True)
+        except binascii.Error:
+            wanted = b""
+        if wanted != md5:
+            raise errors.OssError(
+                "InvalidDigest",
+                400,
+                "The Content-MD5 you specified was invalid.",
+                more={"Content-MD5": given},
+            )
+    told = ask.header("x-amz-content-sha256")
+    if told not in ("", signature.UNSIGNED, sha256):
+        raise errors.OssError(
+            "XAmzContentSHA256Mismatch",
+            400,
+            "The provided 'x-amz-content-sha256' header does not match what was computed.",
+            more={"ClientComputedContentSHA256": told, "S3ComputedContentSHA256": sha256},
+        )
+
+
+def _too_large(size: int, most: int) -> errors.OssError:
+    return errors.OssError(
+        "EntityTooLarge",
+        400,
+        "Your proposed upload exceeds the maximum allowed size.",
+        more={"MaxSizeAllowed": str(most), "ProposedSize": str(size)},
+    )
