@@ -1,0 +1,7 @@
+"""`python -m csi.mounter`."""
+
+import sys
+
+from csi.mounter import app
+
+sys.exit(app.main())

@@ -1,0 +1,222 @@
+"""The command `csi-mounter` (`python -m csi.mounter`)."""
+
+import argparse
+import asyncio
+import contextlib
+import ipaddress
+import os
+import pathlib
+import signal
+import sys
+from collections.abc import Sequence
+
+import structlog
+
+from core import durations, errors, http_status, lifecycle, logs, metrics, version
+from csi.mounter import clients, mounter, server, volume
+
+log = structlog.get_logger()
+
+SOCKET = "/run/fuse.ossfs/mounter.sock"
+WORK_DIR = "/run/fuse.ossfs"
+READY = "csi-mounter ready"
+_EXIT_USAGE = 2
+
+_DESCRIPTION = """\
+Mounts object storage with FUSE clients, one process for each volume, for csi-plugin. Watches them,
+starts dead and hung ones again, and leaves them alone when it is restarted itself.
+"""
+
+_EPILOG = """\
+example:
+  csi-mounter --driver=ossfs,s3fs
+Then ask it:
+  printf '{"header":{"method":"status"}}\\n' | socat - UNIX:/run/fuse.ossfs/mounter.sock
+See docs/reference/csi-mounter.md.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run; the exit status: 0 stopped, 1 failed, 2 wrong usage."""
+    options = parser().parse_args(argv)
+    logs.configure(json=options.logging_format == "json", verbosity=options.v)
+    if os.geteuid() != 0:
+        sys.stderr.write("csi-mounter: mounting needs root; run as root\n")
+        return _EXIT_USAGE
+    try:
+        asyncio.run(lifecycle.run_until_signal(lambda stack: _start(options, stack)))
+    except (errors.Error, OSError) as e:
+        sys.stderr.write(f"csi-mounter: {e}\n")
+        return 1
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    p = argparse.ArgumentParser(
+        prog="csi-mounter",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    p.add_argument("--version", action="version", version=f"csi-mounter {version.VERSION}")
+    p.add_argument(
+        "--socket", type=_absolute, default=SOCKET, metavar="PATH", help=f"default {SOCKET}"
+    )
+    p.add_argument(
+        "--driver",
+        type=_fuse_types,
+        default="ossfs,ossfs2,s3fs",
+        metavar="NAMES",
+        help="clients to offer (default ossfs,ossfs2,s3fs)",
+    )
+    p.add_argument(
+        "--work-dir",
+        type=_absolute,
+        default=WORK_DIR,
+        metavar="DIR",
+        help=f"for records, logs and credentials; must be a tmpfs (default {WORK_DIR})",
+    )
+    p.add_argument(
+        "--allow-target",
+        type=_absolute,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="mount below DIR as well; the work directory and /var/lib/kubelet are allowed",
+    )
+    p.add_argument(
+        "--timeout",
+        type=_duration,
+        default="30s",
+        metavar="TIME",
+        help="until a new mount must answer (default 30s)",
+    )
+    p.add_argument(
+        "--probe-interval",
+        type=_duration,
+        default="10s",
+        metavar="TIME",
+        help="how often a mount is asked whether it lives (default 10s)",
+    )
+    p.add_argument(
+        "--probe-timeout",
+        type=_duration,
+        default="5s",
+        metavar="TIME",
+        help="how long it may take to answer; twice in a row too long = hung (default 5s)",
+    )
+    p.add_argument(
+        "--metrics-address",
+        type=_address,
+        metavar="HOST:PORT",
+        help="serve /healthz and /metrics here (default: nowhere)",
+    )
+    p.add_argument(
+        "--unmount-on-exit",
+        action="store_true",
+        help="end all clients on SIGTERM; without it they go on, and the next csi-mounter adopts "
+        "them",
+    )
+    p.add_argument(
+        "-v", "--v", dest="v", type=int, default=2, metavar="N", help="4 and more = debug"
+    )
+    p.add_argument("--logging-format", choices=("text", "json"), default="text")
+    return p
+
+
+async def _start(options: argparse.Namespace, stack: contextlib.AsyncExitStack) -> None:
+    measured = metrics.Metrics()
+    settings = mounter.Settings(
+        enabled=options.driver,
+        work_dir=options.work_dir,
+        roots=(options.work_dir, pathlib.Path("/var/lib/kubelet"), *options.allow_target),
+        limits=volume.Limits(
+            mount_s=options.timeout,
+            probe_interval_s=options.probe_interval,
+            probe_timeout_s=options.probe_timeout,
+        ),
+    )
+    served = mounter.Mounter(settings, measured)
+    front = server.Server(served, options.socket)
+    front.claim()
+    _reap_orphans()
+    await served.adopt()
+    stack.push_async_callback(served.close, unmount=options.unmount_on_exit)
+    await front.start()
+    stack.push_async_callback(front.stop)
+    if options.metrics_address is not None:
+        status = http_status.HttpStatus({"/healthz": _healthy, "/metrics": _exposed(measured)})
+        port = await status.start(*options.metrics_address)
+        stack.push_async_callback(status.stop)
+        log.info("serving metrics", port=port)
+    log.info(READY, socket=str(options.socket))
+
+
+async def _healthy() -> http_status.Answer:
+    return http_status.Answer(body=b"ok\n")
+
+
+def _exposed(measured: metrics.Metrics) -> http_status.Route:
+    async def expose() -> http_status.Answer:
+        return http_status.Answer(
+            content_type="text/plain; version=0.0.4; charset=utf-8", body=measured.exposition()
+        )
+
+    return expose
+
+
+def _reap_orphans() -> None:
+    """As process 1 of a container, take orphans away when they end; adopted clients are some."""
+    if os.getpid() != 1:
+        return
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGCHLD, _reap_adopted)
+
+
+def _reap_adopted() -> None:
+    """Reap who was not started by us; our own children are waited for where they are known."""
+    while True:
+        try:
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return
+        if ended is None:
+            return
+        with contextlib.suppress(ChildProcessError):
+            os.waitid(os.P_PID, ended.si_pid, os.WEXITED | os.WNOHANG)
+
+
+def _absolute(text: str) -> pathlib.Path:
+    path = pathlib.Path(text)
+    if not path.is_absolute() or ".." in path.parts or path == pathlib.Path("/"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not an absolute path without ..")
+    return path
+
+
+def _fuse_types(text: str) -> tuple[clients.FuseType, ...]:
+    try:
+        return tuple(clients.FuseType(word.strip()) for word in text.split(","))
+    except ValueError as e:
+        allowed = ", ".join(clients.FuseType)
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of {allowed}") from e
+
+
+def _duration(text: str) -> float:
+    try:
+        seconds = durations.parse_s(text)
+    except ValueError as e:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a duration such as 30s") from e
+    if seconds <= 0:
+        raise argparse.ArgumentTypeError("a duration above 0 is needed")
+    return seconds
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+        return host.strip("[]"), int(port)
+    except ValueError as e:
+        raise argparse.ArgumentTypeError(f"{text!r} is not IP:PORT") from e

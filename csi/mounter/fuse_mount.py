@@ -1,0 +1,104 @@
+"""A FUSE mount as the kernel sees it: whether it is there, whether it answers, its end.
+
+Nothing here looks into the file system itself: a client that hangs would take us along. Commands
+do, which can be killed.
+"""
+
+import asyncio
+import contextlib
+import os
+import pathlib
+import select
+import subprocess
+from collections.abc import Iterator
+
+from core import errors
+from host import mountinfo, mounts
+
+_TABLE = "/proc/self/mountinfo"
+_LOOK_S = 0.5
+
+
+def mounted(target: pathlib.Path) -> mountinfo.Mount | None:
+    """What is mounted at *target*."""
+    there = mountinfo.mounts_at(target)
+    return there[-1] if there else None
+
+
+async def appears(target: pathlib.Path) -> None:
+    """Return when a FUSE file system is mounted at *target*."""
+    with _table_changes() as changed:
+        while True:
+            there = mounted(target)
+            if there is not None and there.fs_type.startswith("fuse"):
+                return
+            changed.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_S):
+                    await changed.wait()
+
+
+async def answers(target: pathlib.Path, *, timeout_s: float) -> bool:
+    """Whether the client at *target* tells its size within *timeout_s* seconds."""
+    asked = await asyncio.create_subprocess_exec(
+        "stat",
+        "--file-system",
+        "--format=%T",
+        "--",
+        os.fspath(target),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+    )
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await asked.wait() == 0
+    except TimeoutError:
+        return False
+    finally:
+        if asked.returncode is None:
+            # A killed stat ends when the client does; the loop's child watcher reaps it then.
+            with contextlib.suppress(ProcessLookupError):
+                asked.kill()
+
+
+async def discard(target: pathlib.Path) -> None:
+    """Take every mount at *target* away; who uses it gets errors. For dead ones."""
+    while mounted(target) is not None:
+        await asyncio.to_thread(mounts.detach, target)
+
+
+async def unmount(target: pathlib.Path) -> None:
+    """Take the mount at *target* away. Raises Busy when a process uses it."""
+    if mounted(target) is None:
+        return
+    try:
+        await asyncio.to_thread(mounts.unmount, target, timeout_s=10.0)
+    except errors.Busy:
+        if await answers(target, timeout_s=5.0):
+            raise
+        await discard(target)
+
+
+@contextlib.contextmanager
+def _table_changes() -> Iterator[asyncio.Event]:
+    """An event that is set whenever this mount namespace's table changes."""
+    changed = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    table = os.open(_TABLE, os.O_RDONLY | os.O_CLOEXEC)
+    # The table is always readable; its changes come as "exceptional", which asyncio does not know.
+    poller = select.epoll()
+    try:
+        poller.register(table, select.EPOLLPRI | select.EPOLLET)
+        loop.add_reader(poller.fileno(), _drain, poller, changed)
+        yield changed
+    finally:
+        loop.remove_reader(poller.fileno())
+        poller.close()
+        os.close(table)
+
+
+def _drain(poller: select.epoll, changed: asyncio.Event) -> None:
+    poller.poll(0)
+    changed.set()

@@ -1,0 +1,233 @@
+"""The volumes of this node: what requests do to them, and what a restart finds."""
+
+import asyncio
+import dataclasses
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+
+from core import errors, metrics, single_flight
+from csi.mounter import client_process, clients, credentials, fuse_mount, protocol, records
+from csi.mounter import volume as volume_module
+
+log = structlog.get_logger()
+
+_STATE_DIR = ".mounter"
+_TMPFS = "tmpfs"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the command line decides. roots: below which targets may be."""
+
+    enabled: Sequence[clients.FuseType]
+    work_dir: pathlib.Path
+    roots: Sequence[pathlib.Path]
+    limits: volume_module.Limits
+
+
+class Mounter:
+    """Mounts and unmounts volumes, by target."""
+
+    def __init__(self, settings: Settings, measured: metrics.Metrics) -> None:
+        self._settings = settings
+        self._root = settings.work_dir / _STATE_DIR
+        self._volumes: dict[pathlib.Path, volume_module.Volume] = {}
+        self._flights: single_flight.SingleFlight[None] = single_flight.SingleFlight("request")
+        self._restarts: dict[str, int] = {}
+        measured.gauges("csi_mounter_volumes", "volumes by state", ("state",), self._count_states)
+        measured.gauges(
+            "csi_mounter_restarts_total",
+            "clients that were started again, by cause, of the volumes there are",
+            ("cause",),
+            self._count_restarts,
+        )
+        self._mount_seconds = measured.histogram(
+            "csi_mounter_mount_seconds",
+            "from a mount request to a mount that answers",
+            ("fstype", "outcome"),
+        )
+
+    async def adopt(self) -> None:
+        """Take over what an earlier mounter left: go on, start again, or clean away."""
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _warn_unless_memory(self._root)
+        left = list(records.load_all(self._root))
+        living = client_process.find([record.argv for record in left])
+        for record in left:
+            made = self._volume(record)
+            await made.adopt(living.get(record.argv))
+            self._volumes[record.target] = made
+            if not record.wanted:
+                try:
+                    await self._remove(made)
+                except errors.Error as e:
+                    log.warning(
+                        "unmount cannot be finished", target=str(record.target), error=str(e)
+                    )
+
+    async def mount(self, want: protocol.Mount) -> None:
+        """Bring *want* about; once for all who ask at the same time. Raises Error."""
+        fs_type = clients.parse_fuse_type(want.fs_type, self._settings.enabled)
+        protocol.check_target(want.target, self._settings.roots)
+        clients.check_options(want.options)
+        credential = credentials.parse_secrets(fs_type, want.secrets)
+        loop = asyncio.get_running_loop()
+        began_s, outcome = loop.time(), "failed"
+        try:
+            await self._flights.run(
+                f"mount {want.target}", lambda: self._mount(want, fs_type, credential)
+            )
+            outcome = "mounted"
+        finally:
+            self._mount_seconds.observe(loop.time() - began_s, str(fs_type), outcome)
+
+    async def unmount(self, target: pathlib.Path) -> bool:
+        """Remove the mount at *target*; False when it is not ours. Raises Busy."""
+        found = self._volumes.get(target)
+        if found is None:
+            return False
+        await self._flights.run(f"unmount {target}", lambda: self._remove(found))
+        return True
+
+    def describe(self) -> list[dict[str, Any]]:
+        """Every volume, as `status` tells it."""
+        return [row.described() for row in self._volumes.values()]
+
+    async def close(self, *, unmount: bool) -> None:
+        """Stop. unmount: end the clients as well; else they go on without us."""
+        self._flights.close()
+        for found in list(self._volumes.values()):
+            if unmount:
+                try:
+                    await self._remove(found)
+                except errors.Error as e:
+                    log.warning("not unmounted", target=str(found.record.target), error=str(e))
+            else:
+                await found.leave()
+
+    async def _mount(
+        self,
+        want: protocol.Mount,
+        fs_type: clients.FuseType,
+        credential: credentials.Credential | None,
+    ) -> None:
+        place = records.Place(self._root, want.target)
+        argv = clients.plan_argv(
+            fs_type,
+            want.source,
+            want.target,
+            want.options,
+            credential=credential,
+            directory=place.credentials,
+        )
+        record = records.Record(
+            volume_id=want.volume_id,
+            source=want.source,
+            target=want.target,
+            fs_type=str(fs_type),
+            options=want.options,
+            argv=tuple(argv),
+        )
+        found = self._volumes.get(want.target)
+        if found is not None:
+            await self._again(found, record, credential)
+            return
+        await self._clear(want.target)
+        place.make()
+        made = self._volume(record)
+        try:
+            if credential is not None:
+                credentials.ensure_files(place.credentials, credential)
+            place.save(record)
+            self._volumes[want.target] = made
+            await made.mount()
+        except BaseException:
+            self._volumes.pop(want.target, None)
+            place.remove()
+            raise
+        log.info("mounted", volume_id=want.volume_id, source=want.source, target=str(want.target))
+
+    async def _again(
+        self,
+        found: volume_module.Volume,
+        record: records.Record,
+        credential: credentials.Credential | None,
+    ) -> None:
+        """The same request again: newer credentials, and wait for a client that is being healed."""
+        if not found.record.wanted:
+            raise errors.Busy(f"{record.target} is being unmounted")
+        if not found.record.same_mount(record):
+            raise errors.Exists(
+                f"{record.target} is mounted with another source or other options; unmount it first"
+            )
+        if credential is not None and credentials.ensure_files(found.place.credentials, credential):
+            log.info("credentials replaced", volume_id=record.volume_id)
+        await found.wait_mounted(self._settings.limits.mount_s)
+
+    async def _clear(self, target: pathlib.Path) -> None:
+        """Make room at *target*. Raises Exists for a mount that lives and is not ours."""
+        if fuse_mount.mounted(target) is None:
+            await asyncio.to_thread(target.mkdir, mode=0o755, parents=True, exist_ok=True)
+            return
+        limit_s = self._settings.limits.probe_timeout_s
+        if await fuse_mount.answers(target, timeout_s=limit_s):
+            raise errors.Exists(f"something else is mounted at {target}; unmount it first")
+        log.warning("removing a dead mount", target=str(target))
+        await fuse_mount.discard(target)
+
+    async def _remove(self, found: volume_module.Volume) -> None:
+        """Unmount; a mounter that is killed meanwhile finishes it at its next start."""
+        target = found.record.target
+        if self._volumes.get(target) is not found:
+            return
+        wanted = found.record
+        found.record = dataclasses.replace(wanted, wanted=False)
+        found.place.save(found.record)
+        try:
+            await found.unmount()
+        except errors.Error:
+            found.record = wanted
+            found.place.save(wanted)
+            raise
+        del self._volumes[target]
+        for cause, count in found.health.causes.items():
+            self._restarts[cause] = self._restarts.get(cause, 0) + count
+        found.place.remove()
+        log.info("unmounted", volume_id=wanted.volume_id, target=str(target))
+
+    def _volume(self, record: records.Record) -> volume_module.Volume:
+        place = records.Place(self._root, record.target)
+        return volume_module.Volume(record, place, self._settings.limits, {})
+
+    def _count_states(self) -> dict[tuple[str, ...], float]:
+        counts: dict[tuple[str, ...], float] = {(str(state),): 0.0 for state in volume_module.State}
+        for row in self._volumes.values():
+            counts[str(row.health.state),] += 1
+        return counts
+
+    def _count_restarts(self) -> dict[tuple[str, ...], float]:
+        counts: dict[tuple[str, ...], float] = {
+            (str(cause),): float(self._restarts.get(cause, 0)) for cause in volume_module.Reason
+        }
+        for row in self._volumes.values():
+            for cause, count in row.health.causes.items():
+                counts[str(cause),] += count
+        return counts
+
+
+def _warn_unless_memory(root: pathlib.Path) -> None:
+    """Credentials must not reach a disk."""
+    best = ("", "")
+    with pathlib.Path("/proc/self/mounts").open() as table:
+        for line in table:
+            point, kind = line.split(" ")[1:3]
+            if os.path.commonpath([point, root]) == point and len(point) >= len(best[0]):
+                best = (point, kind)
+    if best[1] != _TMPFS:
+        log.warning(
+            "credentials are kept on a disk; mount a tmpfs at the work directory", path=str(root)
+        )

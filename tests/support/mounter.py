@@ -1,0 +1,94 @@
+"""`csi-mounter` as a real process in a directory of its own, and its clients."""
+
+import contextlib
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from csi.mounter import client_process, records
+
+READY = "csi-mounter ready"
+
+
+class MounterProcess:
+    """One mounter; close() ends it and whatever it left."""
+
+    def __init__(self, directory: pathlib.Path, *flags: str) -> None:
+        self.work_dir = directory / "fuse"
+        self.socket = directory / "mounter.sock"
+        self.log = directory / "mounter.log"
+        self._flags = [
+            *("--socket", str(self.socket), "--work-dir", str(self.work_dir)),
+            *("--allow-target", str(directory), *flags),
+        ]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        before = self.log.stat().st_size if self.log.exists() else 0
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "csi.mounter", *self._flags], stdout=log, stderr=log
+            )
+        until_s = time.monotonic() + 20
+        while READY not in self.log.read_text()[before:]:
+            assert self._process.poll() is None, self.log.read_text()
+            assert time.monotonic() < until_s, self.log.read_text()
+            time.sleep(0.02)
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        assert self._process is not None
+        self._process.send_signal(number)
+        return self._process.wait(timeout=30)
+
+    def ask(self, method: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Answer of one request."""
+        line = json.dumps({"header": {"method": method}, "body": body or {}}).encode() + b"\n"
+        return self.exchange(line)
+
+    def exchange(self, line: bytes) -> dict[str, Any]:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(60)
+            connection.connect(str(self.socket))
+            connection.sendall(line)
+            answer: dict[str, Any] = json.loads(connection.makefile("rb").readline())
+            return answer
+
+    def volume(self, target: pathlib.Path) -> dict[str, Any]:
+        """The row of *target* in `status`."""
+        rows = self.ask("status")["volumes"]
+        return next(row for row in rows if row["target"] == str(target))
+
+    def client_pids(self) -> list[int]:
+        """Clients that live."""
+        left = records.load_all(self.work_dir / ".mounter")
+        return list(client_process.find([row.argv for row in left]).values())
+
+    def close(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self.stop(signal.SIGKILL)
+        for pid in self.client_pids():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        unmount_below(self.work_dir.parent)
+
+
+def unmount_below(directory: pathlib.Path) -> None:
+    """Detach every mount below *directory*."""
+    points: Sequence[str] = [
+        line.split(" ")[4] for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines()
+    ]
+    for point in reversed(points):
+        if point.startswith(f"{directory}/"):
+            subprocess.run(["umount", "-l", point], check=False)

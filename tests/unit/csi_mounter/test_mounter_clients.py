@@ -1,0 +1,51 @@
+"""Command lines of the FUSE clients."""
+
+import pathlib
+
+import pytest
+
+from core import errors
+from csi.mounter import clients, credentials
+
+TARGET = pathlib.Path("/t")
+KEYS = pathlib.Path("/k")
+TOKEN = credentials.Token({})
+
+
+def plan(fuse_type: clients.FuseType, credential: credentials.Credential | None) -> list[str]:
+    return clients.plan_argv(
+        fuse_type, "b:/p", TARGET, ["ro"], credential=credential, directory=KEYS
+    )
+
+
+def test_each_client_gets_files_and_no_secret() -> None:
+    key = credentials.FixedKey("passwd-s3fs", "b:AK:SK")
+
+    assert plan(clients.FuseType.S3FS, key) == [
+        *("s3fs", "b:/p", "/t", "-f", "-o", "ro", "-o", "passwd_file=/k/passwd-s3fs")
+    ]
+    assert plan(clients.FuseType.OSSFS, TOKEN)[-3:] == [
+        *("passwd_file=/k/token", "-o", "use_session_token")
+    ]
+    assert plan(clients.FuseType.OSSFS2, None) == ["ossfs2", "mount", "/t", "-f", "--ro"]
+    assert "--oss_sts_multi_conf_ak_file=/k/token/AccessKeyId" in plan(
+        clients.FuseType.OSSFS2, TOKEN
+    )
+
+
+def test_s3fs_with_a_token_is_unsupported() -> None:
+    with pytest.raises(errors.Unsupported):
+        plan(clients.FuseType.S3FS, TOKEN)
+
+
+@pytest.mark.parametrize(
+    "option", ["a,passwd_file=/x", "a b", "a\n", "", "-f", "passwd_file=/etc/x", "PASSWD_FILE=/x"]
+)
+def test_an_option_that_is_not_the_callers_is_refused(option: str) -> None:
+    with pytest.raises(errors.InvalidField):
+        clients.check_options([option])
+
+
+def test_a_client_that_is_not_enabled_is_refused() -> None:
+    with pytest.raises(errors.InvalidField, match="s3fs"):
+        clients.parse_fuse_type("ossfs", [clients.FuseType.S3FS])
