@@ -5,6 +5,7 @@ import asyncio
 from cloud import (
     cpfs_filesets,
     cpfs_vsc,
+    credentials,
     ecs_disk,
     ecs_eni,
     ecs_instance,
@@ -62,6 +63,10 @@ class Alibaba:
     async def region_id(self) -> str:
         """The region all calls go to."""
         return await self._api.region_id()
+
+    def credential(self) -> credentials.Credentials:
+        """Who we are, for what is no OpenAPI. Blocking. Raises Unauthenticated, Unavailable."""
+        return self._api.credential()
 
     async def reachable(self) -> None:
         """Return when the cloud answers us; raises what keeps it from doing so.

@@ -100,9 +100,21 @@ class OpenApi:
         """The region of this client."""
         return await self._pool.run(self._region)
 
+    def credential(self) -> credentials.Credentials:
+        """Who we are, for what is no OpenAPI. Blocking. Raises like the chain."""
+        with self._making:
+            chain = self._credential_chain()
+        return chain.get_credential()
+
     def close(self) -> None:
         """Take no more calls."""
         self._pool.close()
+
+    def _credential_chain(self) -> credentials.CredentialChain:
+        """The chain of this process; the callers hold the lock."""
+        if self._chain is None:
+            self._chain = credentials.make_chain(self._settings, self._region())
+        return self._chain
 
     def _call(self, product: Product, action: str, parameters: Mapping[str, Any]) -> Any:
         """One attempt, in a thread."""
@@ -183,11 +195,10 @@ class OpenApi:
         models = importlib.import_module("alibabacloud_tea_openapi.models")
         region_id = self._region()
         endpoint = self._settings.endpoint(product.name, region_id)
-        if self._chain is None:
-            self._chain = credentials.make_chain(self._settings, region_id)
+        chain = self._credential_chain()
         proxy = proxies.take_over().for_host(endpoint)
         config = models.Config(
-            credential=self._chain,
+            credential=chain,
             endpoint=endpoint,
             protocol=self._settings.scheme_of(product.name),
             region_id=region_id,

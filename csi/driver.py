@@ -21,6 +21,7 @@ DRIVER_MODULES: Mapping[str, str] = {
     "nasplugin.csi.alibabacloud.com": "csi.nas.driver",
     "bmcpfsplugin.csi.alibabacloud.com": "csi.cpfs.driver",
     "cpfsplugin.csi.alibabacloud.com": "csi.cpfs.legacy",
+    "ossplugin.csi.alibabacloud.com": "csi.oss.driver",
 }
 
 REMOVED: Mapping[str, str] = {

@@ -56,18 +56,26 @@ def response(
     )
 
 
+_INT64_MAX = (1 << 63) - 1
+"""Clients of object storage tell sizes that no field holds."""
+
+
+def _int64(value: int) -> int:
+    return min(value, _INT64_MAX)
+
+
 def _of_filesystem(usage: Usage) -> list[csi_pb2.VolumeUsage]:
     return [
         csi_pb2.VolumeUsage(
             unit=_Unit.BYTES,
-            total=usage.total_bytes,
-            used=usage.used_bytes,
-            available=usage.available_bytes,
+            total=_int64(usage.total_bytes),
+            used=_int64(usage.used_bytes),
+            available=_int64(usage.available_bytes),
         ),
         csi_pb2.VolumeUsage(
             unit=_Unit.INODES,
-            total=usage.total_inodes,
-            used=usage.used_inodes,
-            available=usage.free_inodes,
+            total=_int64(usage.total_inodes),
+            used=_int64(usage.used_inodes),
+            available=_int64(usage.free_inodes),
         ),
     ]

@@ -4,13 +4,14 @@ Two protocols: the mount proxy takes JSON lines, the connector takes an argument
 does is bounded in time.
 """
 
+import dataclasses
 import json
 import os
 import pathlib
 import socket
 import stat
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import structlog
 
@@ -22,7 +23,7 @@ log = structlog.get_logger()
 TIMEOUT_S = 35.0
 """The mount proxy gives up after 30 s. Source: spec/csi-driver.md 1.11."""
 _ANSWER_MAX_BYTES = 1 << 20
-_NOT_MANAGED = "target not managed by mount broker"
+NOT_MANAGED = "target not managed by mount broker"
 _NO_SUCH_DIRECTORY = ("no such file or directory", "failed to bind mount")
 _SUCCESS = "Success:"
 
@@ -55,7 +56,7 @@ class Proxy:
     def mount(
         self, source: str, target: pathlib.Path, *, fs_type: str, options: Sequence[str], tag: str
     ) -> None:
-        said = self._ask(
+        said = self.ask(
             "mount",
             {
                 "source": source,
@@ -66,27 +67,35 @@ class Proxy:
                 "secrets": {},
                 "volumeID": tag,
             },
-        )
+        ).error
         if said:
             raise refusal(source, said)
 
     def unmount(self, target: pathlib.Path) -> bool:
-        said = self._ask("unmount", {"target": os.fspath(target)})
-        if _NOT_MANAGED in said:
+        said = self.ask("unmount", {"target": os.fspath(target)}).error
+        if NOT_MANAGED in said:
             return False
         if said:
             raise BrokerFailed(f"the mount proxy cannot unmount {target}: {said}")
         return True
 
-    def _ask(self, method: str, body: dict[str, object]) -> str:
-        """The proxy's error, "" = done."""
+    def ask(self, method: str, body: Mapping[str, object]) -> "Answer":
+        """Its answer to one request. Raises Unavailable, BrokerFailed."""
         asked = json.dumps({"header": {"method": method}, "body": body}).encode() + b"\n"
         answer = _exchange(self._path, asked, until=b"\n")
         try:
             told = json.loads(answer)
-            return str(told.get("error") or "")
+            return Answer(error=str(told.get("error") or ""), body=told)
         except (ValueError, AttributeError) as e:
             raise BrokerFailed(f"the mount proxy answered {answer[:200]!r}") from e
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What the mount proxy said. error: "" = it is done. body: all of it."""
+
+    error: str
+    body: Mapping[str, Any]
 
 
 class Connector:

@@ -43,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if os.geteuid() != 0:
         sys.stderr.write("csi-mounter: mounting needs root; run as root\n")
         return _EXIT_USAGE
+    os.chdir("/")  # keep no file system busy
     try:
         asyncio.run(lifecycle.run_until_signal(lambda stack: _start(options, stack)))
     except (errors.Error, OSError) as e:

@@ -35,7 +35,7 @@ class Reply:
 
     @property
     def code(self) -> str:
-        return self.json.get("Code", "OK")
+        return str(self.json.get("Code", "OK"))
 
 
 class Sim:
@@ -53,6 +53,7 @@ class Sim:
         command += ["--state-dir", str(self.state_dir), *self._options]
         with self.log.open("a") as log:
             self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        assert self._process.stdout is not None
         line = self._process.stdout.readline()
         assert line.startswith(READY), self.log.read_text()
         self.port = int(line.rpartition(":")[2])
@@ -63,6 +64,7 @@ class Sim:
             return 0
         process.send_signal(number)
         status = process.wait(timeout=20)
+        assert process.stdout is not None
         process.stdout.close()
         self._process = None
         return status
@@ -72,6 +74,7 @@ class Sim:
 
     @property
     def pid(self) -> int:
+        assert self._process is not None
         return self._process.pid
 
     @property
@@ -102,13 +105,15 @@ class Sim:
         return reply.json
 
     def fault(self, action: str, effect: str, **fields: Any) -> str:
-        return self.control("POST", "faults", {"action": action, "effect": effect, **fields})["id"]
+        made = self.control("POST", "faults", {"action": action, "effect": effect, **fields})
+        return str(made["id"])
 
     def wait_held(self, fault: str) -> None:
         assert self.control("GET", f"faults/{fault}?wait_s=20")["holding"] > 0
 
     def calls(self, action: str = "") -> list[dict[str, Any]]:
-        return self.control("GET", f"calls?action={action}")["calls"]
+        found: list[dict[str, Any]] = self.control("GET", f"calls?action={action}")["calls"]
+        return found
 
     def rpc(
         self,

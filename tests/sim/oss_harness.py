@@ -36,7 +36,7 @@ def fetch(
 ) -> tuple[int, Mapping[str, str], bytes]:
     """(status, headers in lower case, body) of a request that nobody signs or changes."""
     parts = urllib.parse.urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=20)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=20)
     try:
         target = parts.path + (f"?{parts.query}" if parts.query else "")
         connection.request(method, target, body=body or None, headers=dict(headers or {}))

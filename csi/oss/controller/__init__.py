@@ -1,0 +1,1 @@
+"""The controller half: where volumes are, and the buckets and prefixes made for them."""

@@ -1,0 +1,117 @@
+"""The Controller service of the OSS driver: parse, lock, service, respond."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from core import errors, keyed_lock
+from csi import answers, requests
+from csi._pb import csi_pb2, csi_pb2_grpc
+from csi.oss import credentials, volume_context
+from csi.oss.controller import params, storage, volumes
+
+_Rpc = csi_pb2.ControllerServiceCapability.RPC
+_EIB = 1 << 60
+
+CAPABILITIES = (
+    _Rpc.CREATE_DELETE_VOLUME,
+    _Rpc.GET_CAPACITY,
+    _Rpc.SINGLE_NODE_MULTI_WRITER,
+)
+"""Nothing is attached: there are no FUSE pods, and csi-mounter runs on each node."""
+
+
+class ControllerServicer(csi_pb2_grpc.ControllerServicer):
+    """Tells where volumes are, and makes buckets and directories when it is asked to."""
+
+    def __init__(self, do: volumes.Volumes) -> None:
+        self._do = do
+        self._locks = keyed_lock.KeyedLock()
+
+    async def CreateVolume(
+        self, request: csi_pb2.CreateVolumeRequest, context: Any
+    ) -> csi_pb2.CreateVolumeResponse:
+        name = requests.name(request.name)
+        capabilities = requests.capabilities(request.volume_capabilities)
+        required_bytes, limit_bytes = requests.capacity_range(request.capacity_range)
+        key = _key(request.secrets)
+        _refuse_sources(request)
+        for capability in capabilities:
+            _require_supported(capability)
+        given = params.parse(requests.string_map("parameters", request.parameters))
+        with self._locks.hold(f"volume {name}"):
+            made = await self._do.create(name, required_bytes or limit_bytes, given, key)
+        return csi_pb2.CreateVolumeResponse(
+            volume=csi_pb2.Volume(
+                volume_id=made.volume_id,
+                capacity_bytes=made.capacity_bytes,
+                volume_context=made.context,
+            )
+        )
+
+    async def DeleteVolume(
+        self, request: csi_pb2.DeleteVolumeRequest, context: Any
+    ) -> csi_pb2.DeleteVolumeResponse:
+        volume_id = requests.require("volume_id", request.volume_id)
+        key = _key(request.secrets)
+        with self._locks.hold(f"volume {volume_id}"):
+            await self._do.delete(volume_id, key)
+        return csi_pb2.DeleteVolumeResponse()
+
+    async def ValidateVolumeCapabilities(
+        self, request: csi_pb2.ValidateVolumeCapabilitiesRequest, context: Any
+    ) -> csi_pb2.ValidateVolumeCapabilitiesResponse:
+        volume_id = requests.require("volume_id", request.volume_id)
+        capabilities = requests.capabilities(request.volume_capabilities)
+        key = _key(request.secrets)
+        told = requests.string_map("volume_context", request.volume_context)
+        # A static volume is known by its attributes alone.
+        if not told and not await self._do.exists(volume_id, key):
+            raise errors.NotFound(f"volume {volume_id} is not known, and has no volume_context")
+        try:
+            for capability in capabilities:
+                _require_supported(capability)
+            if told:
+                volume_context.parse(told)
+        except (errors.InvalidField, errors.Unsupported) as e:
+            return answers.validated(request, str(e))
+        return answers.validated(request, "")
+
+    async def GetCapacity(
+        self, request: csi_pb2.GetCapacityRequest, context: Any
+    ) -> csi_pb2.GetCapacityResponse:
+        params.parse(requests.string_map("parameters", request.parameters))
+        return csi_pb2.GetCapacityResponse(available_capacity=_EIB)
+
+    async def ControllerGetCapabilities(
+        self, request: csi_pb2.ControllerGetCapabilitiesRequest, context: Any
+    ) -> csi_pb2.ControllerGetCapabilitiesResponse:
+        return answers.controller_capabilities(CAPABILITIES)
+
+    async def close(self) -> None:
+        """Take no more calls."""
+        await self._do.close()
+
+
+def _key(secrets: Mapping[str, str]) -> storage.Secret | None:
+    """The access key of a request's secrets; None = this process's own. Raises InvalidField."""
+    requests.check_secrets(secrets)
+    found = credentials.read(secrets)
+    if found is None:
+        return None
+    return storage.Secret(key_id=found.key_id, secret=found.secret, token=found.token)
+
+
+def _refuse_sources(request: csi_pb2.CreateVolumeRequest) -> None:
+    if request.HasField("volume_content_source"):
+        raise errors.InvalidField(
+            "volume_content_source", "is not supported", allowed="an empty volume"
+        )
+    if request.mutable_parameters:
+        raise errors.InvalidField("mutable_parameters", "is not supported", allowed="nothing")
+
+
+def _require_supported(capability: requests.VolumeCapability) -> None:
+    if capability.access is requests.AccessType.BLOCK:
+        raise errors.InvalidField(
+            "volume_capability.access_type", "is not supported by OSS", value="block"
+        )

@@ -1,0 +1,40 @@
+"""The OSS driver, put together for one process: `build` is what `csi.driver` calls."""
+
+from collections.abc import Mapping
+
+from csi import driver
+from csi._pb import csi_pb2
+
+NAME = "ossplugin.csi.alibabacloud.com"
+FEATURE_GATES: Mapping[str, bool] = {}
+
+_Service = csi_pb2.PluginCapability.Service
+
+
+def build(context: driver.DriverContext) -> driver.Driver:
+    """The OSS driver with the services of *context.roles*.
+
+    Faults in its settings are left in *context.reader*.
+    """
+    roles = context.roles
+    controller = driver.half("csi.oss.controller.wiring", context, wanted=roles.controller)
+    node = driver.half("csi.oss.node.service", context, wanted=roles.node)
+
+    async def close() -> None:
+        for part in (controller, node):
+            if part is not None:
+                await part.close()
+
+    return driver.Driver(
+        name=NAME,
+        services=[_Service.CONTROLLER_SERVICE],
+        expansions=[],
+        ready=_ready,
+        controller=controller,
+        node=node,
+        close=close,
+    )
+
+
+async def _ready() -> None:
+    """Neither half needs the cloud: volumes bring their own credentials."""

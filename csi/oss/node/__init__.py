@@ -1,0 +1,1 @@
+"""The node half: FUSE mounts by csi-mounter, bound into pods."""

@@ -1,0 +1,37 @@
+"""`python -m csi.oss.node.access_probe`: why a bucket cannot be mounted.
+
+A process of its own, because the library it imports takes more memory than the whole node service.
+Reads one JSON object: `url`, `region`, `bucket`, `prefix`, `key_id`, `secret`, `token`. Prints one:
+`error`, "" = the bucket can be used. Takes at most 10 s.
+"""
+
+import json
+import sys
+from typing import Any
+
+from cloud import oss
+from core import errors
+
+
+def main() -> int:
+    """Do what standard input says."""
+    answer = probe(json.load(sys.stdin))
+    print(json.dumps(answer))  # noqa: T201 - its result
+    return 0
+
+
+def probe(asked: dict[str, Any]) -> dict[str, str]:
+    """The answer to *asked*."""
+    key = oss.Key(key_id=asked["key_id"], secret=asked["secret"], token=asked["token"])
+    bucket = oss.Bucket(
+        url=asked["url"], region_id=asked["region"], name=asked["bucket"], key=lambda: key
+    )
+    try:
+        bucket.require_listable(asked["prefix"])
+    except errors.Error as e:
+        return {"error": str(e)}
+    return {"error": ""}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

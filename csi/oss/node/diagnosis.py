@@ -1,0 +1,43 @@
+"""Why a mount failed, told by asking the bucket itself. Blocking."""
+
+import json
+import sys
+
+import structlog
+
+from core import errors, own_code
+from csi.oss.node import node_requests
+from host import run
+
+log = structlog.get_logger()
+
+_TIMEOUT_S = 9.5
+
+
+def examine(want: node_requests.Publishing) -> str:
+    """What keeps *want* from its bucket, asked with its own credentials; "" = nothing found."""
+    credential, volume = want.credential, want.volume
+    if credential is None:
+        return ""
+    asked = {
+        "url": volume.url,
+        "region": volume.region or "cn-hangzhou",
+        "bucket": volume.bucket,
+        "prefix": f"{volume.path.strip('/')}/" if volume.path != "/" else "",
+        "key_id": credential.key_id,
+        "secret": credential.secret,
+        "token": credential.token,
+    }
+    try:
+        done = run.run(
+            [sys.executable, "-m", "csi.oss.node.access_probe"],
+            timeout_s=_TIMEOUT_S,
+            stdin=json.dumps(asked).encode(),
+            cwd=own_code.DIRECTORY,
+        )
+        return str(json.loads(done.stdout)["error"])
+    except run.CommandTimeout:
+        return f"{volume.url} does not answer within {_TIMEOUT_S:g} s"
+    except (errors.Error, ValueError, KeyError) as e:
+        log.warning("the bucket could not be asked", error=str(e))
+        return ""

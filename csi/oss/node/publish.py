@@ -1,0 +1,132 @@
+"""NodePublishVolume and its undoing: one FUSE mount on the node, a bind for each pod. Blocking.
+
+A FUSE mount is lost with its client. csi-mounter mounts again at the global path; what was bound
+from the old one stays dead until it is bound again: that is done here, whenever kubelet publishes
+again, and inside the containers that run.
+"""
+
+import contextlib
+import pathlib
+
+import structlog
+
+from core import errors
+from csi.node import at_path
+from csi.oss.node import diagnosis, mounters, node_requests, transplant
+from host import files, mountinfo, mounts
+
+log = structlog.get_logger()
+
+_SUBPATHS = "volume-subpaths"
+"""Where kubelet binds parts of what a pod has already."""
+
+
+class Publisher:
+    """Publishes and unpublishes; the callers hold the volume's lock."""
+
+    def __init__(self, mounting: mounters.Mounters, work_dir: pathlib.Path) -> None:
+        self._mounting = mounting
+        self._work_dir = work_dir
+
+    def publish(self, want: node_requests.Publishing) -> None:
+        """Bring *want* about. Again: newer credentials, and dead binds made anew.
+
+        Raises MountFailed, Exists for a live mount of something else, Unavailable.
+        """
+        self._mount(want)
+        there = mountinfo.mounts_at(want.global_path)
+        if not there:
+            raise errors.Precondition(
+                f"the mounter says that volume {want.volume_id} is mounted, but it is not seen at "
+                f"{want.global_path}; that directory needs mountPropagation Bidirectional"
+            )
+        self._bind(want, there[-1])
+
+    def unpublish(self, at: at_path.AtPath) -> None:
+        """Remove the pod's bind, dead or alive."""
+        while mountinfo.mounts_at(at.path):
+            try:
+                mounts.unmount(at.path)
+            except errors.Busy:
+                if _is_alive(at.path, self._work_dir, at.volume_id):
+                    raise
+                mounts.detach(at.path)
+        files.remove_empty(at.path)
+
+    def unstage(self, volume_id: str) -> None:
+        """Remove the node's mount, once no pod has it. May be repeated."""
+        path = node_requests.global_path(self._work_dir, volume_id)
+        if not path.parent.exists():
+            return
+        if not self._mounting.unmount(path):
+            while mountinfo.mounts_at(path):
+                mounts.detach(path)
+        for directory in (path, path.parent):
+            files.remove_empty(directory)
+
+    def _mount(self, want: node_requests.Publishing) -> None:
+        """Mount, and tell what is wrong in better words than the client's."""
+        try:
+            self._mounting.mount(want)
+        except mounters.MountFailed as e:
+            found = diagnosis.examine(want)
+            if not found:
+                raise
+            raise mounters.MountFailed(f"volume {want.volume_id} cannot be mounted: {found}") from e
+
+    def _bind(self, want: node_requests.Publishing, living: mountinfo.Mount) -> None:
+        target = want.target_path
+        there = mountinfo.mounts_at(target)
+        if there and there[-1].device == living.device:
+            _require_same_access(want, there[-1])
+            return
+        if want.exclusive:
+            self._require_alone(want, living)
+        if not there:
+            files.ensure_dir(target)
+        dead = [row for row in there if row.fs_type.startswith("fuse")]
+        if len(dead) != len(there):
+            raise errors.Exists(f"something else is mounted at {target}; unmount it first")
+        for _ in there:
+            mounts.detach(target)
+        with contextlib.ExitStack() as undo:
+            if not there:
+                undo.callback(_remove_target, target)
+            mounts.bind(want.global_path, target, read_only=want.read_only)
+            undo.pop_all()
+        log.info("published", volume_id=want.volume_id, target=str(target), healed=bool(dead))
+        for device in {row.device for row in dead}:
+            transplant.heal_containers(device, want.global_path)
+
+    def _require_alone(self, want: node_requests.Publishing, living: mountinfo.Mount) -> None:
+        """SINGLE_NODE_SINGLE_WRITER allows one path; the kernel's table knows the others."""
+        for row in mountinfo.mounts_of(living.device):
+            path = pathlib.Path(row.mount_point)
+            if path in (want.global_path, want.target_path) or _SUBPATHS in path.parts:
+                continue
+            raise errors.Precondition(
+                f"volume {want.volume_id} is already published at {path}, and access mode "
+                "SINGLE_NODE_SINGLE_WRITER (ReadWriteOncePod) allows one; delete the pod that "
+                "uses it"
+            )
+
+
+def _require_same_access(want: node_requests.Publishing, there: mountinfo.Mount) -> None:
+    if ("ro" in there.options) != want.read_only:
+        is_now = "read-only" if "ro" in there.options else "writable"
+        raise errors.Exists(
+            f"volume {want.volume_id} is published at {want.target_path} already, and is {is_now}; "
+            "unpublish it first"
+        )
+
+
+def _is_alive(path: pathlib.Path, work_dir: pathlib.Path, volume_id: str) -> bool:
+    """Whether the bind at *path* shows the mount that the node has now."""
+    living = mountinfo.mounts_at(node_requests.global_path(work_dir, volume_id))
+    there = mountinfo.mounts_at(path)
+    return bool(living and there) and living[-1].device == there[-1].device
+
+
+def _remove_target(path: pathlib.Path) -> None:
+    with contextlib.suppress(errors.Error, OSError):
+        files.remove_empty(path)

@@ -1,0 +1,122 @@
+"""The Node service of the OSS driver: parse, lock, service, respond; and how it is made."""
+
+from typing import Any
+
+from cloud import metadata as cloud_metadata
+from core import errors, executor, keyed_lock
+from csi import answers, driver, requests
+from csi._pb import csi_pb2, csi_pb2_grpc
+from csi.node import at_path, network_stats, servers
+from csi.oss.node import mounters, node_requests, publish
+from csi.oss.node import settings as node_settings
+from host import paths
+
+_Rpc = csi_pb2.NodeServiceCapability.RPC
+_WELL = "the client answers"
+_THREADS = 16
+
+CAPABILITIES = (
+    _Rpc.STAGE_UNSTAGE_VOLUME,
+    _Rpc.GET_VOLUME_STATS,
+    _Rpc.VOLUME_CONDITION,
+    _Rpc.SINGLE_NODE_MULTI_WRITER,
+)
+
+
+class NodeServicer(csi_pb2_grpc.NodeServicer):
+    """Publishes, measures and unpublishes volumes on this node.
+
+    Staging does nothing: what mounts needs, the secrets above all, comes with each publish.
+    """
+
+    def __init__(
+        self,
+        settings: node_settings.NodeSettings,
+        *,
+        node_id: str,
+        metadata: cloud_metadata.Metadata,
+        publisher: publish.Publisher,
+    ) -> None:
+        self._settings = settings
+        self._node_id = node_id
+        self._metadata = metadata
+        self._publisher = publisher
+        # One pool for all: nothing here looks into a volume, so none can hold up another's calls.
+        self._pool = executor.BoundedExecutor("oss", _THREADS)
+        self._readers = servers.Servers("oss")
+        self._locks = keyed_lock.KeyedLock()
+
+    async def NodeStageVolume(
+        self, request: csi_pb2.NodeStageVolumeRequest, context: Any
+    ) -> csi_pb2.NodeStageVolumeResponse:
+        requests.require("volume_id", request.volume_id)
+        told = requests.path("staging_target_path", request.staging_target_path)
+        paths.resolve_under(self._settings.kubelet_root, told, "staging_target_path")
+        node_requests.parse_capability(request.volume_capability)
+        requests.check_secrets(request.secrets)
+        return csi_pb2.NodeStageVolumeResponse()
+
+    async def NodeUnstageVolume(
+        self, request: csi_pb2.NodeUnstageVolumeRequest, context: Any
+    ) -> csi_pb2.NodeUnstageVolumeResponse:
+        at = at_path.parse_unstage(request, self._settings.kubelet_root)
+        with self._locks.hold(at.volume_id):
+            await self._pool.run(self._publisher.unstage, at.volume_id)
+        return csi_pb2.NodeUnstageVolumeResponse()
+
+    async def NodePublishVolume(
+        self, request: csi_pb2.NodePublishVolumeRequest, context: Any
+    ) -> csi_pb2.NodePublishVolumeResponse:
+        want = node_requests.parse_publish(request, self._settings, await self._region(request))
+        with self._locks.hold(want.volume_id, str(want.target_path)):
+            await self._pool.run(self._publisher.publish, want)
+        return csi_pb2.NodePublishVolumeResponse()
+
+    async def NodeUnpublishVolume(
+        self, request: csi_pb2.NodeUnpublishVolumeRequest, context: Any
+    ) -> csi_pb2.NodeUnpublishVolumeResponse:
+        at = at_path.parse_unpublish(request, self._settings.kubelet_root)
+        with self._locks.hold(at.volume_id, str(at.path)):
+            await self._pool.run(self._publisher.unpublish, at)
+        return csi_pb2.NodeUnpublishVolumeResponse()
+
+    async def NodeGetVolumeStats(
+        self, request: csi_pb2.NodeGetVolumeStatsRequest, context: Any
+    ) -> csi_pb2.NodeGetVolumeStatsResponse:
+        at = at_path.parse_stats(request, self._settings.kubelet_root)
+        return await network_stats.read(self._readers, servers.LOCAL, at.path, well=_WELL)
+
+    async def NodeGetCapabilities(
+        self, request: csi_pb2.NodeGetCapabilitiesRequest, context: Any
+    ) -> csi_pb2.NodeGetCapabilitiesResponse:
+        return answers.node_capabilities(CAPABILITIES)
+
+    async def NodeGetInfo(
+        self, request: csi_pb2.NodeGetInfoRequest, context: Any
+    ) -> csi_pb2.NodeGetInfoResponse:
+        if not self._node_id:
+            raise errors.Precondition("the node's name is unknown; set KUBE_NODE_NAME or --nodeid")
+        return csi_pb2.NodeGetInfoResponse(node_id=self._node_id)
+
+    async def close(self) -> None:
+        """Take no more work; what runs ends in its own time."""
+        self._pool.close()
+        self._readers.close()
+
+    async def _region(self, request: csi_pb2.NodePublishVolumeRequest) -> str:
+        """The node's region, asked for only where signature V4 is wanted; "" = not known."""
+        wanted = {key.strip().lower() for key in request.volume_context}
+        if "sigversion" not in wanted:
+            return ""
+        return await self._metadata.find(cloud_metadata.Key.REGION_ID) or ""
+
+
+def build(context: driver.DriverContext) -> NodeServicer:
+    """The Node service of this process. Faults in its settings are left in *context.reader*."""
+    settings = node_settings.read_node(context.reader)
+    return NodeServicer(
+        settings,
+        node_id=context.node_id or context.reader.text("KUBE_NODE_NAME"),
+        metadata=context.metadata,
+        publisher=publish.Publisher(mounters.Mounters(settings), settings.work_dir),
+    )

@@ -1,0 +1,68 @@
+"""Dead mounts inside running containers, replaced by living ones. Blocking.
+
+A container has a mount namespace of its own, which nothing done at the pod's target path reaches.
+So its dead mount is replaced there, by a process that enters it (`python -m host.transplant`).
+Needs the node's process numbers (hostPID); without them no container is seen, and a pod must be
+started again to see its volume.
+"""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import structlog
+
+from core import errors, own_code
+from host import mountinfo, run
+
+log = structlog.get_logger()
+
+_TIMEOUT_S = 20.0
+
+
+def heal_containers(device: str, living: pathlib.Path) -> int:
+    """Replace every mount of *device* ("0:52", dead) in other namespaces; how many there were."""
+    healed = 0
+    for pid, dead in _find(device).items():
+        asked = {
+            "pid": pid,
+            "living": os.fspath(living),
+            "mounts": [
+                {"point": row.mount_point, "root": row.root, "read_only": "ro" in row.options}
+                for row in dead
+            ],
+        }
+        try:
+            run.run(
+                [sys.executable, "-m", "host.transplant"],
+                timeout_s=_TIMEOUT_S,
+                stdin=json.dumps(asked).encode(),
+                cwd=own_code.DIRECTORY,
+            )
+        except (errors.Error, subprocess.SubprocessError) as e:
+            log.warning("a container's dead mount stays", pid=pid, device=device, error=str(e))
+        else:
+            healed += len(dead)
+            log.info("healed in a container", pid=pid, mounts=[row.mount_point for row in dead])
+    return healed
+
+
+def _find(device: str) -> dict[int, list[mountinfo.Mount]]:
+    """One process of each foreign namespace that has mounts of *device*, and those mounts."""
+    seen = {os.readlink("/proc/self/ns/mnt")}  # noqa: PTH115 - a link whose text is no path
+    found = {}
+    for entry in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            namespace = os.readlink(entry / "ns" / "mnt")  # noqa: PTH115
+            if namespace in seen:
+                continue
+            seen.add(namespace)
+            text = (entry / "mountinfo").read_bytes().decode(errors="surrogateescape")
+        except OSError:
+            continue  # it has ended
+        dead = mountinfo.mounts_of(device, mountinfo.parse(text))
+        if dead:
+            found[int(entry.name)] = dead
+    return found

@@ -1,0 +1,305 @@
+"""The OSS node service and csi-mounter as processes, real FUSE by Debian's s3fs."""
+
+import hashlib
+import os
+import pathlib
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+
+import grpc
+import pytest
+
+from host import mountinfo
+from tests.sim.conftest import KEY_ID, SECRET
+from tests.sim.oss_harness import bucket
+from tests.support import oss_node, rpc
+
+pytestmark = [
+    pytest.mark.kernel,
+    pytest.mark.timeout(180),
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root for mounts"),
+]
+Code = grpc.StatusCode
+
+
+@pytest.fixture
+def node() -> Iterator[oss_node.OssNode]:
+    made = oss_node.OssNode()
+    try:
+        made.start()
+        yield made
+    finally:
+        made.close()
+
+
+def refused(node: oss_node.OssNode, code: Code, *words: str, **changes: object) -> str:
+    with pytest.raises(grpc.RpcError) as refusal:
+        node.publish(**changes)
+    assert refusal.value.code() is code, refusal.value.details()
+    assert all(word in refusal.value.details() for word in words), refusal.value.details()
+    return str(refusal.value.details())
+
+
+def test_a_volume_is_written_read_and_shared(node: oss_node.OssNode) -> None:
+    first, second = node.publish("pod-1"), node.publish("pod-2")
+
+    (first / "dir").mkdir()
+    (first / "dir" / "a").write_text("hello")
+    (first / "dir" / "a").rename(first / "b")
+
+    assert (second / "b").read_text() == "hello"
+    assert bucket(node.cloud).get_object("b").read() == b"hello"
+    assert node.volume()["restarts"] == 0
+    assert len({mountinfo.mounts_at(path)[-1].device for path in (first, second)}) == 1
+    node.unpublish("pod-1")
+    assert (second / "b").read_text() == "hello"
+    node.unpublish("pod-2")
+    node.unpublish("pod-2")
+    node.unstage()
+    node.unstage()
+    assert node.left_mounts() == []
+    assert node.mounter.client_pids() == []
+    assert not first.exists()
+    assert [path.name for path in node.mounter.work_dir.iterdir()] == [".mounter"]
+
+
+def test_a_large_file_and_many_files(node: oss_node.OssNode) -> None:
+    target = node.publish()
+    data = os.urandom(20 << 20) * 10
+    (target / "large").write_bytes(data)
+    ours = bucket(node.cloud)
+    for number in range(5000):
+        ours.put_object(f"many/{number:05d}", b"x")
+
+    assert hashlib.sha256((target / "large").read_bytes()).digest() == hashlib.sha256(data).digest()
+    assert ours.head_object("large").headers["x-oss-object-type"] == "Multipart"
+    assert len(list((target / "many").iterdir())) == 5000
+    refusals = [row for row in node.cloud.calls() if row["http_status"] in (400, 403, 501)]
+    assert refusals == []
+
+
+def test_read_only_pods_cannot_write(node: oss_node.OssNode) -> None:
+    writer, reader = node.publish("writer"), node.publish("reader", readonly=True)
+    (writer / "a").write_text("x")
+
+    assert (reader / "a").read_text() == "x"
+    with pytest.raises(OSError, match="Read-only"):
+        (reader / "b").write_text("y")
+    refused(node, Code.ALREADY_EXISTS, "writable", pod="writer", readonly=True)
+    only = node.publish("pod", volume_id="pv-ro", mode="MULTI_NODE_READER_ONLY")
+    with pytest.raises(OSError, match="Read-only"):
+        (only / "b").write_text("y")
+
+
+def test_a_path_shows_nothing_beside_it(node: oss_node.OssNode) -> None:
+    ours = bucket(node.cloud)
+    for key in ("mine/", "mine/a", "other/b"):
+        ours.put_object(key, b"x")
+
+    target = node.publish(path="/mine")
+
+    assert [path.name for path in target.iterdir()] == ["a"]
+    assert not (target / ".." / "other").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
+def test_pods_see_the_volume_again_after_the_next_publish(
+    node: oss_node.OssNode, number: signal.Signals
+) -> None:
+    first, second = node.publish("pod-1"), node.publish("pod-2", readonly=True)
+    (first / "a").write_text("kept")
+
+    os.kill(int(str(node.volume()["pid"])), number)
+    rpc.wait_until(lambda: node.volume()["restarts"] == 1, timeout_s=20)
+    rpc.wait_until(lambda: node.volume()["state"] == "mounted", timeout_s=20)
+    with pytest.raises(OSError, match="not connected"):
+        (first / "a").read_text()
+    assert node.stats("pod-1").volume_condition.abnormal
+    node.publish("pod-1")
+    node.publish("pod-2", readonly=True)
+
+    assert (first / "a").read_text() == (second / "a").read_text() == "kept"
+    assert not node.stats("pod-1").volume_condition.abnormal
+    with pytest.raises(OSError, match="Read-only"):
+        (second / "b").write_text("y")
+    assert len(mountinfo.mounts_at(first)) == 1
+    node.unpublish("pod-1")
+    node.unpublish("pod-2")
+    node.unstage()
+    assert node.left_mounts() == []
+
+
+def test_a_running_container_sees_it_again_too(
+    node: oss_node.OssNode, tmp_path: pathlib.Path
+) -> None:
+    target = node.publish()
+    (target / "sub").mkdir()
+    (target / "sub" / "a").write_text("kept")
+    inside, part = tmp_path / "inside", tmp_path / "part"
+    inside.mkdir()
+    part.mkdir()
+    script = (
+        f"mount --bind {target} {inside}; mount --bind {target}/sub {part}; "
+        f"mount -o remount,bind,ro {part}; echo ready; exec sleep 100"
+    )
+    container = subprocess.Popen(
+        ["unshare", "--mount", "--propagation", "private", "sh", "-c", script],
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert container.stdout.readline() == b"ready\n"
+
+        def seen(path: pathlib.Path) -> str:
+            words = ["nsenter", "-t", str(container.pid), "-m", "cat", str(path)]
+            return subprocess.run(words, capture_output=True, text=True, check=False).stdout
+
+        assert seen(inside / "sub" / "a") == "kept"
+        os.kill(int(str(node.volume()["pid"])), signal.SIGKILL)
+        rpc.wait_until(lambda: node.volume()["restarts"] == 1, timeout_s=20)
+        assert seen(inside / "sub" / "a") == ""
+        node.publish()
+
+        assert seen(inside / "sub" / "a") == "kept"
+        assert seen(part / "a") == "kept"
+        words = ["nsenter", "-t", str(container.pid), "-m", "touch", str(part / "b")]
+        denied = subprocess.run(words, capture_output=True, text=True, check=False)
+        assert "Read-only" in denied.stderr
+    finally:
+        container.kill()
+        container.wait()
+        container.stdout.close()
+
+
+def test_plug_in_and_mounter_are_replaced_under_a_writer(node: oss_node.OssNode) -> None:
+    target = node.publish()
+    before = node.volume()
+
+    with (target / "a").open("w") as file:
+        file.write("one ")
+        node.plugin.kill9()
+        node.mounter.stop(signal.SIGKILL)
+        file.write("two")
+        node.mounter.start()
+        node.start_plugin()
+    node.publish()
+
+    assert (target / "a").read_text() == "one two"
+    assert (node.volume()["pid"], node.volume()["restarts"]) == (before["pid"], 0)
+    node.unpublish()
+    node.unstage()
+    assert node.left_mounts() == []
+
+
+def test_storage_that_is_away_for_half_a_minute(node: oss_node.OssNode) -> None:
+    target = node.publish()
+    (target / "a").write_text("x")
+
+    os.kill(node.cloud.pid, signal.SIGSTOP)
+    reader = subprocess.Popen(["cat", str(target / "a")], stdout=subprocess.PIPE)
+    try:
+        time.sleep(30)
+        assert node.stats().volume_condition.message
+    finally:
+        os.kill(node.cloud.pid, signal.SIGCONT)
+
+    assert reader.communicate(timeout=60)[0] == b"x"
+    node.publish()
+    assert (target / "a").read_text() == "x"
+    assert node.volume()["restarts"] == 0
+
+
+def test_the_plug_in_starts_a_mounter_when_there_is_none() -> None:
+    node = oss_node.OssNode(starts_mounter=True)
+    try:
+        node.start()
+        target = node.publish()
+        (target / "a").write_text("x")
+        node.unpublish()
+        node.unstage()
+        assert node.left_mounts() == []
+    finally:
+        for entry in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+            with_socket = str(node.mounter.socket).encode()
+            if b"csi.mounter" in (words := _read(entry)) and with_socket in words:
+                os.kill(int(entry.parent.name), signal.SIGKILL)
+        node.close()
+
+
+def _read(path: pathlib.Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def test_what_is_wrong_is_refused_by_its_name(node: oss_node.OssNode) -> None:
+    refused(node, Code.INVALID_ARGUMENT, "bucket is required", bucket="")
+    refused(node, Code.INVALID_ARGUMENT, "url is required", url="")
+    refused(node, Code.INVALID_ARGUMENT, "fuseType 'geesefs' is not known", fuseType="geesefs")
+    refused(node, Code.INVALID_ARGUMENT, "no access key", secrets={})
+    refused(node, Code.INVALID_ARGUMENT, "lack akSecret", secrets={"akId": KEY_ID})
+    refused(node, Code.INVALID_ARGUMENT, "exclude each other", authType="public")
+    refused(node, Code.INVALID_ARGUMENT, "passwd_file", otherOpts="-o passwd_file=/etc/shadow")
+    refused(node, Code.INVALID_ARGUMENT, "not one option", flags=("uid=1 -o credlib=x",))
+    refused(node, Code.INVALID_ARGUMENT, "secretref", secretRef="name")
+    refused(node, Code.UNIMPLEMENTED, "runtimeClass 'rund'", runtimeClass="rund")
+    refused(node, Code.FAILED_PRECONDITION, "ossfs is not installed", fuseType="ossfs")
+    assert node.left_mounts() == []
+    assert node.mounter.ask("status")["volumes"] == []
+
+
+def test_no_secret_is_anywhere_but_in_its_file(node: oss_node.OssNode) -> None:
+    node.publish()
+    secrets = {"akId": KEY_ID, "akSecret": "wrong-but-secret-too"}
+    with pytest.raises(grpc.RpcError) as refusal:
+        node.publish("other", volume_id="pv-2", secrets=secrets)
+
+    assert "wrong-but-secret-too" not in refusal.value.details()
+    assert node.files_with("wrong-but-secret-too") == []
+    holders = node.files_with(SECRET)
+    assert [pathlib.Path(path).name for path in holders] == ["passwd-s3fs"]
+    for pid in (node.plugin.pid, node.mounter.pid, int(str(node.volume()["pid"]))):
+        for name in ("cmdline", "environ"):
+            assert SECRET.encode() not in pathlib.Path(f"/proc/{pid}/{name}").read_bytes()
+
+
+def test_each_mistake_has_its_own_message_within_ten_seconds(node: oss_node.OssNode) -> None:
+    wrong = {"akId": KEY_ID, "akSecret": "not-the-secret"}
+    unknown = {"akId": "LTAInobody", "akSecret": SECRET}
+    cases = (
+        ({"secrets": wrong}, "the access key's secret is wrong"),
+        ({"secrets": unknown}, "there is no such access key id"),
+        ({"bucket": "no-such-bucket"}, "bucket no-such-bucket does not exist at http://"),
+        ({"region": "cn-beijing"}, "signed for another region"),
+    )
+    for number, (changes, words) in enumerate(cases):
+        before_s = time.monotonic()
+        refused(node, Code.FAILED_PRECONDITION, words, volume_id=f"pv-{number}", **changes)
+        assert time.monotonic() - before_s < 10
+    assert node.mounter.ask("status")["volumes"] == []
+
+
+def test_an_endpoint_that_does_not_answer_is_named(node: oss_node.OssNode) -> None:
+    words = "http://127.0.0.1:9 does not answer"
+
+    refused(node, Code.FAILED_PRECONDITION, words, url="http://127.0.0.1:9")
+
+
+def test_a_clock_that_is_wrong_is_named(node: oss_node.OssNode) -> None:
+    node.cloud.fault(
+        "ListObjects", "error", always=True, status=403, code="RequestTimeTooSkewed",
+        message="The difference between the request time and the current time is too large.",
+    )  # fmt: skip
+
+    refused(node, Code.FAILED_PRECONDITION, "clock is off by more than 15 minutes")
+
+
+def test_a_directory_that_nobody_made_is_mounted_empty(node: oss_node.OssNode) -> None:
+    target = node.publish(path="/base/pvc-1")
+    assert list(target.iterdir()) == []
+
+    (target / "a").write_text("x")
+
+    assert bucket(node.cloud).get_object("base/pvc-1/a").read() == b"x"
