@@ -46,6 +46,10 @@ class HttpStatus:
         self._server: asyncio.Server | None = None
         self._busy = 0
 
+    def add(self, path: str, route: Route) -> None:
+        """Serve *path* too; the one that was there goes."""
+        self._routes[path] = route
+
     async def start(self, host: str, port: int) -> int:
         """Listen; returns the port, which matters when *port* is 0."""
         self._server = await asyncio.start_server(self._serve, host, port)

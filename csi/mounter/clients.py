@@ -62,8 +62,8 @@ def plan_argv(
 ) -> list[str]:
     """The foreground command that mounts *source* at *target*.
 
-    directory: where the volume's credential files are. Raises InvalidField, and Unsupported for
-    s3fs with a token: s3fs 1.90 reads no token from files.
+    directory: where the volume's credential files are. s3fs asks csi.mounter.token_server for
+    tokens. Raises InvalidField.
     """
     check_options(options)
     if source.startswith("-") or not source.isprintable():
@@ -71,15 +71,20 @@ def plan_argv(
     path = None if credential is None else credentials.location(directory, credential)
     if fuse_type is FuseType.OSSFS2:
         return _ossfs2(target, options, path, token=isinstance(credential, credentials.Token))
+    is_token = isinstance(credential, credentials.Token)
     words = list(options)
-    if path is not None:
+    if is_token and fuse_type is FuseType.S3FS:
+        words.append("ecs")
+    elif path is not None:
         words.append(f"passwd_file={path}")
-    if isinstance(credential, credentials.Token):
-        if fuse_type is FuseType.S3FS:
-            raise errors.Unsupported("s3fs cannot take a token from files; use ossfs or a key")
-        words.append("use_session_token")
+        words += ["use_session_token"] if is_token else []
     mount = [fuse_type.value, source, os.fspath(target), "-f"]
     return [*mount, *(part for word in words for part in ("-o", word))]
+
+
+def asks_for_tokens(fs_type: str, argv: Sequence[str]) -> bool:
+    """Whether a client that was started with *argv* gets its tokens from our server."""
+    return fs_type == FuseType.S3FS and "ecs" in argv
 
 
 def _ossfs2(

@@ -4,13 +4,21 @@ import asyncio
 import dataclasses
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
 
 from core import errors, metrics, single_flight
-from csi.mounter import client_process, clients, credentials, fuse_mount, protocol, records
+from csi.mounter import (
+    client_process,
+    clients,
+    credentials,
+    fuse_mount,
+    protocol,
+    records,
+    token_server,
+)
 from csi.mounter import volume as volume_module
 
 log = structlog.get_logger()
@@ -38,6 +46,7 @@ class Mounter:
         self._volumes: dict[pathlib.Path, volume_module.Volume] = {}
         self._flights: single_flight.SingleFlight[None] = single_flight.SingleFlight("request")
         self._restarts: dict[str, int] = {}
+        self._tokens = token_server.TokenServer(self._root)
         measured.gauges("csi_mounter_volumes", "volumes by state", ("state",), self._count_states)
         measured.gauges(
             "csi_mounter_restarts_total",
@@ -58,7 +67,7 @@ class Mounter:
         left = list(records.load_all(self._root))
         living = client_process.find([record.argv for record in left])
         for record in left:
-            made = self._volume(record)
+            made = await self._volume(record)
             await made.adopt(living.get(record.argv))
             self._volumes[record.target] = made
             if not record.wanted:
@@ -100,6 +109,7 @@ class Mounter:
     async def close(self, *, unmount: bool) -> None:
         """Stop. unmount: end the clients as well; else they go on without us."""
         self._flights.close()
+        await self._tokens.stop()
         for found in list(self._volumes.values()):
             if unmount:
                 try:
@@ -138,10 +148,10 @@ class Mounter:
             return
         await self._clear(want.target)
         place.make()
-        made = self._volume(record)
         try:
             if credential is not None:
                 credentials.ensure_files(place.credentials, credential)
+            made = await self._volume(record)
             place.save(record)
             self._volumes[want.target] = made
             await made.mount()
@@ -199,9 +209,16 @@ class Mounter:
         found.place.remove()
         log.info("unmounted", volume_id=wanted.volume_id, target=str(target))
 
-    def _volume(self, record: records.Record) -> volume_module.Volume:
+    async def _volume(self, record: records.Record) -> volume_module.Volume:
         place = records.Place(self._root, record.target)
-        return volume_module.Volume(record, place, self._settings.limits, {})
+        environment: Mapping[str, str] = {}
+        if clients.asks_for_tokens(record.fs_type, record.argv):
+            await self._tokens.start()
+            path = self._tokens.offer(
+                place.credentials, credentials.location(place.credentials, credentials.Token({}))
+            )
+            environment = self._tokens.environment(path, record.options)
+        return volume_module.Volume(record, place, self._settings.limits, environment)
 
     def _count_states(self) -> dict[tuple[str, ...], float]:
         counts: dict[tuple[str, ...], float] = {(str(state),): 0.0 for state in volume_module.State}

@@ -77,9 +77,7 @@ class Place:
 
 def load_all(root: pathlib.Path) -> Iterator[Record]:
     """Every record below *root*; what has none, or one that cannot be read, is removed."""
-    if not root.is_dir():
-        return
-    for directory in sorted(root.iterdir()):
+    for directory in sorted(path for path in root.glob("*") if path.is_dir()):
         record = _load(directory / _RECORD)
         if record is None:
             shutil.rmtree(directory, ignore_errors=True)

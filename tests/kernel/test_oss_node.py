@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import grpc
 import pytest
+from alibabacloud_sts20150401 import models as sts_models
 
 from host import mountinfo
 from tests.sim.conftest import KEY_ID, SECRET
@@ -303,3 +304,67 @@ def test_a_directory_that_nobody_made_is_mounted_empty(node: oss_node.OssNode) -
     (target / "a").write_text("x")
 
     assert bucket(node.cloud).get_object("base/pvc-1/a").read() == b"x"
+
+
+def issue_token(node: oss_node.OssNode, seconds: int = 900) -> dict[str, str]:
+    """A fresh STS token, as a Secret has it."""
+    ask = sts_models.AssumeRoleRequest(
+        role_arn="acs:ram::1234567890123456:role/csi-admin",
+        role_session_name="test",
+        duration_seconds=seconds,
+    )
+    given = node.cloud.sts().assume_role(ask).body.credentials
+    return {
+        "AccessKeyId": given.access_key_id,
+        "AccessKeySecret": given.access_key_secret,
+        "SecurityToken": given.security_token,
+        "Expiration": given.expiration,
+    }
+
+
+def test_g46_tokens_are_replaced_under_load_and_no_request_is_lost(
+    node: oss_node.OssNode,
+) -> None:
+    first = issue_token(node)
+    target = node.publish(secrets=first)
+    pid = node.volume()["pid"]
+    script = "for i in $(seq 400); do echo $i > $0/f$i && cat $0/f$i || exit 1; done"
+    load = subprocess.Popen(["sh", "-c", script, str(target)], stdout=subprocess.DEVNULL)
+
+    for _ in range(5):
+        newest = issue_token(node)
+        node.publish(secrets=newest)
+        time.sleep(0.3)
+
+    assert load.wait(timeout=120) == 0
+    assert len(list(target.glob("f*"))) == 400
+    assert (node.volume()["pid"], node.volume()["restarts"]) == (pid, 0)
+    assert [row["code"] for row in node.cloud.calls() if row["http_status"] == 403] == []
+    holders = {pathlib.Path(path).parent.name for path in node.files_with(newest["SecurityToken"])}
+    assert len(holders) == 1
+    assert node.files_with(first["SecurityToken"]) == []
+
+
+def test_g46_a_client_goes_on_with_the_new_token_when_the_old_one_has_expired(
+    node: oss_node.OssNode,
+) -> None:
+    target = node.publish(secrets=issue_token(node))
+    (target / "a").write_text("x")
+    node.mounter.stop(signal.SIGKILL)
+    node.mounter.start()
+    node.cloud.control("POST", "clock", {"advance_s": 1000})
+
+    newest = issue_token(node, seconds=3600)
+    node.publish(secrets=newest)
+
+    # s3fs asks for a token about once a minute: its own clock says when.
+    rpc.wait_until(lambda: _is_readable(target / "a"), timeout_s=90)
+    assert node.volume()["restarts"] == 0
+    assert newest["AccessKeyId"] in {row["access_key_id"] for row in node.cloud.calls()}
+
+
+def _is_readable(path: pathlib.Path) -> bool:
+    try:
+        return path.read_text() == "x"
+    except OSError:
+        return False

@@ -33,9 +33,12 @@ def test_each_client_gets_files_and_no_secret() -> None:
     )
 
 
-def test_s3fs_with_a_token_is_unsupported() -> None:
-    with pytest.raises(errors.Unsupported):
-        plan(clients.FuseType.S3FS, TOKEN)
+def test_s3fs_asks_for_its_token() -> None:
+    argv = plan(clients.FuseType.S3FS, TOKEN)
+
+    assert argv[-2:] == ["-o", "ecs"]
+    assert clients.asks_for_tokens("s3fs", argv)
+    assert not clients.asks_for_tokens("s3fs", plan(clients.FuseType.S3FS, None))
 
 
 @pytest.mark.parametrize(
