@@ -28,10 +28,17 @@ class Sts:
         return str(body.account_id)
 
     async def assume_role(
-        self, role_arn: str, *, session_name: str, duration_s: int = 3600, policy: str = ""
+        self,
+        role_arn: str,
+        *,
+        session_name: str,
+        duration_s: int = 3600,
+        policy: str = "",
+        external_id: str = "",
     ) -> RoleCredentials:
         """Credentials of a role. policy: JSON that narrows them, "" = all the role may do.
 
+        external_id: what the role's owner wants to be told, "" = nothing.
         duration_s: 900 to the role's own limit. Source: STS AssumeRole.
         """
         body = await self._api.call(
@@ -42,6 +49,7 @@ class Sts:
                 "RoleSessionName": session_name,
                 "DurationSeconds": duration_s,
                 "Policy": policy or None,
+                "ExternalId": external_id or None,
             },
         )
         given = body.credentials

@@ -1,10 +1,12 @@
 """The OSS node service and csi-mounter as processes, real FUSE by Debian's s3fs."""
 
 import hashlib
+import json
 import os
 import pathlib
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 
@@ -361,6 +363,60 @@ def test_g46_a_client_goes_on_with_the_new_token_when_the_old_one_has_expired(
     rpc.wait_until(lambda: _is_readable(target / "a"), timeout_s=90)
     assert node.volume()["restarts"] == 0
     assert newest["AccessKeyId"] in {row["access_key_id"] for row in node.cloud.calls()}
+
+
+def test_the_role_of_the_instance(node: oss_node.OssNode) -> None:
+    target = node.publish(authType="sts", roleName="KubernetesWorkerRole", secrets={})
+
+    (target / "a").write_text("x")
+
+    assert bucket(node.cloud).get_object("a").read() == b"x"
+    refused(
+        node, Code.UNAUTHENTICATED, "does not have RAM role 'other'",
+        volume_id="pv-2", authType="sts", roleName="other", secrets={},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("chained", [False, True], ids=["role", "chain"])
+def test_rrsa_takes_the_role_of_the_pods_service_account(
+    node: oss_node.OssNode, *, chained: bool
+) -> None:
+    words = [sys.executable, "-m", "sim", "oidc-token", "--subject"]
+    subject = "system:serviceaccount:kube-system:app"
+    token = subprocess.run([*words, subject], capture_output=True, text=True, check=True).stdout
+    wrong = subprocess.run([*words, "other"], capture_output=True, text=True, check=True).stdout
+    more = {"roleName": "csi-admin", "authType": "rrsa"}
+    if chained:
+        more["assumeRoleArn"] = "acs:ram::1234567890123456:role/csi-admin"
+
+    def tokens(text: str) -> dict[str, str]:
+        told = {"sts.aliyuncs.com": {"token": text.strip(), "expirationTimestamp": ""}}
+        return {"csi.storage.k8s.io/serviceAccount.tokens": json.dumps(told)}
+
+    target = node.publish(secrets={}, **more, **tokens(token))
+    (target / "a").write_text("x")
+    node.publish(secrets={}, **more, **tokens(token))
+
+    assert bucket(node.cloud).get_object("a").read() == b"x"
+    assert len(node.cloud.calls("AssumeRoleWithOIDC")) == 1
+    assert node.files_with(token.strip()) == []
+    refused(node, Code.INVALID_ARGUMENT, "tokenRequests", volume_id="pv-2", secrets={}, **more)
+    details = refused(
+        node, Code.UNAUTHENTICATED, "cannot be assumed",
+        volume_id="pv-2", secrets={}, **more, **tokens(wrong),
+    )  # fmt: skip
+    assert wrong.strip() not in details
+
+
+def test_a_public_bucket_needs_no_key(node: oss_node.OssNode) -> None:
+    # Unsigned requests with the bucket in their path need a listener of their own.
+    port = node.open_port()
+    bucket(node.cloud).put_bucket_acl("public-read")
+    bucket(node.cloud).put_object("a", b"for all")
+
+    target = node.publish(authType="public", secrets={}, url=f"http://127.0.0.1:{port}")
+
+    assert (target / "a").read_text() == "for all"
 
 
 def _is_readable(path: pathlib.Path) -> bool:

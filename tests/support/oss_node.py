@@ -3,6 +3,7 @@
 import os
 import pathlib
 import shutil
+import socket
 import tempfile
 from collections.abc import Mapping
 
@@ -22,7 +23,10 @@ class OssNode:
         self.rig = processes.Rig(hardware="none")
         # A socket's path must be short.
         self.run_dir = pathlib.Path(tempfile.mkdtemp(prefix="oss-"))
-        self.cloud = Sim(self.run_dir / "cloud")
+        with socket.socket() as found:
+            found.bind(("127.0.0.1", 0))
+            self._open_port: int = found.getsockname()[1]
+        self.cloud = Sim(self.run_dir / "cloud", "--oss-address", f"127.0.0.1:{self._open_port}")
         self.mounter = mounter.MounterProcess(self.run_dir, *QUICK)
         self.environment = {
             "OSS_WORK_DIR": str(self.mounter.work_dir),
@@ -42,6 +46,12 @@ class OssNode:
 
     def start(self) -> None:
         self.cloud.start()
+        self.environment |= {
+            "IMDS_ENDPOINT": f"http://{self.cloud.endpoint}",
+            "STS_ENDPOINT": self.cloud.endpoint,
+            "ALIBABA_CLOUD_ACCOUNT_ID": "1234567890123456",
+            "CLUSTER_ID": "sim",
+        }
         if not self._starts_mounter:
             self.mounter.start()
         self.start_plugin()
@@ -62,6 +72,10 @@ class OssNode:
             mounter.unmount_below(self.rig.kubelet)
             self.rig.close()
             shutil.rmtree(self.run_dir, ignore_errors=True)
+
+    def open_port(self) -> int:
+        """Of a listener of the cloud that serves object storage alone."""
+        return self._open_port
 
     def target(self, pod: str = "pod") -> pathlib.Path:
         path = self.rig.kubelet / "pods" / pod / "volumes/kubernetes.io~csi/pv/mount"

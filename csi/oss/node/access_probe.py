@@ -10,11 +10,12 @@ import sys
 from typing import Any
 
 from cloud import oss
-from core import errors
+from core import errors, logs
 
 
 def main() -> int:
     """Do what standard input says."""
+    logs.configure(json=True, verbosity=2)  # on stderr: stdout has the answer
     answer = probe(json.load(sys.stdin))
     print(json.dumps(answer))  # noqa: T201 - its result
     return 0

@@ -9,6 +9,7 @@ from core import errors
 from csi import requests
 from csi._pb import csi_pb2
 from csi.oss import client_options, credentials, other_options, runtime, volume_context
+from csi.oss.node import roles
 from csi.oss.node import settings as node_settings
 from host import paths
 
@@ -21,7 +22,8 @@ _FS_TYPES = ("", *volume_context.FuseType)
 class Publishing:
     """NodePublishVolume. read_only: for this pod. options: of the client, for all pods.
 
-    exclusive: no other path of the node may have the volume.
+    exclusive: no other path of the node may have the volume. pod_token: of the pod's service
+    account, for authType rrsa.
     """
 
     volume_id: str
@@ -33,6 +35,7 @@ class Publishing:
     options: tuple[str, ...]
     read_only: bool
     exclusive: bool
+    pod_token: str = dataclasses.field(repr=False)
     credential: credentials.Credential | None = dataclasses.field(repr=False)
 
     @property
@@ -77,6 +80,7 @@ def parse_publish(
         ),
         read_only=request.readonly or volume_read_only,
         exclusive=capability.mode is requests.AccessMode.SINGLE_NODE_SINGLE_WRITER,
+        pod_token=roles.parse_token(context, request.secrets) if volume.rrsa else "",
         credential=credentials.parse(volume, request.secrets, fallback=settings.fallback),
     )
 

@@ -6,13 +6,14 @@ again, and inside the containers that run.
 """
 
 import contextlib
+import dataclasses
 import pathlib
 
 import structlog
 
 from core import errors
 from csi.node import at_path
-from csi.oss.node import diagnosis, mounters, node_requests, transplant
+from csi.oss.node import diagnosis, mounters, node_requests, roles, transplant
 from host import files, mountinfo, mounts
 
 log = structlog.get_logger()
@@ -24,15 +25,22 @@ _SUBPATHS = "volume-subpaths"
 class Publisher:
     """Publishes and unpublishes; the callers hold the volume's lock."""
 
-    def __init__(self, mounting: mounters.Mounters, work_dir: pathlib.Path) -> None:
+    def __init__(
+        self, mounting: mounters.Mounters, keys: roles.Roles, work_dir: pathlib.Path
+    ) -> None:
         self._mounting = mounting
+        self._roles = keys
         self._work_dir = work_dir
 
-    def publish(self, want: node_requests.Publishing) -> None:
+    def publish(self, want: node_requests.Publishing, pod: roles.PodRole | None = None) -> None:
         """Bring *want* about. Again: newer credentials, and dead binds made anew.
 
-        Raises MountFailed, Exists for a live mount of something else, Unavailable.
+        pod: what its pod may become, with authType rrsa. Raises MountFailed, Exists for a live
+        mount of something else, Unavailable, Unauthenticated.
         """
+        key = self._roles.credential(want.volume_id, want.volume, pod)
+        if key is not None:
+            want = dataclasses.replace(want, credential=key)
         self._mount(want)
         there = mountinfo.mounts_at(want.global_path)
         if not there:

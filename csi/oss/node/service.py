@@ -7,7 +7,7 @@ from core import errors, executor, keyed_lock
 from csi import answers, driver, requests
 from csi._pb import csi_pb2, csi_pb2_grpc
 from csi.node import at_path, network_stats, servers
-from csi.oss.node import mounters, node_requests, publish
+from csi.oss.node import mounters, node_requests, publish, roles
 from csi.oss.node import settings as node_settings
 from host import paths
 
@@ -69,7 +69,7 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
     ) -> csi_pb2.NodePublishVolumeResponse:
         want = node_requests.parse_publish(request, self._settings, await self._region(request))
         with self._locks.hold(want.volume_id, str(want.target_path)):
-            await self._pool.run(self._publisher.publish, want)
+            await self._pool.run(self._publisher.publish, want, await self._pod_role(want))
         return csi_pb2.NodePublishVolumeResponse()
 
     async def NodeUnpublishVolume(
@@ -103,6 +103,25 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
         self._pool.close()
         self._readers.close()
 
+    async def _pod_role(self, want: node_requests.Publishing) -> roles.PodRole | None:
+        """What the pod may become: by ARNs, or by the names that ACK gives them."""
+        rrsa = want.volume.rrsa
+        if rrsa is None:
+            return None
+        role_arn, provider = rrsa.role_arn, rrsa.oidc_provider_arn
+        if not role_arn:
+            account = await self._metadata.get(cloud_metadata.Key.ACCOUNT_ID)
+            cluster = await self._metadata.get(cloud_metadata.Key.CLUSTER_ID)
+            role_arn = f"acs:ram::{account}:role/{rrsa.role_name.lower()}"
+            provider = f"acs:ram::{account}:oidc-provider/ack-rrsa-{cluster}"
+        return roles.PodRole(
+            role_arn=role_arn,
+            oidc_provider_arn=provider,
+            assume_role_arn=rrsa.assume_role_arn,
+            external_id=rrsa.external_id,
+            token=want.pod_token,
+        )
+
     async def _region(self, request: csi_pb2.NodePublishVolumeRequest) -> str:
         """The node's region, asked for only where signature V4 is wanted; "" = not known."""
         wanted = {key.strip().lower() for key in request.volume_context}
@@ -118,5 +137,7 @@ def build(context: driver.DriverContext) -> NodeServicer:
         settings,
         node_id=context.node_id or context.reader.text("KUBE_NODE_NAME"),
         metadata=context.metadata,
-        publisher=publish.Publisher(mounters.Mounters(settings), settings.work_dir),
+        publisher=publish.Publisher(
+            mounters.Mounters(settings), roles.Roles(settings.imds), settings.work_dir
+        ),
     )
