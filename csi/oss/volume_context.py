@@ -27,6 +27,14 @@ REFUSED: Mapping[str, str] = {
     "sandboxcredprovidername": "is not offered",
 }
 """Attributes of the reference that are refused when they are set, and why."""
+KNOWN = frozenset(
+    {
+        "bucket", "url", "path", "otheropts", "akid", "aksecret", "authtype", "rolename", "ramrole",
+        "rolearn", "oidcproviderarn", "assumerolearn", "externalid", "fusetype", "metricstop",
+        "encrypted", "kmskeyid", "sigversion", "region", "direct", "runtimeclass", "overlay",
+    }
+)  # fmt: skip
+"""Attributes that are read, in lower case."""
 IGNORED = ("usesharedpath", "dnspolicy", "serviceaccountname")
 """Attributes without an effect here: sharing is always on, and there is no FUSE pod."""
 

@@ -12,6 +12,8 @@ from csi.oss.controller import places
 _RECLAIM = "csi.alibabacloud.com/reclaimPolicy"
 _HOUSEKEEPING = "csi.storage.k8s.io/"
 _OWN = ("volumeas", "deletepolicy", "bucketprefix", _RECLAIM.lower())
+KNOWN = frozenset(_OWN)
+"""Parameters of a class alone, in lower case; all others are attributes of the volume."""
 _BUCKET_PREFIX = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
 
 

@@ -1,9 +1,9 @@
 """`python -m csi.oss.node.role_token`: a temporary key for a pod's service account (RRSA).
 
 A process of its own, because the SDK it imports takes more memory than the whole node service. It
-reads one JSON object: `role_arn`, `oidc_provider_arn`, `session_name`, `token` (of the service account),
-`assume_role_arn` ("" = none) and `external_id`. Prints one: the fields of a temporary key, or
-`error`. Where the cloud is, the environment says; who we are, it does not.
+reads one JSON object: `role_arn`, `oidc_provider_arn`, `session_name`, `token` (of the service
+account), `assume_role_arn` ("" = none) and `external_id`. It prints one: the fields of a temporary
+key, or `error`. Where the cloud is, the environment says; who we are, it does not.
 """
 
 import asyncio
