@@ -5,7 +5,7 @@ import sys
 
 from bench import report
 
-TARGETS = ("disk", "cni", "nas")
+TARGETS = ("disk", "cni", "nas", "oss")
 
 
 def main(names: list[str]) -> int:

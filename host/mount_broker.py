@@ -43,6 +43,10 @@ class Broker(Protocol):
         """Whether the broker unmounted *target*; False = it is not its own."""
 
 
+class NobodyThere(errors.Unavailable):
+    """Nobody serves the socket; nothing was asked."""
+
+
 class BrokerFailed(errors.Internal):
     """The broker could not do what it was asked."""
 
@@ -156,6 +160,8 @@ def _exchange(path: pathlib.Path, asked: bytes, *, until: bytes | None) -> bytes
                 answer += more
                 if until is None and answer.startswith((b"Success", b"Fail")):
                     break
+    except (FileNotFoundError, ConnectionRefusedError) as e:
+        raise NobodyThere(f"nobody serves the mount broker's socket {path}") from e
     except OSError as e:
         raise errors.Unavailable(f"the mount broker at {path} does not answer: {e}") from e
     if not answer:

@@ -6,7 +6,6 @@ import contextlib
 import ipaddress
 import os
 import pathlib
-import signal
 import sys
 from collections.abc import Sequence
 
@@ -142,7 +141,6 @@ async def _start(options: argparse.Namespace, stack: contextlib.AsyncExitStack) 
     served = mounter.Mounter(settings, measured)
     front = server.Server(served, options.socket)
     front.claim()
-    _reap_orphans()
     await served.adopt()
     stack.push_async_callback(served.close, unmount=options.unmount_on_exit)
     await front.start()
@@ -166,27 +164,6 @@ def _exposed(measured: metrics.Metrics) -> http_status.Route:
         )
 
     return expose
-
-
-def _reap_orphans() -> None:
-    """As process 1 of a container, take orphans away when they end; adopted clients are some."""
-    if os.getpid() != 1:
-        return
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGCHLD, _reap_adopted)
-
-
-def _reap_adopted() -> None:
-    """Reap who was not started by us; our own children are waited for where they are known."""
-    while True:
-        try:
-            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        except ChildProcessError:
-            return
-        if ended is None:
-            return
-        with contextlib.suppress(ChildProcessError):
-            os.waitid(os.P_PID, ended.si_pid, os.WEXITED | os.WNOHANG)
 
 
 def _absolute(text: str) -> pathlib.Path:

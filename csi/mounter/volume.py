@@ -20,6 +20,7 @@ _KILL_GRACE_S = 2.0
 _END_GRACE_S = 20.0
 """For a client whose mount is gone, to finish what it does."""
 _SILENT_PROBES = 2
+_LOOK_S = 0.05
 
 
 class State(enum.StrEnum):
@@ -130,6 +131,9 @@ class Volume:
     async def unmount(self) -> None:
         """Remove the mount and end the client. Raises Busy, and supervises on then."""
         await self._stop_watching()
+        if not self._mounted.is_set():  # nobody can have written to it
+            await self._tear_down()
+            return
         try:
             await fuse_mount.unmount(self.record.target)
         except BaseException:
@@ -256,8 +260,9 @@ class Volume:
     async def _ready(self) -> None:
         while True:
             await fuse_mount.appears(self.record.target)
-            if await fuse_mount.answers(self.record.target, timeout_s=self._limits.probe_timeout_s):
+            if await fuse_mount.wait_answers(self.record.target):
                 return
+            await asyncio.sleep(_LOOK_S)
 
     async def _tear_down(self) -> None:
         """Kill the client and remove its mount, whatever their state."""

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from concurrent import futures
 
 import pytest
 
@@ -70,7 +71,7 @@ def is_gone(pid: int) -> bool:
     return not pathlib.Path(f"/proc/{pid}").exists()
 
 
-def test_a_mount_is_there_once_and_goes_without_a_trace(
+def test_g45_a_client_is_used_again_and_goes_without_a_trace(
     node: mounter.MounterProcess, mount: Callable[..., pathlib.Path]
 ) -> None:
     target = mount()
@@ -141,7 +142,7 @@ def test_clients_outlive_the_mounter_and_the_next_one_adopts_them(
     assert "error" not in node.ask("unmount", {"target": str(target)})
 
 
-def test_a_client_that_died_while_no_mounter_ran_is_started_again(
+def test_g45_a_client_that_died_while_no_mounter_ran_is_started_again(
     node: mounter.MounterProcess, mount: Callable[..., pathlib.Path]
 ) -> None:
     target = mount()
@@ -255,3 +256,58 @@ def test_a_storage_that_is_away_for_a_while_disturbs_no_mount(
 
     assert (target / "a").read_text() == "x"
     assert node.volume(target)["pid"] == pid
+
+
+def test_g45_the_same_request_many_times_at_once_is_one_client(
+    node: mounter.MounterProcess, mount: Callable[..., pathlib.Path]
+) -> None:
+    with futures.ThreadPoolExecutor(8) as pool:
+        targets = list(pool.map(lambda _: mount(), range(8)))
+
+    assert len(mountinfo.mounts_at(targets[0])) == 1
+    assert len(node.client_pids()) == 1
+
+
+def test_g45_a_client_that_is_not_ready_in_time_is_ended_and_leaves_nothing(
+    cloud: Sim, node: mounter.MounterProcess, mount: Callable[..., pathlib.Path]
+) -> None:
+    os.kill(cloud.pid, signal.SIGSTOP)
+    try:
+        target = mount(error="did not mount simulated-bucket within 10 s")
+    finally:
+        os.kill(cloud.pid, signal.SIGCONT)
+
+    assert mountinfo.mounts_at(target) == []
+    assert node.client_pids() == []
+    assert node.ask("status")["volumes"] == []
+
+
+def test_g45_what_a_crash_left_half_made_is_removed(
+    node: mounter.MounterProcess, mount: Callable[..., pathlib.Path]
+) -> None:
+    half = node.work_dir / ".mounter" / "half-made"
+    node.stop(signal.SIGKILL)
+    (half / "credentials").mkdir(parents=True)
+    (half / "credentials" / "passwd-s3fs").write_text("a:b:c")
+
+    node.start()
+
+    assert not half.exists()
+
+
+def test_a_volume_is_unmounted_while_it_is_being_healed(
+    cloud: Sim, node: mounter.MounterProcess, mount: Callable[..., pathlib.Path]
+) -> None:
+    target = mount()
+    os.kill(cloud.pid, signal.SIGSTOP)
+    try:
+        os.kill(node.volume(target)["pid"], signal.SIGKILL)
+        rpc.wait_until(lambda: node.volume(target)["state"] == "healing", timeout_s=20)
+        began_s = time.monotonic()
+        assert "error" not in node.ask("unmount", {"target": str(target)})
+        assert time.monotonic() - began_s < 20
+    finally:
+        os.kill(cloud.pid, signal.SIGCONT)
+
+    assert mountinfo.mounts_at(target) == []
+    assert node.client_pids() == []

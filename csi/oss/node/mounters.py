@@ -7,7 +7,6 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from typing import Any
 
 import structlog
 
@@ -39,8 +38,8 @@ class Mounters:
 
         Raises MountFailed, or Unavailable when nobody serves the socket.
         """
-        self._ensure(want.socket)
-        said = mount_broker.Proxy(want.socket).ask(
+        said = self._ask(
+            want.socket,
             "mount",
             {
                 "source": want.source,
@@ -57,22 +56,22 @@ class Mounters:
 
     def unmount(self, path: pathlib.Path) -> bool:
         """Whether it was the mounter's, and is unmounted. Raises Busy."""
-        self._ensure(self._settings.socket)
-        said = mount_broker.Proxy(self._settings.socket).ask("unmount", {"target": os.fspath(path)})
+        said = self._ask(self._settings.socket, "unmount", {"target": os.fspath(path)})
         if mount_broker.NOT_MANAGED in said.error:
             return False
         if said.error:
             raise errors.Busy(f"{path} cannot be unmounted: {said.error}")
         return True
 
-    def find(self, path: pathlib.Path) -> Mapping[str, Any] | None:
-        """What the mounter tells of the volume at *path*; None when it is not its own."""
+    def _ask(
+        self, socket: pathlib.Path, method: str, body: Mapping[str, object]
+    ) -> mount_broker.Answer:
+        """The mounter's answer; it is started first when nobody serves *socket*."""
         try:
-            told = mount_broker.Proxy(self._settings.socket).ask("status", {})
-        except errors.Unavailable:
-            return None
-        rows = told.body.get("volumes", [])
-        return next((row for row in rows if row.get("target") == os.fspath(path)), None)
+            return mount_broker.Proxy(socket).ask(method, body)
+        except mount_broker.NobodyThere:
+            self._ensure(socket)
+            return mount_broker.Proxy(socket).ask(method, body)
 
     def _ensure(self, socket: pathlib.Path) -> None:
         """Return when *socket* is served. Raises Unavailable."""

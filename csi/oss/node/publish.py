@@ -7,6 +7,7 @@ again, and inside the containers that run.
 
 import contextlib
 import dataclasses
+import os
 import pathlib
 
 import structlog
@@ -14,7 +15,7 @@ import structlog
 from core import errors
 from csi.node import at_path
 from csi.oss.node import diagnosis, mounters, node_requests, roles, transplant
-from host import files, mountinfo, mounts
+from host import files, mount_api, mountinfo, mounts
 
 log = structlog.get_logger()
 
@@ -42,13 +43,14 @@ class Publisher:
         if key is not None:
             want = dataclasses.replace(want, credential=key)
         self._mount(want)
-        there = mountinfo.mounts_at(want.global_path)
+        table = mountinfo.read()
+        there = mountinfo.mounts_at(want.global_path, table)
         if not there:
             raise errors.Precondition(
                 f"the mounter says that volume {want.volume_id} is mounted, but it is not seen at "
                 f"{want.global_path}; that directory needs mountPropagation Bidirectional"
             )
-        self._bind(want, there[-1])
+        self._bind(want, there[-1], mountinfo.mounts_at(want.target_path, table))
 
     def unpublish(self, at: at_path.AtPath) -> None:
         """Remove the pod's bind, dead or alive."""
@@ -82,9 +84,14 @@ class Publisher:
                 raise
             raise mounters.MountFailed(f"volume {want.volume_id} cannot be mounted: {found}") from e
 
-    def _bind(self, want: node_requests.Publishing, living: mountinfo.Mount) -> None:
+    def _bind(
+        self,
+        want: node_requests.Publishing,
+        living: mountinfo.Mount,
+        there: list[mountinfo.Mount],
+    ) -> None:
+        """Show *living* at the target, where *there* is mounted."""
         target = want.target_path
-        there = mountinfo.mounts_at(target)
         if there and there[-1].device == living.device:
             _require_same_access(want, there[-1])
             return
@@ -100,7 +107,7 @@ class Publisher:
         with contextlib.ExitStack() as undo:
             if not there:
                 undo.callback(_remove_target, target)
-            mounts.bind(want.global_path, target, read_only=want.read_only)
+            _attach(want)
             undo.pop_all()
         log.info("published", volume_id=want.volume_id, target=str(target), healed=bool(dead))
         for device in {row.device for row in dead}:
@@ -117,6 +124,21 @@ class Publisher:
                 "SINGLE_NODE_SINGLE_WRITER (ReadWriteOncePod) allows one; delete the pod that "
                 "uses it"
             )
+
+
+def _attach(want: node_requests.Publishing) -> None:
+    """Bind; a read-only bind was never writable."""
+    try:
+        copy = mount_api.copy(want.global_path)
+        try:
+            if not want.read_only or mount_api.restrict(copy):
+                mount_api.attach(copy, want.target_path)
+                return
+        finally:
+            os.close(copy)
+    except OSError as e:
+        log.warning("binding with mount(8) instead", target=str(want.target_path), error=str(e))
+    mounts.bind(want.global_path, want.target_path, read_only=want.read_only)
 
 
 def _require_same_access(want: node_requests.Publishing, there: mountinfo.Mount) -> None:
