@@ -27,12 +27,12 @@ RESERVED = frozenset(
 """What a user may not set: it would show other data, other credentials or the node's own files."""
 
 
-def parse(text: str) -> tuple[str, ...]:
-    """Options of `-o a -o b,c -ouid=1000`, in order. Raises InvalidField."""
+def parse(text: str, field: str = "otherOpts") -> tuple[str, ...]:
+    """Options of `-o a -o b,c -ouid=1000`, in order. field: for errors. Raises InvalidField."""
     try:
         words = shlex.split(text)
     except ValueError as e:
-        raise errors.InvalidField("otherOpts", f"has {e}", value=text) from e
+        raise errors.InvalidField(field, f"has {e}", value=text) from e
     found: list[str] = []
     expected = False
     for word in words:
@@ -45,11 +45,11 @@ def parse(text: str) -> tuple[str, ...]:
             found += word[2:].split(",")
         else:
             raise errors.InvalidField(
-                "otherOpts", "has a word without -o", value=word, allowed="-o option, or -ooption"
+                field, "has a word without -o", value=word, allowed="-o option, or -ooption"
             )
     if expected:
-        raise errors.InvalidField("otherOpts", "ends with -o", value=text)
-    return check("otherOpts", [option for option in found if option])
+        raise errors.InvalidField(field, "ends with -o", value=text)
+    return check(field, [option for option in found if option])
 
 
 def check(field: str, options: Iterable[str]) -> tuple[str, ...]:

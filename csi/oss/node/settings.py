@@ -64,8 +64,8 @@ def _options(reader: settings.Reader, name: str) -> tuple[str, ...]:
     text = reader.text(name).strip()
     try:
         if text.startswith("-o"):
-            return other_options.parse(text)
+            return other_options.parse(text, name)
         return other_options.check(name, [word for word in text.split(",") if word.strip()])
     except errors.InvalidField as e:
-        reader.fault(f"{name}: {e}")
+        reader.fault(str(e))
         return ()
