@@ -53,6 +53,13 @@ DEBIAN_PACKAGE = {
     "xfs_growfs": "xfsprogs",
     "xfs_info": "xfsprogs",
     "xfs_repair": "xfsprogs",
+    "lvchange": "lvm2",
+    "lvcreate": "lvm2",
+    "lvextend": "lvm2",
+    "lvremove": "lvm2",
+    "lvs": "lvm2",
+    "pvs": "lvm2",
+    "vgs": "lvm2",
 }
 
 

@@ -1,0 +1,125 @@
+"""Logical volumes. Blocking; each call is one command with a time limit, and may be repeated."""
+
+from collections.abc import Iterable, Sequence
+
+import structlog
+
+from core import errors
+from host import lvm_commands, lvm_model, run
+
+log = structlog.get_logger()
+
+_LOOK_S, _CHANGE_S = 20.0, 60.0
+
+
+class Lvm:
+    """LVM on *devices* alone; none given = all disks of the machine.
+
+    Methods raise Exhausted, Exists, Busy, NotFound by what LVM says, else CommandFailed;
+    CommandMissing without LVM; CommandTimeout.
+    """
+
+    def __init__(self, devices: Sequence[str] = ()) -> None:
+        self._config = lvm_commands.configuration(devices)
+
+    def groups(self) -> list[lvm_model.VolumeGroup]:
+        """Every volume group."""
+        return lvm_commands.parse_groups(self._look(lvm_commands.list_groups(self._config)))
+
+    def disks(self, group: str) -> list[lvm_model.PhysicalVolume]:
+        """The disks of *group*."""
+        argv = lvm_commands.list_disks(self._config, lvm_commands.require_name("group", group))
+        return lvm_commands.parse_disks(self._look(argv))
+
+    def volumes(self, *, group: str = "", tag: str = "") -> list[lvm_model.LogicalVolume]:
+        """The volumes of *group*, "" = of all; with *tag*, "" = any."""
+        argv = lvm_commands.list_volumes(self._config, group=group, tag=tag)
+        return lvm_commands.parse_volumes(self._look(argv))
+
+    def find(self, group: str, name: str) -> lvm_model.LogicalVolume | None:
+        """Volume *name* of *group*; None when there is none."""
+        return next((row for row in self.volumes(group=group) if row.name == name), None)
+
+    def create(self, wish: lvm_model.Wish) -> None:
+        """Make a volume, active; what was on its disks cannot be seen at its start.
+
+        Raises Exists when the name is taken, Exhausted without room, and makes nothing then.
+        """
+        self._change(lvm_commands.create(self._config, wish))
+        log.info("volume made", group=wish.group, name=wish.name, size_bytes=wish.size_bytes)
+
+    def remove(self, group: str, name: str) -> None:
+        """Remove a volume; one that is gone is fine. Raises Busy for one in use."""
+        try:
+            self._change(lvm_commands.remove(self._config, group, name))
+        except errors.NotFound:
+            if self.find(group, name) is not None:
+                raise
+            return
+        log.info("volume removed", group=group, name=name)
+
+    def extend(self, group: str, name: str, size_bytes: int) -> None:
+        """Grow a volume to at least *size_bytes*; one that is as large is fine."""
+        found = self.find(group, name)
+        if found is None:
+            raise errors.NotFound(f"there is no volume {group}/{name}")
+        if found.size_bytes >= size_bytes:
+            return
+        self._change(lvm_commands.extend(self._config, group, name, size_bytes))
+        log.info("volume grown", group=group, name=name, size_bytes=size_bytes)
+
+    def retag(
+        self, group: str, name: str, *, add: Iterable[str] = (), delete: Iterable[str] = ()
+    ) -> None:
+        """Add and delete tags in one step."""
+        self._change(lvm_commands.retag(self._config, group, name, add=add, delete=delete))
+
+    def activate(self, group: str, name: str) -> None:
+        """Make the volume's device; again = nothing."""
+        self._change(lvm_commands.activate(self._config, group, name, active=True))
+
+    def deactivate(self, group: str, name: str) -> None:
+        """Take the volume's device away. Raises Busy while it is in use."""
+        self._change(lvm_commands.activate(self._config, group, name, active=False))
+
+    def _look(self, argv: Sequence[str]) -> str:
+        return self._run(argv, _LOOK_S)
+
+    def _change(self, argv: Sequence[str]) -> None:
+        self._run(argv, _CHANGE_S)
+
+    def _run(self, argv: Sequence[str], timeout_s: float) -> str:
+        try:
+            return run.run(argv, timeout_s=timeout_s).stdout
+        except run.CommandFailed as e:
+            kind = lvm_commands.meaning(e.result.stderr)
+            if kind is None:
+                raise
+            said = " ".join(e.result.stderr.split())
+            raise kind(f"{argv[0]} of {argv[-1]} failed: {said}") from e
+
+
+def room_for(
+    group: lvm_model.VolumeGroup, disks: Sequence[lvm_model.PhysicalVolume], *, stripes: int
+) -> int:
+    """Bytes of the largest volume that *group* can take; exact. Pure.
+
+    Each stripe has a disk of its own for every piece, so the least free of the *stripes* freest
+    disks counts, and what smaller ones leave is used by further pieces on other disks.
+    """
+    if stripes <= 1:
+        return sum(disk.free_extents for disk in disks) * group.extent_bytes
+    free = sorted((disk.free_extents for disk in disks), reverse=True)
+    return _striped_extents(free, stripes) * group.extent_bytes
+
+
+def _striped_extents(free: Sequence[int], stripes: int) -> int:
+    """Most extents of rows with one extent on each of *stripes* different disks."""
+    low, high = 0, sum(free) // stripes
+    while low < high:  # so many rows fit if no disk must give two extents to one row
+        middle = (low + high + 1) // 2
+        if sum(min(each, middle) for each in free) >= middle * stripes:
+            low = middle
+        else:
+            high = middle - 1
+    return low * stripes

@@ -1,0 +1,234 @@
+"""Command lines of LVM, and what its programs say. Pure.
+
+Every command gets a configuration of its own: which devices it may look at, and that it makes the
+device nodes itself, since a container has no udev to wait for. Source: lvm.conf(5), lvmreport(7).
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from core import errors
+from host import lvm_model
+
+NAME_MAX_CHARS = 127
+_NAME = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9_+.-]*")
+_TAG = re.compile(r"[A-Za-z0-9_+./=!:&#-]+")
+_RESERVED_NAMES = ("snapshot", "pvmove", ".", "..")
+_RESERVED_PARTS = (
+    "_cdata", "_cmeta", "_corig", "_mlog", "_mimage", "_pmspare", "_rimage", "_rmeta", "_tdata",
+    "_tmeta", "_vorigin", "_vdata", "_imeta", "_iorig", "_wcorig",
+)  # fmt: skip
+"""Names LVM keeps for itself. Source: lvm(8)."""
+_DEVICE = re.compile(r"/dev/[A-Za-z0-9_+./:-]+")
+_GROUP_FIELDS = (
+    "vg_name,vg_uuid,vg_size,vg_extent_size,vg_free_count,pv_count,vg_missing_pv_count,vg_tags"
+)
+_DISK_FIELDS = "pv_name,vg_name,pv_pe_count,pv_pe_alloc_count,pv_missing,pv_allocatable"
+_VOLUME_FIELDS = (
+    "lv_name,vg_name,lv_uuid,lv_size,lv_layout,stripes,lv_tags,lv_active,lv_device_open,origin,"
+    "pool_lv,lv_health_status,data_percent"
+)
+
+
+def configuration(devices: Sequence[str]) -> str:
+    """Text of --config. devices: the only paths that are looked at; none = all of the machine.
+
+    Raises InvalidField for what is no device's path.
+    """
+    for device in devices:
+        if not _DEVICE.fullmatch(device):
+            raise errors.InvalidField(
+                "device", "is not a path", value=device, allowed="/dev/ and a name"
+            )
+    accepted = "".join(f'"a|^{re.escape(device)}$|",' for device in devices)
+    only = f'devices/filter=[{accepted}"r|.*|"] ' if devices else ""
+    return (
+        f"{only}devices/use_devicesfile=0 devices/obtain_device_list_from_udev=0 "
+        "activation/udev_sync=0 activation/udev_rules=0 activation/verify_udev_operations=1 "
+        "backup/backup=0 backup/archive=0"
+    )
+
+
+def require_name(field: str, name: str) -> str:
+    """*name*, which LVM takes for a volume or a group. Raises InvalidField."""
+    reserved = name in _RESERVED_NAMES or any(part in name for part in _RESERVED_PARTS)
+    if not _NAME.fullmatch(name) or len(name) > NAME_MAX_CHARS or reserved:
+        raise errors.InvalidField(
+            field, "is not a name in LVM", value=name,
+            allowed=f"at most {NAME_MAX_CHARS} letters, digits and _+.-, no name LVM keeps",
+        )  # fmt: skip
+    return name
+
+
+def list_groups(config: str) -> list[str]:
+    """`vgs`."""
+    return _report("vgs", config, _GROUP_FIELDS)
+
+
+def list_disks(config: str, group: str) -> list[str]:
+    """`pvs` of one group."""
+    return [*_report("pvs", config, _DISK_FIELDS), "--select", f"vg_name={group}"]
+
+
+def list_volumes(config: str, *, group: str = "", tag: str = "") -> list[str]:
+    """`lvs` of one group or all, of those with a tag or all."""
+    argv = _report("lvs", config, _VOLUME_FIELDS)
+    if tag:
+        argv += ["--select", f"lv_tags={{{_require_tag(tag)}}}"]
+    return [*argv, "--", group] if group else argv
+
+
+def create(config: str, wish: lvm_model.Wish) -> list[str]:
+    """`lvcreate`: signatures on the new volume are wiped, and its start is zeroed."""
+    tags = [word for tag in wish.tags for word in ("--addtag", _require_tag(tag))]
+    stripes = ["--stripes", str(wish.stripes)] if wish.stripes > 1 else []
+    return [
+        *("lvcreate", "--config", config, "--yes", "--wipesignatures", "y", "--zero", "y"),
+        *("--name", require_name("name", wish.name), "--size", f"{wish.size_bytes}b"),
+        *(*stripes, *tags, "--", require_name("group", wish.group)),
+    ]
+
+
+def remove(config: str, group: str, name: str) -> list[str]:
+    """`lvremove`, which refuses a volume that is in use."""
+    return ["lvremove", "--config", config, "--yes", "--", f"{group}/{name}"]
+
+
+def extend(config: str, group: str, name: str, size_bytes: int) -> list[str]:
+    """`lvextend` to at least *size_bytes*, the file system untouched."""
+    return [
+        *("lvextend", "--config", config, "--yes", "--size", f"{size_bytes}b"),
+        *("--", f"{group}/{name}"),
+    ]
+
+
+def retag(
+    config: str, group: str, name: str, *, add: Iterable[str], delete: Iterable[str]
+) -> list[str]:
+    """`lvchange`: tags that come and go in one step."""
+    words = [word for tag in delete for word in ("--deltag", _require_tag(tag))]
+    words += [word for tag in add for word in ("--addtag", _require_tag(tag))]
+    return ["lvchange", "--config", config, "--yes", *words, "--", f"{group}/{name}"]
+
+
+def activate(config: str, group: str, name: str, *, active: bool) -> list[str]:
+    """`lvchange`: make the volume's device, or take it away."""
+    word = "y" if active else "n"
+    return ["lvchange", "--config", config, "--yes", "--activate", word, "--", f"{group}/{name}"]
+
+
+def parse_groups(text: str) -> list[lvm_model.VolumeGroup]:
+    """What `vgs` printed."""
+    return [
+        lvm_model.VolumeGroup(
+            name=row["vg_name"],
+            uuid=row["vg_uuid"],
+            size_bytes=int(row["vg_size"]),
+            extent_bytes=int(row["vg_extent_size"]),
+            free_extents=int(row["vg_free_count"]),
+            disks=int(row["pv_count"]),
+            missing=int(row["vg_missing_pv_count"]),
+            tags=_tags(row["vg_tags"]),
+        )
+        for row in _rows(text, "vg")
+    ]
+
+
+def parse_disks(text: str) -> list[lvm_model.PhysicalVolume]:
+    """What `pvs` printed."""
+    return [
+        lvm_model.PhysicalVolume(
+            device=row["pv_name"],
+            group=row["vg_name"],
+            extents=int(row["pv_pe_count"]),
+            used_extents=int(row["pv_pe_alloc_count"]),
+            is_missing=bool(row["pv_missing"]),
+            is_allocatable=bool(row["pv_allocatable"]),
+        )
+        for row in _rows(text, "pv")
+    ]
+
+
+def parse_volumes(text: str) -> list[lvm_model.LogicalVolume]:
+    """What `lvs` printed: a line for each segment, of which the first one speaks."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for row in _rows(text, "lv"):
+        found.setdefault(row["lv_uuid"], row)
+    return [
+        lvm_model.LogicalVolume(
+            name=row["lv_name"],
+            group=row["vg_name"],
+            uuid=row["lv_uuid"],
+            size_bytes=int(row["lv_size"]),
+            layout=_layout(row["lv_layout"]),
+            stripes=int(row["stripes"] or 1),
+            tags=_tags(row["lv_tags"]),
+            is_active=row["lv_active"] == "active",
+            is_open=row["lv_device_open"] == "open",
+            origin=row["origin"],
+            pool=row["pool_lv"],
+            health=row["lv_health_status"],
+            data_percent=float(row["data_percent"]) if row["data_percent"] else None,
+        )
+        for row in found.values()
+    ]
+
+
+_MEANINGS: Sequence[tuple[tuple[str, ...], type[errors.Error]]] = (
+    (("insufficient free", "insufficient suitable", "out of free"), errors.Exhausted),
+    (("already exists",), errors.Exists),
+    (("in use", "contains a filesystem", "is used by"), errors.Busy),
+    (("failed to find", "not found", "cannot process volume group"), errors.NotFound),
+)
+
+
+def meaning(said: str) -> type[errors.Error] | None:
+    """Kind of error that a program's words tell; None = not known."""
+    low = said.lower()
+    for texts, kind in _MEANINGS:
+        if any(text in low for text in texts):
+            return kind
+    return None
+
+
+def _report(program: str, config: str, fields: str) -> list[str]:
+    return [
+        *(program, "--config", config, "--reportformat", "json", "--units", "b", "--nosuffix"),
+        *("--options", fields),
+    ]
+
+
+def _rows(text: str, kind: str) -> list[Mapping[str, Any]]:
+    """Raises Internal for what is no report."""
+    try:
+        return [row for report in json.loads(text)["report"] for row in report[kind]]
+    except (ValueError, KeyError, TypeError) as e:
+        raise errors.Internal(f"LVM's report cannot be understood: {text[:200]!r}") from e
+
+
+def _tags(text: str) -> frozenset[str]:
+    return frozenset(word for word in text.split(",") if word)
+
+
+def _require_tag(tag: str) -> str:
+    if not _TAG.fullmatch(tag):
+        raise errors.InvalidField("tag", "is not a tag in LVM", value=tag)
+    return tag
+
+
+def _layout(text: str) -> lvm_model.Layout:
+    """The word of `lv_layout` that says most, such as "raid,raid1" or "thin,pool"."""
+    words = set(text.split(","))
+    for layout in (
+        lvm_model.Layout.POOL,
+        lvm_model.Layout.THIN,
+        lvm_model.Layout.RAID1,
+        lvm_model.Layout.MIRROR,
+        lvm_model.Layout.STRIPED,
+        lvm_model.Layout.LINEAR,
+    ):
+        if layout.value in words:
+            return layout
+    return lvm_model.Layout.OTHER

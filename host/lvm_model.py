@@ -1,0 +1,90 @@
+"""What LVM tells of groups, disks and volumes. Sizes in bytes. Source: lvmreport(7)."""
+
+import dataclasses
+import enum
+
+
+class Layout(enum.StrEnum):
+    """How a volume lies on its disks; the values are words of lvs' `lv_layout`."""
+
+    LINEAR = "linear"
+    STRIPED = "striped"
+    RAID1 = "raid1"
+    MIRROR = "mirror"
+    THIN = "thin"
+    POOL = "pool"
+    OTHER = "other"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class VolumeGroup:
+    """A volume group. missing: disks that are gone."""
+
+    name: str
+    uuid: str
+    size_bytes: int
+    extent_bytes: int
+    free_extents: int
+    disks: int
+    missing: int
+    tags: frozenset[str]
+
+    @property
+    def free_bytes(self) -> int:
+        """Room for one more linear volume; exact."""
+        return self.free_extents * self.extent_bytes
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PhysicalVolume:
+    """A disk of a group. device: its path, "[unknown]" when it is missing."""
+
+    device: str
+    group: str
+    extents: int
+    used_extents: int
+    is_missing: bool
+    is_allocatable: bool
+
+    @property
+    def free_extents(self) -> int:
+        """Extents a volume can get on it."""
+        return self.extents - self.used_extents if self.is_allocatable else 0
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class LogicalVolume:
+    """A volume. stripes: disks side by side. health: "" = well, else LVM's word, such as "partial".
+
+    data_percent: how full a snapshot or a thin volume or pool is, None for others.
+    """
+
+    name: str
+    group: str
+    uuid: str
+    size_bytes: int
+    layout: Layout
+    stripes: int
+    tags: frozenset[str]
+    is_active: bool
+    is_open: bool
+    origin: str
+    pool: str
+    health: str
+    data_percent: float | None
+
+    @property
+    def device(self) -> str:
+        """Its path, when it is active."""
+        return f"/dev/{self.group}/{self.name}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """A volume to be made. stripes: 1 = linear. The size is rounded up to whole extents."""
+
+    name: str
+    group: str
+    size_bytes: int
+    stripes: int = 1
+    tags: tuple[str, ...] = ()

@@ -1,0 +1,123 @@
+"""Command lines of LVM, its reports and its words."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core import errors
+from host import lvm, lvm_commands, lvm_model
+
+CONFIG = lvm_commands.configuration(())
+
+
+def volume_row(**changes: str) -> dict[str, str]:
+    row = {
+        "lv_name": "pvc-1", "vg_name": "vg", "lv_uuid": "u", "lv_size": "4194304",
+        "lv_layout": "linear", "stripes": "1", "lv_tags": "csi,csi-state=ready",
+        "lv_active": "active", "lv_device_open": "open", "origin": "", "pool_lv": "",
+        "lv_health_status": "", "data_percent": "",
+    }  # fmt: skip
+    return {**row, **changes}
+
+
+def volumes(*rows: dict[str, str]) -> list[lvm_model.LogicalVolume]:
+    return lvm_commands.parse_volumes(json.dumps({"report": [{"lv": list(rows)}]}))
+
+
+def test_only_the_devices_that_are_named_are_looked_at() -> None:
+    config = lvm_commands.configuration(["/dev/vdb", "/dev/disk/by-id/x.1"])
+
+    assert r'filter=["a|^/dev/vdb$|","a|^/dev/disk/by\-id/x\.1$|","r|.*|"]' in config
+    assert "use_devicesfile=0" in config
+    assert "filter" not in CONFIG
+
+
+@pytest.mark.parametrize("device", ["vdb", '/dev/vdb"]', "/dev/a|b", "/dev/", "/dev/a b"])
+def test_what_is_no_device(device: str) -> None:
+    with pytest.raises(errors.InvalidField):
+        lvm_commands.configuration([device])
+
+
+@pytest.mark.parametrize("name", ["", "-a", "a b", "a/b", "snapshot", "x_tmeta", "a" * 128, ".."])
+def test_what_is_no_name(name: str) -> None:
+    with pytest.raises(errors.InvalidField):
+        lvm_commands.create(CONFIG, lvm_model.Wish(name=name, group="vg", size_bytes=1))
+
+
+def test_tags_and_stripes_are_options() -> None:
+    wish = lvm_model.Wish(name="v", group="vg", size_bytes=5, stripes=2, tags=("a", "b=c"))
+
+    argv = lvm_commands.create(CONFIG, wish)
+
+    assert argv[-8:] == ["--stripes", "2", "--addtag", "a", "--addtag", "b=c", "--", "vg"]
+    assert "5b" in argv
+    with pytest.raises(errors.InvalidField):
+        lvm_commands.list_volumes(CONFIG, tag="a}|b")
+
+
+def test_a_volume_of_several_segments_is_one() -> None:
+    (found,) = volumes(volume_row(stripes="2"), volume_row(stripes="1"))
+
+    assert (found.name, found.stripes, found.size_bytes) == ("pvc-1", 2, 4 << 20)
+    assert found.tags == {"csi", "csi-state=ready"}
+    assert (found.is_active, found.is_open, found.data_percent) == (True, True, None)
+    assert found.device == "/dev/vg/pvc-1"
+
+
+@pytest.mark.parametrize(
+    ("text", "layout"),
+    [
+        ("linear", "linear"), ("striped", "striped"), ("raid,raid1", "raid1"), ("mirror", "mirror"),
+        ("thin,sparse", "thin"), ("thin,pool", "pool"), ("cache", "other"),
+    ],
+)  # fmt: skip
+def test_layouts(text: str, layout: str) -> None:
+    assert volumes(volume_row(lv_layout=text))[0].layout == layout
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"report": 1}', '{"report": [{}]}'])
+def test_what_is_no_report(text: str) -> None:
+    with pytest.raises(errors.Internal, match="cannot be understood"):
+        lvm_commands.parse_groups(text)
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ('Volume group "v" has insufficient free space (1 extents): 2 required.', errors.Exhausted),
+        ("Insufficient suitable allocatable extents for logical volume", errors.Exhausted),
+        ('Logical Volume "a" already exists in volume group "v"', errors.Exists),
+        ("Logical volume v/a contains a filesystem in use.", errors.Busy),
+        ('Failed to find logical volume "v/a"', errors.NotFound),
+        ('Volume group "v" not found', errors.NotFound),
+        ("Segmentation fault", None),
+    ],
+)
+def test_what_lvm_says(said: str, kind: type[errors.Error] | None) -> None:
+    assert lvm_commands.meaning(said) is kind
+
+
+@given(st.lists(st.integers(0, 12), max_size=5), st.integers(1, 4))
+def test_the_room_for_stripes_is_what_filling_row_by_row_gives(
+    free: list[int], stripes: int
+) -> None:
+    group = lvm_model.VolumeGroup(
+        name="vg", uuid="u", size_bytes=0, extent_bytes=4, free_extents=sum(free),
+        disks=len(free), missing=0, tags=frozenset(),
+    )  # fmt: skip
+    disks = [
+        lvm_model.PhysicalVolume(
+            device=f"/dev/{n}", group="vg", extents=count, used_extents=0, is_missing=False,
+            is_allocatable=True,
+        )
+        for n, count in enumerate(free)
+    ]  # fmt: skip
+
+    rows, left = 0, sorted(free, reverse=True)
+    while len(left) >= stripes and left[stripes - 1] > 0:
+        left = sorted([*(each - 1 for each in left[:stripes]), *left[stripes:]], reverse=True)
+        rows += 1
+
+    assert lvm.room_for(group, disks, stripes=stripes) == rows * stripes * 4
