@@ -62,7 +62,9 @@ class Mounter:
 
     async def adopt(self) -> None:
         """Take over what an earlier mounter left: go on, start again, or clean away."""
-        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # What is mounted below is open to every user who can get there (allow_other).
+        self._settings.work_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._root.mkdir(mode=0o700, exist_ok=True)
         _warn_unless_memory(self._root)
         left = list(records.load_all(self._root))
         living = client_process.find([record.argv for record in left])

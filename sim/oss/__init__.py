@@ -5,6 +5,20 @@ sim.actions. Objects are files below the state directory (blobs.py); what is kno
 of the store (model.py). One request goes through front.py.
 """
 
-from sim.oss import bucket_operations, copying, lists, multipart, object_operations
+from sim.oss import (
+    bucket_operations,
+    copying,
+    lists,
+    multipart,
+    multipart_lists,
+    object_operations,
+)
 
-__all__ = ["bucket_operations", "copying", "lists", "multipart", "object_operations"]
+__all__ = [
+    "bucket_operations",
+    "copying",
+    "lists",
+    "multipart",
+    "multipart_lists",
+    "object_operations",
+]

@@ -64,7 +64,7 @@ def initiate(call: calls.Call) -> calls.Answer:
 def upload_part(call: calls.Call) -> calls.Answer:
     """Write one part; the same number again replaces it."""
     assert call.written is not None  # noqa: S101 - takes_bytes
-    made = _put_part(call, _upload(call), call.written)
+    made = _put_part(call, find_upload(call), call.written)
     return calls.Answer(headers=_digests(made.etag, made.crc64))
 
 
@@ -79,7 +79,7 @@ def upload_part(call: calls.Call) -> calls.Answer:
 )
 def upload_part_copy(call: calls.Call) -> calls.Answer:
     """Make a part of an object's bytes."""
-    upload = _upload(call)
+    upload = find_upload(call)
     source = copying.find_source(call)
     start, length = 0, source.size_bytes
     text = call.ask.own("copy-source-range")
@@ -109,7 +109,7 @@ def upload_part_copy(call: calls.Call) -> calls.Answer:
 )
 def complete(call: calls.Call) -> calls.Answer:
     """Make the object of the parts that are named."""
-    upload = _upload(call)
+    upload = find_upload(call)
     bucket = call.bucket()
     object_operations.refuse_overwrite(call, bucket)
     parts = {row.number: row for row in call.rows.parts(upload.upload_id)}
@@ -172,81 +172,12 @@ def complete(call: calls.Call) -> calls.Answer:
 )
 def abort(call: calls.Call) -> calls.Answer:
     """Give an upload up, with its parts."""
-    _forget(call, _upload(call))
+    _forget(call, find_upload(call))
     return calls.Answer(status=204)
 
 
-@calls.operation("ListParts", "GET", calls.Level.OBJECT, "uploadId")
-def list_parts(call: calls.Call) -> calls.Answer:
-    """The parts there are."""
-    upload = _upload(call)
-    most = rules.positive(call.ask, "max-parts", _LIST_MAX, _LIST_MAX)
-    after = rules.positive(call.ask, "part-number-marker", 0, rules.PARTS_MAX)
-    found = [row for row in call.rows.parts(upload.upload_id) if row.number > after]
-    page = found[:most]
-    last = page[-1].number if page else after
-    items: list[xml.Item] = [
-        ("Bucket", upload.bucket),
-        ("Key", told.name_of(upload.key, call.ask.values.get("encoding-type", ""))),
-        ("UploadId", upload.upload_id),
-        ("StorageClass", upload.storage_class),
-        ("PartNumberMarker", str(after)),
-        ("NextPartNumberMarker", str(last)),
-        ("MaxParts", str(most)),
-        ("IsTruncated", "true" if len(found) > most else "false"),
-    ]
-    for row in page:
-        about = [
-            ("PartNumber", str(row.number)),
-            ("LastModified", told.iso(row.modified_s)),
-            ("ETag", f'"{row.etag}"'),
-            ("HashCrc64ecma", row.crc64),
-            ("Size", str(row.size_bytes)),
-        ]
-        items.append(("Part", about))
-    return _answer(call, "ListPartsResult", items)
-
-
-@calls.operation("ListMultipartUploads", "GET", calls.Level.BUCKET, "uploads")
-def list_uploads(call: calls.Call) -> calls.Answer:
-    """Uploads that are neither complete nor given up."""
-    bucket, values = call.bucket(), call.ask.values
-    if values.get("delimiter"):
-        raise errors.not_implemented("delimiter in a list of uploads")
-    most = rules.positive(call.ask, "max-uploads", _LIST_MAX, _LIST_MAX)
-    after = (values.get("key-marker", ""), values.get("upload-id-marker", ""))
-    prefix = values.get("prefix", "")
-    encoding = values.get("encoding-type", "")
-    found = [
-        row
-        for row in call.rows.uploads(bucket.name)
-        if row.key.startswith(prefix)
-        and (row.key > after[0] or (row.key == after[0] and "" < after[1] < row.upload_id))
-    ]
-    page = found[:most]
-    items: list[xml.Item] = [
-        ("Bucket", bucket.name),
-        ("KeyMarker", told.name_of(after[0], encoding)),
-        ("UploadIdMarker", after[1]),
-        ("NextKeyMarker", told.name_of(page[-1].key, encoding) if page else ""),
-        ("NextUploadIdMarker", page[-1].upload_id if page else ""),
-        ("Delimiter", ""),
-        ("Prefix", told.name_of(prefix, encoding)),
-        ("MaxUploads", str(most)),
-        ("IsTruncated", "true" if len(found) > most else "false"),
-    ]
-    for row in page:
-        about = [
-            ("Key", told.name_of(row.key, encoding)),
-            ("UploadId", row.upload_id),
-            ("StorageClass", row.storage_class),
-            ("Initiated", told.iso(row.started_s)),
-        ]
-        items.append(("Upload", about))
-    return _answer(call, "ListMultipartUploadsResult", items)
-
-
-def _upload(call: calls.Call) -> model.Upload:
+def find_upload(call: calls.Call) -> model.Upload:
+    """The upload that a request names. Raises OssError NoSuchUpload."""
     bucket = call.bucket()
     upload_id = call.ask.values["uploadId"]
     found = call.rows.upload(upload_id)

@@ -134,6 +134,27 @@ def test_pods_see_the_volume_again_after_the_next_publish(
     assert node.left_mounts() == []
 
 
+def test_a_volume_whose_client_and_mounter_are_dead_can_be_taken_away(
+    node: oss_node.OssNode,
+) -> None:
+    target = node.publish()
+    pid = int(str(node.volume()["pid"]))
+    node.mounter.stop(signal.SIGKILL)
+    os.kill(pid, signal.SIGKILL)
+
+    node.unpublish()
+    assert not target.exists()
+    with pytest.raises(grpc.RpcError) as refusal:
+        node.unstage()
+    assert refusal.value.code() is Code.UNAVAILABLE
+    assert "start csi-mounter" in refusal.value.details()
+    node.mounter.start()
+    node.unstage()
+
+    assert node.left_mounts() == []
+    assert node.mounter.client_pids() == []
+
+
 def test_a_running_container_sees_it_again_too(
     node: oss_node.OssNode, tmp_path: pathlib.Path
 ) -> None:
