@@ -18,7 +18,6 @@ from sim.oss import (
 )
 
 _RANGE = re.compile(r"bytes=(\d+)-(\d+)")
-_LIST_MAX = 1000
 
 
 @calls.operation(

@@ -3,22 +3,15 @@
 import functools
 import hashlib
 import os
-from collections.abc import Callable
 
 import oss2
 import pytest
 
 from tests.sim.conftest import KEY_ID, SECRET, Sim
-from tests.sim.oss_harness import bucket, service
+from tests.sim.oss_harness import bucket, refused, service
 
 md5 = functools.partial(hashlib.md5, usedforsecurity=False)
 AWKWARD = "dir one/ü+~*%41?&#.txt"
-
-
-def refused(call: Callable[[], object]) -> tuple[int, str]:
-    with pytest.raises(oss2.exceptions.ServerError) as refusal:
-        call()
-    return refusal.value.status, refusal.value.code
 
 
 @pytest.mark.parametrize("auth", [oss2.AuthV4, oss2.Auth], ids=["v4", "v1"])
