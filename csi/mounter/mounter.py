@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import os
 import pathlib
+import signal
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -70,7 +71,10 @@ class Mounter:
         living = client_process.find([record.argv for record in left])
         for record in left:
             made = await self._volume(record)
-            await made.adopt(living.get(record.argv))
+            pid = living.get(record.argv)
+            if pid is not None and await self._is_lost(record):
+                os.kill(pid, signal.SIGKILL)
+            await made.adopt(pid)
             self._volumes[record.target] = made
             if not record.wanted:
                 try:
@@ -221,6 +225,11 @@ class Mounter:
             )
             environment = self._tokens.environment(path, record.options)
         return volume_module.Volume(record, place, self._settings.limits, environment)
+
+    async def _is_lost(self, record: records.Record) -> bool:
+        """Whether a living client cannot get tokens any more, and must be started again."""
+        wants = clients.asks_for_tokens(record.fs_type, record.argv)
+        return wants and not await self._tokens.start()
 
     def _count_states(self) -> dict[tuple[str, ...], float]:
         counts: dict[tuple[str, ...], float] = {(str(state),): 0.0 for state in volume_module.State}

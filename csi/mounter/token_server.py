@@ -13,7 +13,11 @@ import secrets
 import urllib.parse
 from collections.abc import Mapping, Sequence
 
+import structlog
+
 from core import http_status
+
+log = structlog.get_logger()
 
 _HOST = "http://169.254.170.2"
 _TOLD_S = 21 * 60
@@ -29,17 +33,27 @@ class TokenServer:
         self._port_file = state_dir / _PORT_FILE
         self._status = http_status.HttpStatus({})
         self._port = 0
+        self._kept = False
 
-    async def start(self) -> None:
-        """Listen, if nobody has taken the port of last time there. Again = nothing."""
+    async def start(self) -> bool:
+        """Listen; again = nothing. Whether clients that run still find us.
+
+        They do not when somebody took our port while we were away.
+        """
         if self._port:
-            return
+            return self._kept
         try:
             port = int(self._port_file.read_text())
         except (OSError, ValueError):
             port = 0
-        self._port = await self._status.start("127.0.0.1", port)
+        try:
+            self._port = await self._status.start("127.0.0.1", port)
+        except OSError as e:
+            log.warning("the port of the tokens is taken; using another", port=port, error=str(e))
+            self._port = await self._status.start("127.0.0.1", 0)
+        self._kept = self._port == port
         self._port_file.write_text(str(self._port))
+        return self._kept
 
     async def stop(self) -> None:
         """Stop listening."""
@@ -47,8 +61,13 @@ class TokenServer:
             await self._status.stop()
 
     def offer(self, directory: pathlib.Path, token: pathlib.Path) -> str:
-        """Serve the files in *token*; the path. *directory* keeps it for the next mounter."""
+        """Serve the files in *token*; the path. *directory* keeps it for the next mounter.
+
+        A path that whoever has our old port may have seen is not used again.
+        """
         path_file = directory / _PATH_FILE
+        if not self._kept:
+            path_file.unlink(missing_ok=True)
         try:
             path = path_file.read_text()
         except FileNotFoundError:

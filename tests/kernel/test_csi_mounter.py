@@ -3,12 +3,14 @@
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent import futures
 
 import pytest
+from alibabacloud_sts20150401 import models as sts_models
 
 from host import mountinfo
 from tests.sim.conftest import KEY_ID, SECRET, Sim
@@ -311,3 +313,32 @@ def test_a_volume_is_unmounted_while_it_is_being_healed(
 
     assert mountinfo.mounts_at(target) == []
     assert node.client_pids() == []
+
+
+def test_a_client_whose_token_port_was_taken_is_started_again(
+    cloud: Sim, node: mounter.MounterProcess, mount: Callable[..., pathlib.Path]
+) -> None:
+    ask = sts_models.AssumeRoleRequest(
+        role_arn="acs:ram::1234567890123456:role/csi-admin",
+        role_session_name="test",
+        duration_seconds=900,
+    )
+    given = cloud.sts().assume_role(ask).body.credentials
+    token = {
+        "AccessKeyId": given.access_key_id, "AccessKeySecret": given.access_key_secret,
+        "SecurityToken": given.security_token, "Expiration": given.expiration,
+    }  # fmt: skip
+    target = mount(secrets=token)
+    (target / "a").write_text("x")
+    state = node.work_dir / ".mounter"
+    port = int((state / "token-server.port").read_text())
+    path = next(state.glob("*/credentials/path")).read_text()
+    node.stop(signal.SIGKILL)
+
+    with socket.create_server(("127.0.0.1", port)):
+        node.start()
+        rpc.wait_until(lambda: node.volume(target)["restarts"] == 1, timeout_s=20)
+        rpc.wait_until(lambda: node.volume(target)["state"] == "mounted", timeout_s=20)
+
+    assert (target / "a").read_text() == "x"
+    assert next(state.glob("*/credentials/path")).read_text() != path
