@@ -119,7 +119,10 @@ def test_pods_see_the_volume_again_after_the_next_publish(
     rpc.wait_until(lambda: node.volume()["state"] == "mounted", timeout_s=20)
     with pytest.raises(OSError, match="not connected"):
         (first / "a").read_text()
-    assert node.stats("pod-1").volume_condition.abnormal
+    condition = node.stats("pod-1").volume_condition
+    assert condition.abnormal
+    assert "its client is mounted, was started again 1 times" in condition.message
+    assert "the pod sees it after the next publish" in condition.message
     node.publish("pod-1")
     node.publish("pod-2", readonly=True)
 

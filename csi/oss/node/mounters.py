@@ -63,6 +63,25 @@ class Mounters:
             raise errors.Busy(f"{path} cannot be unmounted: {said.error}")
         return True
 
+    def describe(self, volume_id: str) -> str:
+        """What the mounter tells of a volume, for people; "" when it tells nothing."""
+        path = node_requests.global_path(self._settings.work_dir, volume_id)
+        try:
+            told = mount_broker.Proxy(self._settings.socket).ask("status", {})
+        except errors.Error as e:
+            return str(e)
+        rows = told.body.get("volumes", [])
+        found = next((row for row in rows if row.get("target") == os.fspath(path)), None)
+        if found is None:
+            return ""
+        again = (
+            "; the pod sees it after the next publish" if found.get("state") == "mounted" else ""
+        )
+        return (
+            f"its client is {found.get('state')}, was started again {found.get('restarts')} times"
+            f" ({found.get('reason') or 'no trouble yet'}){again}"
+        )
+
     def _ask(
         self, socket: pathlib.Path, method: str, body: Mapping[str, object]
     ) -> mount_broker.Answer:

@@ -74,6 +74,10 @@ class Publisher:
         for directory in (path, path.parent):
             files.remove_empty(directory)
 
+    def describe(self, volume_id: str) -> str:
+        """What is known of the volume's client, for people; "" = nothing."""
+        return self._mounting.describe(volume_id)
+
     def _mount(self, want: node_requests.Publishing) -> None:
         """Mount, and tell what is wrong in better words than the client's."""
         try:

@@ -84,7 +84,11 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
         self, request: csi_pb2.NodeGetVolumeStatsRequest, context: Any
     ) -> csi_pb2.NodeGetVolumeStatsResponse:
         at = at_path.parse_stats(request, self._settings.kubelet_root)
-        return await network_stats.read(self._readers, servers.LOCAL, at.path, well=_WELL)
+        answer = await network_stats.read(self._readers, servers.LOCAL, at.path, well=_WELL)
+        if answer.volume_condition.abnormal:
+            told = await self._pool.run(self._publisher.describe, at.volume_id)
+            answer.volume_condition.message += f"; {told}" if told else ""
+        return answer
 
     async def NodeGetCapabilities(
         self, request: csi_pb2.NodeGetCapabilitiesRequest, context: Any
