@@ -161,7 +161,7 @@ def _exchange(path: pathlib.Path, asked: bytes, *, until: bytes | None) -> bytes
                 if until is None and answer.startswith((b"Success", b"Fail")):
                     break
     except (FileNotFoundError, ConnectionRefusedError) as e:
-        raise NobodyThere(f"nobody serves the mount broker's socket {path}") from e
+        raise NobodyThere(f"the mount broker at {path} does not answer: {e}") from e
     except OSError as e:
         raise errors.Unavailable(f"the mount broker at {path} does not answer: {e}") from e
     if not answer:
