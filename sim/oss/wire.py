@@ -96,6 +96,9 @@ def parse(*, method: str, target: str, headers: Pairs) -> OssRequest:
         query = urllib.parse.parse_qsl(raw_query, keep_blank_values=True, errors="strict")
     except ValueError as e:
         raise errors.OssError("InvalidURI", 400, f"Couldn't parse the specified URI: {e}.") from e
+    for name, value in lower:
+        if not value.isascii() and any("\udc80" <= letter <= "\udcff" for letter in value):
+            raise errors.invalid_argument("A header is not UTF-8.", name=name)
     virtual = _VIRTUAL_HOST.fullmatch(host)
     if virtual:
         bucket, key = virtual["bucket"], path[1:]

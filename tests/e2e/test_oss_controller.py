@@ -170,6 +170,35 @@ def test_a_directory_that_lost_its_mark_is_not_deleted(oss: Oss) -> None:
     assert oss.keys() == ["pvc-1/a"]
 
 
+def test_what_carries_another_volumes_name_is_not_deleted(oss: Oss) -> None:
+    volume = oss.create("pvc-1", DELETE)
+    oss.bucket().put_object("pvc-1/a", b"x")
+    oss.bucket().put_object("pvc-1/", b"", headers={"x-oss-meta-csi-volume": "pvc-2"})
+    whole = oss.create("pvc-3", {"volumeAs": "bucket", "bucket": "", "deletePolicy": "delete"})
+    other = oss2.models.Tagging()
+    other.tag_set.add("csi-volume", "pvc-4")
+    oss.bucket(whole.volume_context["bucket"]).put_bucket_tagging(other)
+
+    for made in (volume, whole):
+        code, details = refused(functools.partial(oss.delete, made))
+        assert code is Code.FAILED_PRECONDITION
+        assert "is of another volume" in details
+
+    assert oss.keys() == ["pvc-1/", "pvc-1/a"]
+    assert whole.volume_context["bucket"] in oss.control.resources("oss_bucket")
+
+
+def test_names_that_no_directory_has(oss: Oss) -> None:
+    volume = oss.create("über/../name", DELETE)
+    whole = oss.create("über", {"volumeAs": "bucket", "bucket": "", "deletePolicy": "delete"})
+
+    assert oss.create("über/../name", DELETE) == volume
+    assert volume.volume_context["path"].startswith("/volume-")
+    oss.delete(volume)
+    oss.delete(whole)
+    assert oss.things() == {"buckets": [BUCKET], "objects": [], "uploads": 0}
+
+
 def test_a_bucket_of_ones_own(oss: Oss) -> None:
     wish = {"volumeAs": "bucket", "bucket": "", "deletePolicy": "delete"}
     volume = oss.create("pvc-1", wish)

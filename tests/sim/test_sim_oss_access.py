@@ -181,6 +181,15 @@ def test_a_body_that_is_not_what_its_digest_says(sim: Sim) -> None:
     assert list((sim.state_dir / "oss").iterdir()) == []
 
 
+def test_a_header_that_is_no_utf_8_is_refused(sim: Sim) -> None:
+    host = {"Host": "simulated-bucket.oss-cn-hangzhou.aliyuncs.com"}
+    odd = {**host, "x-oss-meta-a": "\xfc"}
+
+    status, _, body = fetch(f"http://{sim.endpoint}/k", "PUT", headers=odd, body=b"x")
+
+    assert (status, code(body)) == (400, "InvalidArgument")
+
+
 def test_faults_and_lost_answers(sim: Sim) -> None:
     ours = bucket(sim)
     sim.fault("PutObject", "error", status=503, code="ServiceUnavailable", message="busy")

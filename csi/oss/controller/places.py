@@ -15,6 +15,7 @@ from csi import requests
 _PREFIX = "oss#"
 _SEPARATOR = "#"
 _DIGEST_CHARS = 16
+_BUCKET_DIGEST_CHARS = 24
 _DIRECTORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -58,21 +59,41 @@ class Place:
         return made
 
 
+def written(name: str) -> str:
+    """Volume *name* as marks and directories have it: as it is, or a digest for odd letters."""
+    return name if _DIRECTORY.fullmatch(name) else f"volume-{_digest(name, _DIGEST_CHARS)}"
+
+
 def below(base: Place, name: str) -> Place:
     """The directory of volume *name* in that of its class.
 
     It has the volume's name, which a digest ends where it is too long for an id that tells the
-    place, and is replaced by where it is no name of a directory.
+    place.
     """
-    digest = hashlib.sha256(name.encode()).hexdigest()[:_DIGEST_CHARS]
-    if not _DIRECTORY.fullmatch(name):
-        name = f"volume-{digest}"
+    name = written(name)
     if base.policy is not DeletePolicy.RETAIN:
         words = (_LETTERS[base.policy], base.region_id, base.bucket, base.path, "")
         room = requests.STRING_MAX_BYTES - len((_PREFIX + _SEPARATOR.join(words)).encode())
         if len(name) > room:
+            digest = _digest(name, _DIGEST_CHARS)
             name = f"{name[: max(0, room - len(digest) - 1)]}-{digest}"
     return dataclasses.replace(base, path=f"{base.path}/{name}".strip("/"))
+
+
+def bucket_name(prefix: str, name: str) -> str:
+    """The bucket of volume *name*, with *prefix* of its class."""
+    return f"{prefix}-{_digest(written(name), _BUCKET_DIGEST_CHARS)}"
+
+
+def is_of(place: Place, name: str) -> bool:
+    """Whether *place* is what a volume called *name*, as marks have it, was given."""
+    if name != written(name):
+        return False
+    if not place.path:
+        prefix = place.bucket.rpartition("-")[0]
+        return place.bucket == bucket_name(prefix, name)
+    parent = place.path.rpartition("/")[0]
+    return below(dataclasses.replace(place, path=parent), name) == place
 
 
 def parse(volume_id: str) -> Place | None:
@@ -82,3 +103,7 @@ def parse(volume_id: str) -> Place | None:
     if not volume_id.startswith(_PREFIX) or len(words) != 4 or words[0] not in policies:
         return None
     return Place(policy=policies[words[0]], region_id=words[1], bucket=words[2], path=words[3])
+
+
+def _digest(text: str, chars: int) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:chars]

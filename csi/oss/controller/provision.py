@@ -20,7 +20,7 @@ _ARCHIVED = "archived-"
 
 def make_directory(bucket: storage.Bucket, place: places.Place, name: str, size_bytes: int) -> None:
     """Make *place* for volume *name*; again = nothing. Raises Exists when it is somebody else's."""
-    mark = {_NAME: name, _BYTES: str(size_bytes)}
+    mark = {_NAME: places.written(name), _BYTES: str(size_bytes)}
     if bucket.put_marker(place.marker, mark):
         return
     _require_same(bucket.read_marker(place.marker), mark, f"directory {place.path}")
@@ -28,7 +28,7 @@ def make_directory(bucket: storage.Bucket, place: places.Place, name: str, size_
 
 def make_bucket(bucket: storage.Bucket, place: places.Place, name: str, size_bytes: int) -> None:
     """Make the bucket of volume *name*; again = nothing. Raises Exists when it is another's."""
-    mark = {_NAME: name, _BYTES: str(size_bytes)}
+    mark = {_NAME: places.written(name), _BYTES: str(size_bytes)}
     tags = bucket.read_tags()
     if tags is not None and (tags or not bucket.is_empty()):
         _require_same(tags, mark, f"bucket {place.bucket}")
@@ -89,7 +89,7 @@ def _require_same(found: Mapping[str, str] | None, wanted: Mapping[str, str], wh
 
 
 def _require_ours(mark: Mapping[str, str], place: places.Place) -> None:
-    if _NAME not in mark:
-        raise errors.Precondition(
-            f"{place.path or place.bucket} does not carry a volume's name; it is not deleted"
-        )
+    name = mark.get(_NAME, "")
+    if not places.is_of(place, name):
+        whose = f"is of another volume ({name})" if name else "does not carry a volume's name"
+        raise errors.Precondition(f"{place.path or place.bucket} {whose}; it is not deleted")

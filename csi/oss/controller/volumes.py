@@ -1,7 +1,6 @@
 """CreateVolume and DeleteVolume: where a volume is, and what is made for it."""
 
 import dataclasses
-import hashlib
 from collections.abc import Mapping
 
 from core import errors, executor
@@ -11,7 +10,6 @@ from csi.oss.controller.params import VolumeAs
 from csi.oss.controller.places import DeletePolicy
 
 _THREADS = 8
-_HASH_CHARS = 24
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -87,8 +85,7 @@ class Volumes:
             key: value for key, value in given.context.items() if key.strip().lower() != "path"
         }
         if given.volume_as is VolumeAs.BUCKET:
-            digest = hashlib.sha256(name.encode()).hexdigest()[:_HASH_CHARS]
-            context["bucket"] = f"{given.bucket_prefix}-{digest}"
+            context["bucket"] = places.bucket_name(given.bucket_prefix, name)
         volume = volume_context.parse({**context, "path": given.path})
         place = places.Place(
             policy=given.policy,

@@ -1,5 +1,6 @@
 """Attributes, endpoints, options and credentials of OSS volumes: spec/csi-driver.md G 44, 47."""
 
+import dataclasses
 import itertools
 
 import pytest
@@ -208,6 +209,20 @@ def test_ids_lead_back_to_their_place(name: str, path: str) -> None:
     assert len(made.volume_id.encode()) <= 128
     assert made.path.startswith(f"{path}/".lstrip("/"))
     assert ".." not in made.path.split("/")
+
+
+@given(st.text(max_size=140), st.text(max_size=140), st.sampled_from(["", "base", "a/b"]))
+def test_a_place_is_of_the_volume_it_was_made_for_alone(name: str, other: str, path: str) -> None:
+    base = places.Place(
+        policy=places.DeletePolicy.DELETE, region_id="cn-hangzhou", bucket="bucket", path=path
+    )
+    directory = places.below(base, name)
+    bucket = dataclasses.replace(base, bucket=places.bucket_name("csi-x", name), path="")
+
+    for place in (directory, bucket):
+        assert places.is_of(place, places.written(name))
+        assert places.is_of(place, places.written(other)) == (other == name)
+        assert not places.is_of(place, "")
 
 
 @given(st.text(max_size=40))
