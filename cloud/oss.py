@@ -35,7 +35,7 @@ ReadKey = Callable[[], Key]
 
 
 class Bucket:
-    """One bucket. url: endpoint with its scheme. region_id: signatures name it."""
+    """One bucket. url: endpoint with its scheme. region_id: "" = not known."""
 
     def __init__(self, *, url: str, region_id: str, name: str, key: ReadKey) -> None:
         self.name = name
@@ -178,10 +178,12 @@ class Bucket:
         if self._session is None:
             self._session = oss2.Session()
         key = self._key()
+        # V4 signs for a region, and one that is guessed is wrong.
+        version = oss2.AUTH_VERSION_4 if self._region_id else oss2.AUTH_VERSION_1
         auth: Any = (
-            oss2.StsAuth(key.key_id, key.secret, key.token, auth_version=oss2.AUTH_VERSION_4)
+            oss2.StsAuth(key.key_id, key.secret, key.token, auth_version=version)
             if key.token
-            else oss2.AuthV4(key.key_id, key.secret)
+            else oss2.make_auth(key.key_id, key.secret, version)
         )
         bucket = oss2.Bucket(
             auth,
@@ -189,7 +191,7 @@ class Bucket:
             self.name,
             session=self._session,
             connect_timeout=_TIMEOUT_S,
-            region=self._region_id,
+            region=self._region_id or None,
         )
         try:
             yield bucket

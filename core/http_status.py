@@ -50,6 +50,10 @@ class HttpStatus:
         """Serve *path* too; the one that was there goes."""
         self._routes[path] = route
 
+    def remove(self, path: str) -> None:
+        """Serve *path* no more."""
+        self._routes.pop(path, None)
+
     async def start(self, host: str, port: int) -> int:
         """Listen; returns the port, which matters when *port* is 0."""
         self._server = await asyncio.start_server(self._serve, host, port)

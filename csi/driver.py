@@ -6,7 +6,7 @@ listed in `DRIVER_MODULES`.
 
 import dataclasses
 import importlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from cloud import metadata as cloud_metadata
@@ -103,6 +103,35 @@ def half(module: str, context: DriverContext, *, wanted: bool) -> Any:
     node's access to the kernel.
     """
     return importlib.import_module(module).build(context) if wanted else None
+
+
+def halves(package: str, context: DriverContext) -> "Halves":
+    """The halves of *package* that this process runs.
+
+    They are `controller.wiring` and `node.service` in it, loaded as `half` says.
+    """
+    roles = context.roles
+    return Halves(
+        controller=half(f"{package}.controller.wiring", context, wanted=roles.controller),
+        node=half(f"{package}.node.service", context, wanted=roles.node),
+    )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Halves:
+    """A driver's services; None = not of this process."""
+
+    controller: Any
+    node: Any
+
+    def __iter__(self) -> Iterator[Any]:
+        """Those there are."""
+        return (part for part in (self.controller, self.node) if part is not None)
+
+    async def close(self) -> None:
+        """Close each."""
+        for part in self:
+            await part.close()
 
 
 @runtime_checkable

@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="cloudsim",
-        description="A local Alibaba Cloud: ECS, STS and the metadata service on one port.",
+        description="A local Alibaba Cloud: ECS, VPC, NAS, OSS, STS and metadata on one port.",
         epilog="Point a client at it with ECS_ENDPOINT=127.0.0.1:18080, STS_ENDPOINT the same, "
         "ALICLOUD_CLIENT_SCHEME=HTTP, ALIBABA_CLOUD_ACCESS_KEY_ID=LTAIsimulated, "
         "ALIBABA_CLOUD_ACCESS_KEY_SECRET=simulated-secret, REGION_ID=cn-hangzhou and "

@@ -18,23 +18,15 @@ def build(context: driver.DriverContext) -> driver.Driver:
 
     Faults in its settings are left in *context.reader*.
     """
-    roles = context.roles
-    controller = driver.half("csi.cpfs.controller.wiring", context, wanted=roles.controller)
-    node = driver.half("csi.cpfs.node.service", context, wanted=roles.node)
-
-    async def close() -> None:
-        for part in (controller, node):
-            if part is not None:
-                await part.close()
-
+    halves = driver.halves("csi.cpfs", context)
     return driver.Driver(
         name=NAME,
         services=[_Service.CONTROLLER_SERVICE],
         expansions=[_Expansion.ONLINE],
         ready=_ready(context),
-        controller=controller,
-        node=node,
-        close=close,
+        controller=halves.controller,
+        node=halves.node,
+        close=halves.close,
     )
 
 

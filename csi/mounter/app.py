@@ -12,7 +12,8 @@ from collections.abc import Sequence
 import structlog
 
 from core import durations, errors, http_status, lifecycle, logs, metrics, version
-from csi.mounter import clients, mounter, server, volume
+from csi import fuse_type
+from csi.mounter import mounter, server, volume
 
 log = structlog.get_logger()
 
@@ -86,6 +87,27 @@ def parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="mount below DIR as well; the work directory and /var/lib/kubelet are allowed",
     )
+    _add_times(p)
+    p.add_argument(
+        "--metrics-address",
+        type=_address,
+        metavar="HOST:PORT",
+        help="serve /healthz and /metrics here (default: nowhere)",
+    )
+    p.add_argument(
+        "--unmount-on-exit",
+        action="store_true",
+        help="end all clients on SIGTERM; without it they go on, and the next csi-mounter adopts "
+        "them",
+    )
+    p.add_argument(
+        "-v", "--v", dest="v", type=int, default=2, metavar="N", help="4 and more = debug"
+    )
+    p.add_argument("--logging-format", choices=("text", "json"), default="text")
+    return p
+
+
+def _add_times(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "--timeout",
         type=_duration,
@@ -107,23 +129,6 @@ def parser() -> argparse.ArgumentParser:
         metavar="TIME",
         help="how long it may take to answer; twice in a row too long = hung (default 5s)",
     )
-    p.add_argument(
-        "--metrics-address",
-        type=_address,
-        metavar="HOST:PORT",
-        help="serve /healthz and /metrics here (default: nowhere)",
-    )
-    p.add_argument(
-        "--unmount-on-exit",
-        action="store_true",
-        help="end all clients on SIGTERM; without it they go on, and the next csi-mounter adopts "
-        "them",
-    )
-    p.add_argument(
-        "-v", "--v", dest="v", type=int, default=2, metavar="N", help="4 and more = debug"
-    )
-    p.add_argument("--logging-format", choices=("text", "json"), default="text")
-    return p
 
 
 async def _start(options: argparse.Namespace, stack: contextlib.AsyncExitStack) -> None:
@@ -173,11 +178,11 @@ def _absolute(text: str) -> pathlib.Path:
     return path
 
 
-def _fuse_types(text: str) -> tuple[clients.FuseType, ...]:
+def _fuse_types(text: str) -> tuple[fuse_type.FuseType, ...]:
     try:
-        return tuple(clients.FuseType(word.strip()) for word in text.split(","))
+        return tuple(fuse_type.FuseType(word.strip()) for word in text.split(","))
     except ValueError as e:
-        allowed = ", ".join(clients.FuseType)
+        allowed = ", ".join(fuse_type.FuseType)
         raise argparse.ArgumentTypeError(f"{text!r} is not a list of {allowed}") from e
 
 

@@ -3,22 +3,13 @@
 No secret is ever in one: only the paths of files.
 """
 
-import enum
 import os
 import pathlib
 from collections.abc import Sequence
 
 from core import errors
+from csi.fuse_type import FuseType
 from csi.mounter import credentials
-
-
-class FuseType(enum.StrEnum):
-    """A client, by the name of its program."""
-
-    OSSFS = "ossfs"
-    OSSFS2 = "ossfs2"
-    S3FS = "s3fs"
-
 
 _RESERVED = frozenset(
     {
@@ -82,9 +73,9 @@ def plan_argv(
     return [*mount, *(part for word in words for part in ("-o", word))]
 
 
-def asks_for_tokens(fs_type: str, argv: Sequence[str]) -> bool:
-    """Whether a client that was started with *argv* gets its tokens from our server."""
-    return fs_type == FuseType.S3FS and "ecs" in argv
+def asks_for_tokens(fs_type: str, kind: credentials.Kind) -> bool:
+    """Whether a client with that *kind* of credential gets its tokens from our server."""
+    return fs_type == FuseType.S3FS and kind is credentials.Kind.TOKEN
 
 
 def _ossfs2(

@@ -5,6 +5,7 @@ old token or the new one whole. Source: spec/csi-driver.md 5.4, 5.5 and G 46.
 """
 
 import contextlib
+import enum
 import os
 import pathlib
 import secrets as random
@@ -35,6 +36,21 @@ class Token:
 
 
 Credential = FixedKey | Token
+
+
+class Kind(enum.StrEnum):
+    """What a client was started with. It cannot change while the client runs."""
+
+    NONE = "none"
+    KEY = "key"
+    TOKEN = "token"  # noqa: S105 - a name
+
+
+def kind_of(credential: Credential | None) -> Kind:
+    """The kind of *credential*. Pure."""
+    if credential is None:
+        return Kind.NONE
+    return Kind.KEY if isinstance(credential, FixedKey) else Kind.TOKEN
 
 
 def parse_secrets(fs_type: str, secrets: Mapping[str, str]) -> Credential | None:

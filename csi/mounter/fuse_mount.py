@@ -6,17 +6,20 @@ do, which can be killed.
 
 import asyncio
 import contextlib
+import functools
 import os
 import pathlib
 import select
 import subprocess
 from collections.abc import Iterator
 
-from core import errors
+from core import errors, executor
 from host import mountinfo, mounts
 
 _TABLE = "/proc/self/mountinfo"
 _LOOK_S = 0.5
+_STARTING = executor.BoundedExecutor("mount-starting", 64)
+"""Threads of clients that start. Not those of other work: they may all be held up at once."""
 
 
 def mounted(target: pathlib.Path) -> mountinfo.Mount | None:
@@ -63,14 +66,13 @@ async def answers(target: pathlib.Path, *, timeout_s: float) -> bool:
                 asked.kill()
 
 
-async def wait_answers(target: pathlib.Path) -> bool:
-    """Whether a client that was just started tells its size; for callers with a time limit.
+async def is_ready(target: pathlib.Path) -> bool:
+    """Whether a client that was just started tells its size. May wait for as long as it lives.
 
-    In a thread, which is three milliseconds quicker than a command. It ends when the client does,
-    so who gives up must kill the client.
+    In a thread, which is quicker than a command. Who gives up kills the client, and so frees it.
     """
     try:
-        await asyncio.to_thread(os.statvfs, target)
+        await _STARTING.submit(functools.partial(os.statvfs, target))
     except OSError:
         return False
     return True

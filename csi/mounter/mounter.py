@@ -2,15 +2,14 @@
 
 import asyncio
 import dataclasses
-import os
 import pathlib
-import signal
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
 
 from core import errors, metrics, single_flight
+from csi import fuse_type
 from csi.mounter import (
     client_process,
     clients,
@@ -21,6 +20,7 @@ from csi.mounter import (
     token_server,
 )
 from csi.mounter import volume as volume_module
+from host import mountinfo
 
 log = structlog.get_logger()
 
@@ -32,7 +32,7 @@ _TMPFS = "tmpfs"
 class Settings:
     """What the command line decides. roots: below which targets may be."""
 
-    enabled: Sequence[clients.FuseType]
+    enabled: Sequence[fuse_type.FuseType]
     work_dir: pathlib.Path
     roots: Sequence[pathlib.Path]
     limits: volume_module.Limits
@@ -46,14 +46,10 @@ class Mounter:
         self._root = settings.work_dir / _STATE_DIR
         self._volumes: dict[pathlib.Path, volume_module.Volume] = {}
         self._flights: single_flight.SingleFlight[None] = single_flight.SingleFlight("request")
-        self._restarts: dict[str, int] = {}
         self._tokens = token_server.TokenServer(self._root)
         measured.gauges("csi_mounter_volumes", "volumes by state", ("state",), self._count_states)
-        measured.gauges(
-            "csi_mounter_restarts_total",
-            "clients that were started again, by cause, of the volumes there are",
-            ("cause",),
-            self._count_restarts,
+        self._restarts = measured.counter(
+            "csi_mounter_restarts_total", "clients that were started again, by cause", ("cause",)
         )
         self._mount_seconds = measured.histogram(
             "csi_mounter_mount_seconds",
@@ -71,10 +67,7 @@ class Mounter:
         living = client_process.find([record.argv for record in left])
         for record in left:
             made = await self._volume(record)
-            pid = living.get(record.argv)
-            if pid is not None and await self._is_lost(record):
-                os.kill(pid, signal.SIGKILL)
-            await made.adopt(pid)
+            await made.adopt(living.get(record.argv), lost=await self._is_lost(record))
             self._volumes[record.target] = made
             if not record.wanted:
                 try:
@@ -128,7 +121,7 @@ class Mounter:
     async def _mount(
         self,
         want: protocol.Mount,
-        fs_type: clients.FuseType,
+        fs_type: fuse_type.FuseType,
         credential: credentials.Credential | None,
     ) -> None:
         place = records.Place(self._root, want.target)
@@ -147,6 +140,7 @@ class Mounter:
             fs_type=str(fs_type),
             options=want.options,
             argv=tuple(argv),
+            credential=credentials.kind_of(credential),
         )
         found = self._volumes.get(want.target)
         if found is not None:
@@ -163,6 +157,7 @@ class Mounter:
             await made.mount()
         except BaseException:
             self._volumes.pop(want.target, None)
+            self._tokens.withdraw(place.credentials)
             place.remove()
             raise
         log.info("mounted", volume_id=want.volume_id, source=want.source, target=str(want.target))
@@ -178,7 +173,8 @@ class Mounter:
             raise errors.Busy(f"{record.target} is being unmounted")
         if not found.record.same_mount(record):
             raise errors.Exists(
-                f"{record.target} is mounted with another source or other options; unmount it first"
+                f"{record.target} is mounted with another source, other options or another kind of "
+                "credential; unmount it first"
             )
         if credential is not None and credentials.ensure_files(found.place.credentials, credential):
             log.info("credentials replaced", volume_id=record.volume_id)
@@ -209,26 +205,31 @@ class Mounter:
             found.record = wanted
             found.place.save(wanted)
             raise
-        del self._volumes[target]
-        for cause, count in found.health.causes.items():
-            self._restarts[cause] = self._restarts.get(cause, 0) + count
+        self._volumes.pop(target, None)  # a mount that failed meanwhile was taken out already
+        self._tokens.withdraw(found.place.credentials)
         found.place.remove()
         log.info("unmounted", volume_id=wanted.volume_id, target=str(target))
 
     async def _volume(self, record: records.Record) -> volume_module.Volume:
         place = records.Place(self._root, record.target)
         environment: Mapping[str, str] = {}
-        if clients.asks_for_tokens(record.fs_type, record.argv):
+        if clients.asks_for_tokens(record.fs_type, record.credential):
             await self._tokens.start()
             path = self._tokens.offer(
                 place.credentials, credentials.location(place.credentials, credentials.Token({}))
             )
             environment = self._tokens.environment(path, record.options)
-        return volume_module.Volume(record, place, self._settings.limits, environment)
+        return volume_module.Volume(
+            record,
+            place,
+            self._settings.limits,
+            environment=environment,
+            restarts=self._restarts,
+        )
 
     async def _is_lost(self, record: records.Record) -> bool:
         """Whether a living client cannot get tokens any more, and must be started again."""
-        wants = clients.asks_for_tokens(record.fs_type, record.argv)
+        wants = clients.asks_for_tokens(record.fs_type, record.credential)
         return wants and not await self._tokens.start()
 
     def _count_states(self) -> dict[tuple[str, ...], float]:
@@ -237,25 +238,11 @@ class Mounter:
             counts[str(row.health.state),] += 1
         return counts
 
-    def _count_restarts(self) -> dict[tuple[str, ...], float]:
-        counts: dict[tuple[str, ...], float] = {
-            (str(cause),): float(self._restarts.get(cause, 0)) for cause in volume_module.Reason
-        }
-        for row in self._volumes.values():
-            for cause, count in row.health.causes.items():
-                counts[str(cause),] += count
-        return counts
-
 
 def _warn_unless_memory(root: pathlib.Path) -> None:
     """Credentials must not reach a disk."""
-    best = ("", "")
-    with pathlib.Path("/proc/self/mounts").open() as table:
-        for line in table:
-            point, kind = line.split(" ")[1:3]
-            if os.path.commonpath([point, root]) == point and len(point) >= len(best[0]):
-                best = (point, kind)
-    if best[1] != _TMPFS:
+    above = (row for row in mountinfo.read() if root.is_relative_to(row.mount_point))
+    if max(above, key=lambda row: len(row.mount_point)).fs_type != _TMPFS:
         log.warning(
             "credentials are kept on a disk; mount a tmpfs at the work directory", path=str(root)
         )

@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from core import errors
+from host import mount_broker
 
 REQUEST_MAX_BYTES = 1 << 20
 """The reference takes 256 MiB; the largest request we know is below 16 KiB."""
-NOT_MANAGED = "target not managed by mount broker"
+NOT_MANAGED = mount_broker.NOT_MANAGED
 """Callers compare this text and unmount themselves. Source: spec/csi-driver.md 1.11."""
 _METHODS = "mount, unmount, ping, status"
 

@@ -12,6 +12,8 @@ import pathlib
 import shutil
 from collections.abc import Iterator
 
+from csi.mounter import credentials
+
 _RECORD = "record.json"
 _LOG = "client.log"
 _CREDENTIALS = "credentials"
@@ -22,7 +24,8 @@ _VERSION = 1
 class Record:
     """A mount that somebody wants. No secret is in it: argv has only the names of files.
 
-    argv: of the client, by which a living one is known again. wanted: False = being unmounted.
+    argv: of the client, by which a living one is known again. credential: what kind it has.
+    wanted: False = being unmounted.
     """
 
     volume_id: str
@@ -31,12 +34,15 @@ class Record:
     fs_type: str
     options: tuple[str, ...]
     argv: tuple[str, ...]
+    credential: credentials.Kind
     wanted: bool = True
 
     def same_mount(self, other: "Record") -> bool:
-        """Whether *other* asks for the same, whatever its credentials."""
-        mine = (self.source, self.target, self.fs_type, self.options)
-        return mine == (other.source, other.target, other.fs_type, other.options)
+        """Whether *other* asks for the same, with the same kind of credential."""
+        mine = (self.source, self.target, self.fs_type, self.options, self.credential)
+        return mine == (
+            *(other.source, other.target, other.fs_type, other.options, other.credential),
+        )
 
 
 class Place:
@@ -96,6 +102,7 @@ def _load(path: pathlib.Path) -> Record | None:
                 "target": pathlib.Path(plain["target"]),
                 "options": tuple(plain["options"]),
                 "argv": tuple(plain["argv"]),
+                "credential": credentials.Kind(plain["credential"]),
             }
         )
     except (OSError, ValueError, KeyError, TypeError):

@@ -34,6 +34,7 @@ class TokenServer:
         self._status = http_status.HttpStatus({})
         self._port = 0
         self._kept = False
+        self._paths: dict[pathlib.Path, str] = {}
 
     async def start(self) -> bool:
         """Listen; again = nothing. Whether clients that run still find us.
@@ -80,7 +81,14 @@ class TokenServer:
             return http_status.Answer(content_type="application/json", body=_told(token))
 
         self._status.add(f"{_HOST}{path}", tell)
+        self._paths[directory] = path
         return path
+
+    def withdraw(self, directory: pathlib.Path) -> None:
+        """Serve what is in *directory* no more; nothing there is fine."""
+        path = self._paths.pop(directory, None)
+        if path is not None:
+            self._status.remove(f"{_HOST}{path}")
 
     def environment(self, path: str, options: Sequence[str]) -> Mapping[str, str]:
         """What s3fs needs in its environment to find *path*. options: its own, with its url."""

@@ -4,13 +4,14 @@ import asyncio
 import contextlib
 import dataclasses
 import enum
+import signal
 import time
 from collections.abc import Mapping
 from typing import Any
 
 import structlog
 
-from core import errors
+from core import errors, metrics
 from csi.mounter import client_process, fuse_mount, records
 
 log = structlog.get_logger()
@@ -57,24 +58,29 @@ class Health:
     restarts: int = 0
     since_s: float = dataclasses.field(default_factory=time.time)
     reason: str = ""
-    causes: dict[Reason, int] = dataclasses.field(default_factory=dict)
 
 
 class Volume:
-    """Supervises the client of *record*. environment: for the client, beside the common one."""
+    """Supervises the client of *record*.
+
+    environment: for the client, beside the common one. restarts: counted there, by cause.
+    """
 
     def __init__(
         self,
         record: records.Record,
         place: records.Place,
         limits: Limits,
+        *,
         environment: Mapping[str, str],
+        restarts: metrics.Counter,
     ) -> None:
         self.record = record
         self.place = place
         self.health = Health()
         self._limits = limits
         self._environment = environment
+        self._restarts = restarts
         self._client: client_process.ClientProcess | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._mounted = asyncio.Event()
@@ -107,10 +113,15 @@ class Volume:
             raise
         self._watch()
 
-    async def adopt(self, pid: int | None) -> None:
-        """Take over what an earlier mounter left. pid: of its client, None = it has ended."""
+    async def adopt(self, pid: int | None, *, lost: bool) -> None:
+        """Take over what an earlier mounter left. pid: of its client, None = it has ended.
+
+        lost: the client cannot go on with us, and is started again.
+        """
         if pid is not None:
             self._client = client_process.adopt(pid, self.record.argv)
+        if self._client is not None and lost:
+            self._client.send(signal.SIGKILL)
         if self._client is not None:
             log.info("adopted", volume_id=self.record.volume_id, pid=pid)
             if fuse_mount.mounted(self.record.target) is not None:
@@ -260,7 +271,7 @@ class Volume:
     async def _ready(self) -> None:
         while True:
             await fuse_mount.appears(self.record.target)
-            if await fuse_mount.wait_answers(self.record.target):
+            if await fuse_mount.is_ready(self.record.target):
                 return
             await asyncio.sleep(_LOOK_S)
 
@@ -279,7 +290,7 @@ class Volume:
     def _is_ill(self, cause: Reason, why: str) -> None:
         self.health.state, self.health.since_s, self.health.reason = State.HEALING, time.time(), why
         self.health.restarts += 1
-        self.health.causes[cause] = self.health.causes.get(cause, 0) + 1
+        self._restarts.inc(str(cause))
         log.warning("client is ill; starting it again", **self._about())
 
     def _about(self) -> dict[str, Any]:

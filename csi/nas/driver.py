@@ -19,29 +19,21 @@ def build(context: driver.DriverContext) -> driver.Driver:
 
     Faults in its settings are left in *context.reader*.
     """
-    roles = context.roles
-    controller = driver.half("csi.nas.controller.wiring", context, wanted=roles.controller)
-    node = driver.half("csi.nas.node.service", context, wanted=roles.node)
-
-    parts = [part for part in (controller, node) if part is not None]
+    halves = driver.halves("csi.nas", context)
 
     async def prepare() -> None:
-        for part in parts:
+        for part in halves:
             await part.prepare()
-
-    async def close() -> None:
-        for part in parts:
-            await part.close()
 
     return driver.Driver(
         name=NAME,
         services=_services(context),
         expansions=[_Expansion.ONLINE],
         ready=_ready(context),
-        controller=controller,
-        node=node,
+        controller=halves.controller,
+        node=halves.node,
         prepare=prepare,
-        close=close,
+        close=halves.close,
     )
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from core import errors
+from csi.fuse_type import FuseType
 from csi.oss import endpoint, other_options
-from csi.oss.volume_context import AuthType, FuseType, OssVolume
+from csi.oss.volume_context import AuthType, OssVolume
 
 _Row = tuple[Callable[[OssVolume], bool], Callable[[OssVolume], Sequence[str]]]
 
@@ -35,9 +36,9 @@ _TABLE: Mapping[FuseType, Sequence[_Row]] = {
             lambda v: [
                 f"oss_endpoint={v.url}",
                 f"oss_bucket={v.bucket}",
-                f"oss_bucket_prefix={v.path.strip('/')}/",
             ],
         ),
+        (lambda v: v.path != "/", lambda v: [f"oss_bucket_prefix={v.path.strip('/')}/"]),
         (lambda v: v.sign_v4, lambda v: [f"oss_region={v.region}"]),
         (lambda v: bool(v.metrics_top), lambda _: ["use_metrics=true"]),
     ),

@@ -7,7 +7,8 @@ import dataclasses
 from collections.abc import Mapping
 
 from core import errors
-from csi.oss.volume_context import AuthType, FuseType, OssVolume
+from csi.fuse_type import FuseType
+from csi.oss.volume_context import AuthType, OssVolume
 
 _LEGACY = ("akId", "akSecret")
 _NAMES = ("AccessKeyId", "AccessKeySecret", "SecurityToken", "Expiration")

@@ -10,21 +10,22 @@ from collections.abc import Mapping
 
 from core import errors
 from csi import values
+from csi.fuse_type import FuseType
 from csi.oss import endpoint, other_options
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 _ROLE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _NEEDS_POD = "needs a FUSE pod, which this driver does not start"
 REFUSED: Mapping[str, str] = {
-    "containernetworkfilesystem": "needs the Kubernetes API, which this driver does not ask yet; "
+    "containerNetworkFileSystem": "needs the Kubernetes API, which this driver does not ask yet; "
     "set bucket and url",
-    "secretref": f"{_NEEDS_POD}; name the Secret in nodePublishSecretRef",
-    "secretproviderclass": _NEEDS_POD,
-    "agenticbucket": "is not offered; set bucket",
-    "bucketspace": "is not offered; set bucket",
-    "bucketspaceprefix": "is not offered; set bucket",
-    "sandboxid": "is not offered",
-    "sandboxcredprovidername": "is not offered",
+    "secretRef": f"{_NEEDS_POD}; name the Secret in nodePublishSecretRef",
+    "secretProviderClass": _NEEDS_POD,
+    "agenticBucket": "is not offered; set bucket",
+    "bucketSpace": "is not offered; set bucket",
+    "bucketSpacePrefix": "is not offered; set bucket",
+    "sandboxId": "is not offered",
+    "sandboxCredProviderName": "is not offered",
 }
 """Attributes of the reference that are refused when they are set, and why."""
 KNOWN = frozenset(
@@ -37,14 +38,6 @@ KNOWN = frozenset(
 """Attributes that are read, in lower case."""
 IGNORED = ("usesharedpath", "dnspolicy", "serviceaccountname")
 """Attributes without an effect here: sharing is always on, and there is no FUSE pod."""
-
-
-class FuseType(enum.StrEnum):
-    """Which client mounts."""
-
-    OSSFS = "ossfs"
-    OSSFS2 = "ossfs2"
-    S3FS = "s3fs"
 
 
 class AuthType(enum.StrEnum):
@@ -139,8 +132,9 @@ def parse_path(text: str) -> str:
 
 def _refuse(told: Mapping[str, str]) -> None:
     for name, why in REFUSED.items():
-        if told.get(name):
-            raise errors.InvalidField(name, why, value=told[name])
+        value = told.get(name.lower())
+        if value:
+            raise errors.InvalidField(name, why, value=value)
     runtime = told.get("runtimeclass", "") or "runc"
     if runtime != "runc":
         raise errors.Unsupported(f"runtimeClass {runtime!r} is not offered; allowed: runc")

@@ -29,8 +29,7 @@ def put_object(call: calls.Call) -> calls.Answer:
     refuse_overwrite(call, bucket)
     headers, meta = told.kept(ask)
     rules.check_meta(meta)
-    if writer.md5:
-        headers["content-md5"] = base64.b64encode(writer.md5).decode()
+    headers["content-md5"] = base64.b64encode(writer.md5).decode()
     made = model.Object(
         bucket=bucket.name,
         key=ask.key,
@@ -222,24 +221,23 @@ def unmet_condition(
 def _span(ask: wire.OssRequest, size_bytes: int) -> tuple[int, int] | None:
     """(start, length) of a Range header; None = all of it.
 
-    OSS answers a range that makes no sense with everything, unless it is asked for the standard.
+    OSS answers a range that goes beyond the object with everything, unless it is asked for the
+    standard. Source: API page of GetObject, x-oss-range-behavior.
     """
     text = ask.header("range")
     if not text:
         return None
+    own_way = ask.dialect is wire.Dialect.OSS and ask.header("x-oss-range-behavior") != "standard"
     match = _RANGE.fullmatch(text.replace(" ", ""))
     if match is not None and any(match.groups()):
         first, last = match.groups()
-        if first == "":
-            start = max(size_bytes - int(last), 0)
-            end = size_bytes - 1 if int(last) else -1
-        else:
-            start, end = int(first), min(int(last or size_bytes), size_bytes - 1)
-        beyond = last and first and int(last) >= size_bytes
-        is_oss = ask.dialect is wire.Dialect.OSS and _behaviour(ask) != "standard"
-        if start < size_bytes and start <= end and not (beyond and is_oss and start >= size_bytes):
+        start = int(first) if first else max(size_bytes - int(last), 0)
+        end = size_bytes - 1 if not (first and last) else int(last)
+        goes_beyond = end >= size_bytes
+        end = min(end, size_bytes - 1)
+        if start <= end and (first or int(last)) and not (goes_beyond and own_way):
             return start, end - start + 1
-    if ask.dialect is wire.Dialect.OSS and _behaviour(ask) != "standard":
+    if own_way:
         return None
     raise errors.OssError(
         "InvalidRange",
@@ -247,10 +245,6 @@ def _span(ask: wire.OssRequest, size_bytes: int) -> tuple[int, int] | None:
         "The requested range cannot be satisfied.",
         more={"ActualObjectSize": str(size_bytes), "RangeRequested": text},
     )
-
-
-def _behaviour(ask: wire.OssRequest) -> str:
-    return ask.header("x-oss-range-behavior")
 
 
 def _http_s(text: str) -> float | None:

@@ -305,9 +305,8 @@ def test_a_volume_is_unmounted_while_it_is_being_healed(
     try:
         os.kill(node.volume(target)["pid"], signal.SIGKILL)
         rpc.wait_until(lambda: node.volume(target)["state"] == "healing", timeout_s=20)
-        began_s = time.monotonic()
-        assert "error" not in node.ask("unmount", {"target": str(target)})
-        assert time.monotonic() - began_s < 20
+        # Nothing is waited for: the client's grace time is longer than this.
+        assert "error" not in node.ask("unmount", {"target": str(target)}, timeout_s=15)
     finally:
         os.kill(cloud.pid, signal.SIGCONT)
 
@@ -342,3 +341,33 @@ def test_a_client_whose_token_port_was_taken_is_started_again(
 
     assert (target / "a").read_text() == "x"
     assert next(state.glob("*/credentials/path")).read_text() != path
+
+
+def test_another_kind_of_credential_needs_another_mount(
+    mount: Callable[..., pathlib.Path],
+) -> None:
+    mount()
+    token = dict.fromkeys(
+        ("AccessKeyId", "AccessKeySecret", "SecurityToken", "Expiration"), "something"
+    )
+
+    mount(secrets=token, error="another kind of credential")
+
+
+def test_a_mount_that_is_not_ready_yet_can_be_given_up(
+    cloud: Sim, node: mounter.MounterProcess, mount: Callable[..., pathlib.Path]
+) -> None:
+    os.kill(cloud.pid, signal.SIGSTOP)
+    try:
+        with futures.ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(mount, error="s3fs cannot mount")
+            rpc.wait_until(lambda: bool(node.client_pids()), timeout_s=10)
+            target = node.work_dir / "mnt"
+            assert "error" not in node.ask("unmount", {"target": str(target)}, timeout_s=8)
+            asked.result()
+    finally:
+        os.kill(cloud.pid, signal.SIGCONT)
+
+    assert node.ask("status")["volumes"] == []
+    assert mountinfo.mounts_at(target) == []
+    assert node.client_pids() == []

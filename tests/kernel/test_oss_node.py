@@ -227,7 +227,7 @@ def test_storage_that_is_away_for_half_a_minute(node: oss_node.OssNode) -> None:
     reader = subprocess.Popen(["cat", str(target / "a")], stdout=subprocess.PIPE)
     try:
         time.sleep(30)
-        assert node.stats().volume_condition.message
+        assert node.stats().volume_condition.abnormal
     finally:
         os.kill(node.cloud.pid, signal.SIGCONT)
 
@@ -270,7 +270,7 @@ def test_what_is_wrong_is_refused_by_its_name(node: oss_node.OssNode) -> None:
     refused(node, Code.INVALID_ARGUMENT, "exclude each other", authType="public")
     refused(node, Code.INVALID_ARGUMENT, "passwd_file", otherOpts="-o passwd_file=/etc/shadow")
     refused(node, Code.INVALID_ARGUMENT, "not one option", flags=("uid=1 -o credlib=x",))
-    refused(node, Code.INVALID_ARGUMENT, "secretref", secretRef="name")
+    refused(node, Code.INVALID_ARGUMENT, "secretRef 'name' needs", secretRef="name")
     refused(node, Code.UNIMPLEMENTED, "runtimeClass 'rund'", runtimeClass="rund")
     refused(node, Code.FAILED_PRECONDITION, "ossfs is not installed", fuseType="ossfs")
     assert node.left_mounts() == []
@@ -300,11 +300,13 @@ def test_each_mistake_has_its_own_message_within_ten_seconds(node: oss_node.OssN
         ({"secrets": unknown}, "there is no such access key id"),
         ({"bucket": "no-such-bucket"}, "bucket no-such-bucket does not exist at http://"),
         ({"region": "cn-beijing"}, "signed for another region"),
+        ({"region": "", "secrets": wrong}, "the access key's secret is wrong"),
     )
     for number, (changes, words) in enumerate(cases):
-        before_s = time.monotonic()
-        refused(node, Code.FAILED_PRECONDITION, words, volume_id=f"pv-{number}", **changes)
-        assert time.monotonic() - before_s < 10
+        refused(
+            node, Code.FAILED_PRECONDITION, words,
+            volume_id=f"pv-{number}", timeout_s=10.0, **changes,
+        )  # fmt: skip
     assert node.mounter.ask("status")["volumes"] == []
 
 

@@ -36,6 +36,9 @@ def test_a_range_is_a_part_and_one_that_makes_no_sense_is_everything(sim: Sim) -
     assert ours.get_object("k", byte_range=(None, 2)).read() == b"89"
     # OSS's own way; with the standard behaviour it is refused.
     assert ours.get_object("k", byte_range=(20, 30)).read() == b"0123456789"
+    assert ours.get_object("k", byte_range=(5, 30)).read() == b"0123456789"
+    partial = {"x-oss-range-behavior": "standard", "Range": "bytes=5-30"}
+    assert ours.get_object("k", headers=partial).read() == b"56789"
     strict = {"x-oss-range-behavior": "standard", "Range": "bytes=20-30"}
     assert refused(lambda: ours.get_object("k", headers=strict)) == (416, "InvalidRange")
 

@@ -52,14 +52,16 @@ class MounterProcess:
         self._process.send_signal(number)
         return self._process.wait(timeout=30)
 
-    def ask(self, method: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def ask(
+        self, method: str, body: Mapping[str, Any] | None = None, *, timeout_s: float = 60.0
+    ) -> dict[str, Any]:
         """Answer of one request."""
         line = json.dumps({"header": {"method": method}, "body": body or {}}).encode() + b"\n"
-        return self.exchange(line)
+        return self.exchange(line, timeout_s)
 
-    def exchange(self, line: bytes) -> dict[str, Any]:
+    def exchange(self, line: bytes, timeout_s: float = 60.0) -> dict[str, Any]:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(60)
+            connection.settimeout(timeout_s)
             connection.connect(str(self.socket))
             connection.sendall(line)
             answer: dict[str, Any] = json.loads(connection.makefile("rb").readline())

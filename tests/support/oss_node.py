@@ -91,6 +91,7 @@ class OssNode:
         secrets: Mapping[str, str] | None = None,
         flags: tuple[str, ...] = (),
         mode: str = MODE,
+        timeout_s: float = 60.0,
         **context: str,
     ) -> pathlib.Path:
         """Publish; *context* changes the volume's attributes, an empty value removes one."""
@@ -110,7 +111,7 @@ class OssNode:
             readonly=readonly,
             secrets=given,
         )
-        self.client.node.NodePublishVolume(request, timeout=60)
+        self.client.node.NodePublishVolume(request, timeout=timeout_s)
         return self.target(pod)
 
     def unpublish(self, pod: str = "pod", volume_id: str = "pv-1") -> None:

@@ -5,8 +5,6 @@ imports an SDK: `ProbeLimits` lets a short-lived child process (`csi.disk.node.l
 """
 
 import json
-import pathlib
-import sys
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
@@ -15,7 +13,7 @@ import structlog
 from cloud import ecs_model
 from core import clock, errors, executor
 from csi.disk.node import mark, node_settings
-from host import block, run
+from host import block, own_program
 
 log = structlog.get_logger()
 
@@ -24,8 +22,7 @@ _COUNTED_CATEGORIES = ("cloud", "elastic_ephemeral_disk")
 _OURS_TAGS = frozenset({"k8s.aliyun.com", "csi.alibabacloud.com/volume-name"})
 """A disk with one of these tags was made for Kubernetes. Source: spec/csi-driver.md appendix B."""
 _PROBE_TIMEOUT_S = 20.0
-_IMPORT_ROOT = pathlib.Path(__file__).parents[3]
-"""Where `python -m` finds our packages, also when they run from a source tree."""
+_PROBE = "csi.disk.node.limits_probe"
 _KEEP_S = 300.0
 _KEEP_FAILURE_S = 60.0
 
@@ -167,12 +164,11 @@ class ProbeLimits:
         return self._known
 
     async def _ask(self, instance_id: str) -> int | None:
-        argv = [sys.executable, "-m", "csi.disk.node.limits_probe", instance_id]
         try:
-            result = await self._workers.run(
-                run.run, argv, timeout_s=_PROBE_TIMEOUT_S, cwd=_IMPORT_ROOT
+            told = await self._workers.run(
+                own_program.ask, _PROBE, instance_id, timeout_s=_PROBE_TIMEOUT_S
             )
-            return parse_answer(result.stdout)
+            return parse_answer(told)
         except errors.Error as e:
             log.warning("number of volumes not known: asking ECS failed", error=str(e))
             return None

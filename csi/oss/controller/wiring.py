@@ -1,6 +1,7 @@
 """The controller half of the OSS driver, put together."""
 
 from cloud import oss
+from cloud import settings as cloud_settings
 from csi import driver
 from csi.oss.controller import service, storage, volumes
 
@@ -11,6 +12,7 @@ def build(context: driver.DriverContext) -> service.ControllerServicer:
     `OSS_ENDPOINT` is ours: an endpoint for all buckets, of a private cloud.
     """
     reader = context.reader
+    told = cloud_settings.read_cloud(reader)
 
     def open_bucket(
         *, url: str, region_id: str, name: str, key: storage.Secret | None
@@ -30,9 +32,8 @@ def build(context: driver.DriverContext) -> service.ControllerServicer:
     return service.ControllerServicer(
         volumes.Volumes(
             open_bucket,
-            region_id=reader.text("REGION_ID"),
+            region_id=told.region_id,
             endpoint_url=reader.text("OSS_ENDPOINT"),
-            over_vpc=reader.choice("ALIBABA_CLOUD_NETWORK_TYPE", "public", ("vpc", "public"))
-            == "vpc",
+            over_vpc=told.vpc_network,
         )
     )

@@ -1,16 +1,16 @@
 """Why a mount failed, told by asking the bucket itself. Blocking."""
 
 import json
-import sys
 
 import structlog
 
-from core import errors, own_code
+from core import errors
 from csi.oss.node import node_requests
-from host import run
+from host import own_program, run
 
 log = structlog.get_logger()
 
+_PROBE = "csi.oss.node.access_probe"
 _TIMEOUT_S = 9.5
 
 
@@ -21,7 +21,7 @@ def examine(want: node_requests.Publishing) -> str:
         return ""
     asked = {
         "url": volume.url,
-        "region": volume.region or "cn-hangzhou",
+        "region": volume.region,
         "bucket": volume.bucket,
         "prefix": f"{volume.path.strip('/')}/" if volume.path != "/" else "",
         "key_id": credential.key_id,
@@ -29,13 +29,8 @@ def examine(want: node_requests.Publishing) -> str:
         "token": credential.token,
     }
     try:
-        done = run.run(
-            [sys.executable, "-m", "csi.oss.node.access_probe"],
-            timeout_s=_TIMEOUT_S,
-            stdin=json.dumps(asked).encode(),
-            cwd=own_code.DIRECTORY,
-        )
-        return str(json.loads(done.stdout)["error"])
+        told = own_program.ask(_PROBE, timeout_s=_TIMEOUT_S, stdin=json.dumps(asked).encode())
+        return str(json.loads(told)["error"])
     except run.CommandTimeout:
         return f"{volume.url} does not answer within {_TIMEOUT_S:g} s"
     except (errors.Error, ValueError, KeyError) as e:

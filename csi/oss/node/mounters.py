@@ -2,23 +2,22 @@
 
 import os
 import pathlib
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Mapping
 
 import structlog
 
-from core import errors, own_code
+from core import errors
 from csi.oss.node import node_requests
 from csi.oss.node import settings as node_settings
-from host import mount_broker
+from host import mount_broker, own_program
 
 log = structlog.get_logger()
 
 _START_S = 10.0
 _LOOK_S = 0.02
+_SOCKET_NAME = "mounter.sock"
 _ENVIRONMENT = ("PATH", "LANG", "TZ", "HOME", "SSL_CERT_FILE", "CURL_CA_BUNDLE")
 
 
@@ -56,7 +55,10 @@ class Mounters:
 
     def unmount(self, path: pathlib.Path) -> bool:
         """Whether it was the mounter's, and is unmounted. Raises Busy."""
-        said = self._ask(self._settings.socket, "unmount", {"target": os.fspath(path)})
+        # Beside the mount: of a FUSE pod that the reference's controller started.
+        beside = path.parent / _SOCKET_NAME
+        socket = beside if beside.exists() else self._settings.socket
+        said = self._ask(socket, "unmount", {"target": os.fspath(path)})
         if mount_broker.NOT_MANAGED in said.error:
             return False
         if said.error:
@@ -106,16 +108,11 @@ class Mounters:
 
     def _start(self, socket: pathlib.Path) -> None:
         log.info("starting csi-mounter", socket=str(socket))
-        started = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "csi.mounter", "--socket", os.fspath(socket)),
-                *("--work-dir", os.fspath(self._settings.work_dir)),
-            ],
-            stdin=subprocess.DEVNULL,
+        started = own_program.start(
+            "csi.mounter",
+            ["--socket", os.fspath(socket), "--work-dir", os.fspath(self._settings.work_dir)],
             # Not all of our own environment: there may be an access key in it.
-            env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
-            cwd=own_code.DIRECTORY,
-            start_new_session=True,
+            {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
         )
         threading.Thread(target=started.wait, name="reap csi-mounter", daemon=True).start()
         until_s = time.monotonic() + _START_S

@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Mapping
 
 from core import errors
-from csi import requests
+from csi import fuse_type, requests
 from csi._pb import csi_pb2
 from csi.oss import client_options, credentials, other_options, runtime, volume_context
 from csi.oss.node import roles
@@ -15,7 +15,7 @@ from host import paths
 
 SOCKET = "mountPorxySocket"
 """Key of the publish context, misspelt as in the reference."""
-_FS_TYPES = ("", *volume_context.FuseType)
+_FS_TYPES = ("", *fuse_type.FuseType)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +97,7 @@ def parse_capability(message: csi_pb2.VolumeCapability) -> requests.VolumeCapabi
             "volume_capability.mount.fs_type",
             "is not a client of OSS",
             value=capability.fs_type,
-            allowed=f"none, {', '.join(volume_context.FuseType)}",
+            allowed=f"none, {', '.join(fuse_type.FuseType)}",
         )
     return capability
 

@@ -71,8 +71,9 @@ class Publisher:
         if not self._mounting.unmount(path):
             while mountinfo.mounts_at(path):
                 mounts.detach(path)
-        for directory in (path, path.parent):
-            files.remove_empty(directory)
+        files.remove_empty(path)
+        with contextlib.suppress(errors.Precondition):  # a FUSE pod's socket may be beside it
+            files.remove_empty(path.parent)
 
     def describe(self, volume_id: str) -> str:
         """What is known of the volume's client, for people; "" = nothing."""

@@ -9,18 +9,19 @@ import dataclasses
 import datetime
 import hashlib
 import json
-import sys
 import threading
 from collections.abc import Mapping
 
 from cloud import imds
-from core import errors, own_code
+from core import errors
+from csi.fuse_type import FuseType
 from csi.oss import credentials
-from csi.oss.volume_context import AuthType, FuseType, OssVolume
-from host import run
+from csi.oss.volume_context import AuthType, OssVolume
+from host import own_program
 
 AUDIENCE = "sts.aliyuncs.com"
 TOKENS = "csi.storage.k8s.io/serviceAccount.tokens"
+_PROGRAM = "csi.oss.node.role_token"
 _TIMEOUT_S = 20.0
 _RENEW_BEFORE_S = 25 * 60
 """s3fs wants 20 minutes left, and asks again about once a minute."""
@@ -101,13 +102,9 @@ def _exchange(volume_id: str, pod: PodRole) -> credentials.Credential:
         "assume_role_arn": pod.assume_role_arn,
         "external_id": pod.external_id,
     }
-    done = run.run(
-        [sys.executable, "-m", "csi.oss.node.role_token"],
-        timeout_s=_TIMEOUT_S,
-        stdin=json.dumps(asked).encode(),
-        cwd=own_code.DIRECTORY,
+    told = json.loads(
+        own_program.ask(_PROGRAM, timeout_s=_TIMEOUT_S, stdin=json.dumps(asked).encode())
     )
-    told = json.loads(done.stdout)
     if "error" in told:
         raise errors.Unauthenticated(f"role {pod.role_arn} cannot be assumed: {told['error']}")
     return _parse(told)

@@ -4,9 +4,10 @@ import dataclasses
 import pathlib
 from collections.abc import Mapping
 
+from cloud import settings as cloud_settings
 from core import errors, settings
+from csi.fuse_type import FuseType
 from csi.oss import credentials, other_options
-from csi.oss.volume_context import FuseType
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,14 +31,11 @@ class NodeSettings:
 
 
 def read_node(reader: settings.Reader) -> NodeSettings:
-    """Effective settings; faults are left in *reader*.
+    """Effective settings; faults are left in *reader*. Where the cloud is, `cloud.settings` reads.
 
     `OSS_MOUNTER_SOCKET`, `OSS_WORK_DIR` and `OSS_START_MOUNTER` are ours.
     """
-    key_id = reader.text("ALIBABA_CLOUD_ACCESS_KEY_ID") or reader.text("ACCESS_KEY_ID")
-    secret = reader.text("ALIBABA_CLOUD_ACCESS_KEY_SECRET", secret=True) or reader.text(
-        "ACCESS_KEY_SECRET", secret=True
-    )
+    cloud = cloud_settings.read_cloud(reader)
     work_dir = reader.absolute("OSS_WORK_DIR", "/run/fuse.ossfs")
     return NodeSettings(
         kubelet_root=reader.absolute("KUBELET_ROOT_DIR", "/var/lib/kubelet"),
@@ -46,17 +44,21 @@ def read_node(reader: settings.Reader) -> NodeSettings:
         start_mounter=reader.boolean("OSS_START_MOUNTER", default=True),
         skip_global_mount=reader.boolean("SKIP_GLOBAL_MOUNT", default=False)
         or reader.boolean("OSS_SKIP_GLOBAL_MOUNT", default=False),
-        over_vpc=reader.choice("ALIBABA_CLOUD_NETWORK_TYPE", "public", ("vpc", "public")) == "vpc",
-        imds=reader.text("IMDS_ENDPOINT", "http://100.100.100.200").rstrip("/"),
+        over_vpc=cloud.vpc_network,
+        imds=cloud.imds_endpoint.rstrip("/"),
         admin_options={
             FuseType.OSSFS: _options(reader, "DEFAULT_OSSFS_OPTIONS"),
             FuseType.OSSFS2: _options(reader, "DEFAULT_OSSFS2_OPTIONS"),
             FuseType.S3FS: _options(reader, "DEFAULT_S3FS_OPTIONS"),
         },
-        fallback=credentials.Credential(key_id=key_id, secret=secret)
-        if key_id and secret
-        else None,
+        fallback=_fallback(cloud),
     )
+
+
+def _fallback(cloud: cloud_settings.CloudSettings) -> credentials.Credential | None:
+    if not (cloud.access_key_id and cloud.access_key_secret):
+        return None
+    return credentials.Credential(key_id=cloud.access_key_id, secret=cloud.access_key_secret)
 
 
 def _options(reader: settings.Reader, name: str) -> tuple[str, ...]:

@@ -9,16 +9,15 @@ started again to see its volume.
 import json
 import os
 import pathlib
-import subprocess
-import sys
 
 import structlog
 
-from core import errors, own_code
-from host import mountinfo, run
+from core import errors
+from host import mountinfo, own_program
 
 log = structlog.get_logger()
 
+_PROGRAM = "host.transplant"
 _TIMEOUT_S = 20.0
 
 
@@ -35,13 +34,8 @@ def heal_containers(device: str, living: pathlib.Path) -> int:
             ],
         }
         try:
-            run.run(
-                [sys.executable, "-m", "host.transplant"],
-                timeout_s=_TIMEOUT_S,
-                stdin=json.dumps(asked).encode(),
-                cwd=own_code.DIRECTORY,
-            )
-        except (errors.Error, subprocess.SubprocessError) as e:
+            own_program.ask(_PROGRAM, timeout_s=_TIMEOUT_S, stdin=json.dumps(asked).encode())
+        except errors.Error as e:
             log.warning("a container's dead mount stays", pid=pid, device=device, error=str(e))
         else:
             healed += len(dead)

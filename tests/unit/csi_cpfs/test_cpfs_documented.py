@@ -1,28 +1,18 @@
 """docs/reference/cpfs.md names every parameter, key and setting, and no other."""
 
-import pathlib
 import re
 
-from core import settings
 from csi.cpfs import lustre, node_ids, volume_context
 from csi.cpfs.controller import params
 from csi.cpfs.controller import settings as controller_settings
 from csi.cpfs.node import mount_options
 from csi.cpfs.node import settings as node_settings
+from tests.support import reference_page
 
-TEXT = (pathlib.Path(__file__).parents[3] / "docs/reference/cpfs.md").read_text(encoding="utf-8")
+PAGE = reference_page.Page("cpfs.md")
+TEXT = PAGE.text
+rows = PAGE.rows
 PARITY = re.compile(r"same|better|differs|not in the reference")
-
-
-def rows(title: str) -> dict[str, list[str]]:
-    """First code word of each row of the section's table → the other cells."""
-    section = TEXT.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
-    found = {}
-    for line in section.splitlines():
-        if line.startswith("| `"):
-            cells = [cell.strip() for cell in line.strip("|").split("|")]
-            found[cells[0].strip("`")] = cells[1:]
-    return found
 
 
 def test_every_key_has_its_row_and_a_word_on_parity() -> None:
@@ -58,16 +48,7 @@ def test_keys_of_the_old_driver_are_told() -> None:
 
 
 def test_every_setting_is_told_with_its_default() -> None:
-    class Recorder(settings.Reader):
-        asked: dict[str, str] = {}  # noqa: RUF012  # of this test alone
-
-        def text(
-            self, name: str, default: str = "", *, flag: str = "", secret: bool = False
-        ) -> str:
-            self.asked[name] = default
-            return super().text(name, default, flag=flag, secret=secret)
-
-    reader = Recorder({})
+    reader = reference_page.Recorder()
     node_settings.read_node(reader, "cpfs")
     controller_settings.read_cpfs(reader)
 

@@ -12,7 +12,7 @@ from cloud import ecs_model
 from cloud import metadata as cloud_metadata
 from core import errors, executor, settings
 from csi.disk.node import info, limits_probe, node_settings, volume_limits
-from host import run
+from host import own_program
 
 Key = cloud_metadata.Key
 KNOWN = {Key.INSTANCE_ID: "i-1", Key.ZONE_ID: "cn-hangzhou-b", Key.REGION_ID: "cn-hangzhou"}
@@ -222,11 +222,11 @@ async def test_the_probes_answer_is_kept_for_a_while(
 ) -> None:
     runs = []
 
-    def fake_run(argv: list[str], *, timeout_s: float, cwd: pathlib.Path) -> run.Result:
-        runs.append((argv, timeout_s))
-        return run.Result(returncode=0, stdout=output, stderr="")
+    def fake_ask(module: str, *arguments: str, timeout_s: float) -> str:
+        runs.append((module, arguments, timeout_s))
+        return output
 
-    monkeypatch.setattr(run, "run", fake_run)
+    monkeypatch.setattr(own_program, "ask", fake_ask)
     time = SteppingClock()
     limits = volume_limits.ProbeLimits(executor.BoundedExecutor("test", 1), time)
 
@@ -238,7 +238,7 @@ async def test_the_probes_answer_is_kept_for_a_while(
     await limits.max_volumes("i-1")
 
     assert len(runs) == 2
-    assert runs[0] == ([sys.executable, "-m", "csi.disk.node.limits_probe", "i-1"], 20.0)
+    assert runs[0] == ("csi.disk.node.limits_probe", ("i-1",), 20.0)
 
 
 def test_settings_have_the_references_names_and_defaults() -> None:

@@ -1,28 +1,19 @@
 """docs/reference/nas.md names every key, client, and setting of the node half, and no other."""
 
-import pathlib
 import re
 
-from core import settings
 from csi.nas import clients, mount_options, option_table, volume_context
 from csi.nas.node import settings as node_settings
+from tests.support import reference_page
 
-TEXT = (pathlib.Path(__file__).parents[3] / "docs/reference/nas.md").read_text(encoding="utf-8")
+PAGE = reference_page.Page("nas.md")
+TEXT = PAGE.text
+rows = PAGE.rows
 PARITY = re.compile(r"same|better|refused|no effect", re.IGNORECASE)
 
 
 def section(title: str) -> str:
     return TEXT.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
-
-
-def rows(title: str) -> dict[str, list[str]]:
-    """First code word of each row of the section's table → the other cells."""
-    found = {}
-    for line in section(title).splitlines():
-        cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if line.startswith("| `"):
-            found[cells[0].strip("`")] = cells[1:]
-    return found
 
 
 def test_every_key_of_a_volume_has_its_row_and_a_word_on_parity() -> None:
@@ -59,16 +50,7 @@ def test_the_decisions_on_options_are_those_of_the_table() -> None:
 
 
 def test_every_setting_is_told() -> None:
-    class Recorder(settings.Reader):
-        asked: dict[str, str] = {}  # noqa: RUF012  # of this test alone
-
-        def text(
-            self, name: str, default: str = "", *, flag: str = "", secret: bool = False
-        ) -> str:
-            self.asked[name] = default
-            return super().text(name, default, flag=flag, secret=secret)
-
-    reader = Recorder({})
+    reader = reference_page.Recorder()
     node_settings.read_node(reader, "nas")
 
     table = rows("Settings")

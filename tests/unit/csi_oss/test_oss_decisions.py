@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core import errors
+from csi.fuse_type import FuseType
 from csi.oss import client_options, credentials, endpoint, other_options, runtime, volume_context
 from csi.oss.controller import places
-from csi.oss.volume_context import FuseType
 
 BASE = {"bucket": "bucket", "url": "oss-cn-hangzhou.aliyuncs.com"}
 
@@ -169,6 +169,15 @@ def test_g44_a_later_option_wins_and_the_drivers_own_win_over_all() -> None:
     assert {"dbglevel=info", "uid=2", "gid=1", "max_stat_cache_size=0"} <= made
     assert not {"dbglevel=warn", "uid=1", "gid=2"} & made
     assert "url=https://oss-cn-hangzhou.aliyuncs.com" in made
+
+
+def test_g44_a_whole_bucket_has_no_prefix() -> None:
+    part, whole = parse(fuseType="ossfs2", path="/a/b/"), parse(fuseType="ossfs2")
+
+    assert {"oss_bucket=bucket", "oss_bucket_prefix=a/b/"} <= plan(part)
+    assert not any(option.startswith("oss_bucket_prefix") for option in plan(whole))
+    assert client_options.source(parse(path="/a")) == "bucket:/a"
+    assert client_options.source(parse()) == "bucket"
 
 
 def test_g44_secrets_never_show() -> None:

@@ -1,27 +1,18 @@
 """docs/reference/oss.md names every parameter, key, option and setting, and no other."""
 
-import pathlib
 import re
 
-from core import settings
+from cloud import settings as cloud_settings
 from csi.oss import client_options, volume_context
 from csi.oss.controller import params
 from csi.oss.node import settings as node_settings
+from tests.support import reference_page
 
-TEXT = (pathlib.Path(__file__).parents[3] / "docs/reference/oss.md").read_text(encoding="utf-8")
+PAGE = reference_page.Page("oss.md")
+TEXT = PAGE.text
+rows = PAGE.rows
 PARITY = re.compile(r"same|better|differs|not in the reference")
-OF_CONTROLLER = {"REGION_ID", "OSS_ENDPOINT"}
-
-
-def rows(title: str) -> dict[str, list[str]]:
-    """First code word of each row of the section's table → the other cells."""
-    section = TEXT.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
-    found = {}
-    for line in section.splitlines():
-        if line.startswith("| `"):
-            cells = [cell.strip() for cell in line.strip("|").split("|")]
-            found[cells[0].strip("`")] = cells[1:]
-    return found
+OF_CONTROLLER = {"OSS_ENDPOINT"}
 
 
 def test_every_key_has_its_row_and_a_word_on_parity() -> None:
@@ -36,9 +27,7 @@ def test_every_key_has_its_row_and_a_word_on_parity() -> None:
 
 
 def test_what_is_refused_by_name_is_told() -> None:
-    told = {word.lower() for word in re.findall(r"`(\w+)`", TEXT)}
-
-    assert set(volume_context.REFUSED) <= told
+    assert set(volume_context.REFUSED) <= set(re.findall(r"`(\w+)`", TEXT))
 
 
 def test_every_option_that_is_generated_is_told() -> None:
@@ -56,18 +45,13 @@ def test_every_option_that_is_generated_is_told() -> None:
 
 
 def test_every_setting_is_told_with_its_default() -> None:
-    asked: dict[str, str] = {}
+    reader = reference_page.Recorder()
+    node_settings.read_node(reader)
 
-    class Recorder(settings.Reader):
-        def text(
-            self, name: str, default: str = "", *, flag: str = "", secret: bool = False
-        ) -> str:
-            asked[name] = default
-            return super().text(name, default, flag=flag, secret=secret)
-
-    node_settings.read_node(Recorder({}))
-
+    of_the_cloud = reference_page.Recorder()
+    cloud_settings.read_cloud(of_the_cloud)
+    own = {name: text for name, text in reader.asked.items() if name not in of_the_cloud.asked}
     table = rows("Settings")
-    assert set(table) == {*asked, "KUBE_NODE_NAME", *OF_CONTROLLER}
-    for name, default in asked.items():
+    assert set(table) == {*own, "KUBE_NODE_NAME", *OF_CONTROLLER}
+    for name, default in own.items():
         assert default in table[name][0], name
