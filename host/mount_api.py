@@ -1,6 +1,6 @@
 """Binds by the kernel's newer mount calls: a mount that is complete before it can be seen.
 
-In our own process, which takes a tenth of the time of mount(8). Nothing here asks the file system,
+In our own process, without a command. Nothing here asks the file system,
 so one whose server is gone holds nobody up. Source: open_tree(2), mount_setattr(2), move_mount(2).
 """
 
