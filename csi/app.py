@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 import sys
 from collections.abc import Sequence
@@ -13,7 +14,12 @@ from cloud import metadata as cloud_metadata
 from cloud import settings as cloud_settings
 from core import clock, errors, http_status, lifecycle, logs, metrics, version
 from core import settings as core_settings
-from csi import driver, flags, health, registrar, serve, settings
+from csi import driver, flags, health, kube_metadata, registrar, serve, settings
+from kube import api as kube_api
+from kube import child as kube_child
+from kube import client as kube_client
+from kube import events as kube_events
+from kube import settings as kube_settings
 
 log = structlog.get_logger()
 
@@ -27,7 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         process = settings.read(arguments, reader)
         cloud = cloud_settings.read_cloud(reader)
-        plugin = Plugin(process, cloud, reader)
+        kubernetes = kube_settings.read_kube(reader)
+        plugin = Plugin(process, cloud, kubernetes, reader)
         reader.finish()
     except errors.Invalid as e:
         _print_faults(e, reader)
@@ -55,10 +62,13 @@ class Plugin:
         self,
         process: settings.ProcessSettings,
         cloud: cloud_settings.CloudSettings,
+        kubernetes: kube_settings.KubeSettings,
         reader: core_settings.Reader,
     ) -> None:
         self._process = process
         self._cloud_settings = cloud
+        self._kubernetes = _kubernetes(kubernetes, process.roles)
+        self._node_name = kubernetes.node_name
         self._clock = clock.SystemClock()
         self._registry = metrics.Metrics()
         self._alibaba: Any | None = None
@@ -67,7 +77,9 @@ class Plugin:
             cloud,
             environ=os.environ,
             openapi=self._cloud if process.roles.controller else None,
+            extra=kube_metadata.providers(self._kubernetes, kubernetes, reader),
         )
+        self._recorders: list[kube_events.Recorder] = []
         context = driver.DriverContext(
             roles=process.roles,
             node_id=process.node_id,
@@ -78,6 +90,8 @@ class Plugin:
             cloud=self._cloud,
             clock=self._clock,
             metrics=self._registry,
+            kubernetes=self._kubernetes,
+            events=self._recorder("csi-plugin"),
         )
         self._servers = [self._server(built) for built in self._build(context)]
         self.page = health.Health(self._servers, self._failures, self._registry)
@@ -86,6 +100,7 @@ class Plugin:
         """Start every driver and the status pages; push their ends on *stack*."""
         log.info("csi-plugin starts", version=version.VERSION, drivers=self._process.drivers)
         stack.push_async_callback(self._close_cloud)
+        stack.push_async_callback(self._close_kubernetes)
         stack.callback(self._metadata.close)
         http_port = await self._start_http(stack)
         starts: list[asyncio.Task[None]] = []
@@ -123,7 +138,8 @@ class Plugin:
         defects: list[Exception] = []
         for name in self._process.drivers:
             try:
-                built.append(driver.build(name, context))
+                own = self._recorder(name)
+                built.append(driver.build(name, dataclasses.replace(context, events=own)))
             except errors.Invalid:
                 raise
             except Exception as e:
@@ -158,6 +174,27 @@ class Plugin:
             self._alibaba = client.Alibaba(self._cloud_settings, self._registry, self._clock)
         return self._alibaba
 
+    def _recorder(self, component: str) -> kube_events.Recorder:
+        """Of events in the name of *component*."""
+        host = self._node_name if self._process.roles.node else ""
+        made = kube_events.Recorder(
+            self._kubernetes, component=component, host=host, time=self._clock
+        )
+        self._recorders.append(made)
+        return made
+
+    async def _close_kubernetes(self) -> None:
+        for recorder in self._recorders:
+            await recorder.close()
+        await self._kubernetes.close()
+
     async def _close_cloud(self) -> None:
         if self._alibaba is not None:
             await self._alibaba.close()
+
+
+def _kubernetes(config: kube_settings.KubeSettings, roles: driver.Roles) -> kube_api.Api:
+    """A node's process stays small, and asks by child processes."""
+    if not config.is_configured:
+        return kube_api.Nowhere()
+    return kube_client.Client(config) if roles.controller else kube_child.Child(config)

@@ -13,6 +13,8 @@ from cloud import metadata as cloud_metadata
 from core import clock, errors, metrics, settings
 from csi import identity
 from csi._pb import csi_pb2, csi_pb2_grpc
+from kube import api as kube_api
+from kube import events as kube_events
 
 SUFFIX = "plugin.csi.alibabacloud.com"
 
@@ -53,6 +55,8 @@ class DriverContext:
     reader: for the driver's own settings; the process reports the faults of all drivers at once.
     node_id: value of --nodeid, "" = ask the metadata providers.
     feature_gates: every known gate with its effective value.
+    kubernetes: the API server; its calls raise NotConfigured where there is none.
+    events: tells operators, in the driver's name.
     """
 
     roles: Roles
@@ -64,6 +68,8 @@ class DriverContext:
     cloud: "CloudFactory"
     clock: clock.Clock
     metrics: metrics.Metrics
+    kubernetes: kube_api.Api
+    events: kube_events.Recorder
 
 
 class CloudFactory(Protocol):

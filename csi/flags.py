@@ -66,7 +66,13 @@ def parser() -> argparse.ArgumentParser:
         help="csi.sock as kubelet sees it (default: as --endpoint says)",
     )
     p.add_argument("--print-settings", action="store_true", help="print effective settings, exit")
-    for flag in ("kubeconfig", "master-url", "kube-api-qps", "kube-api-burst", "rootdir"):
+    p.add_argument(
+        "--kubeconfig",
+        metavar="FILE",
+        help="of the Kubernetes API (default: $KUBECONFIG, or the pod's service account)",
+    )
+    p.add_argument("--master-url", metavar="URL", help="instead of the kubeconfig's server")
+    for flag in ("kube-api-qps", "kube-api-burst", "rootdir"):
         p.add_argument(f"--{flag}", metavar="X", help="accepted for compatibility, not used yet")
     return p
 

@@ -146,11 +146,7 @@ def _place(told: Mapping[str, str]) -> server.Place:
     """Where the volume is. An access point's name is a server's name too."""
     key = "accesspoint" if told.get("accesspoint") else "server"
     if not told.get(key):
-        why = "is required"
-        if told.get("containerNetworkFileSystem"):
-            why += "; this driver does not read ContainerNetworkFileSystem objects, so name the "
-            why += "server and path that the object's status shows"
-        raise errors.InvalidField(_field(key), why)
+        raise errors.InvalidField(_field(key), "is required")
     found = faults.Faults()
     host = found.catch("", lambda: server.parse_host(_field(key), told[key]))
     base = found.catch("/", lambda: paths.parse(_field("path"), told.get("path", "") or "/"))

@@ -10,6 +10,7 @@ from cloud import metadata, proxies
 from cloud import settings as cloud_settings
 from core import settings as core_settings
 from csi import app, driver, flags, settings
+from kube import settings as kube_settings
 
 TEXT = (pathlib.Path(__file__).parents[2] / "docs/reference/flags.md").read_text(encoding="utf-8")
 FLAG = re.compile(r"`--?([a-z][a-z0-9-]*)`")
@@ -36,7 +37,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     arguments = flags.parse([f"--driver={','.join(driver.DRIVER_MODULES)}"])
     recorder = Recorder(dict(flags.values(arguments)))
     process = settings.read(arguments, recorder)
-    app.Plugin(process, cloud_settings.read_cloud(recorder), recorder)
+    app.Plugin(
+        process, cloud_settings.read_cloud(recorder), kube_settings.read_kube(recorder), recorder
+    )
     return (
         recorder.asked
         | set(metadata.EnvironmentProvider._VARIABLES.values())

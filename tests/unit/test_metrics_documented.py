@@ -7,6 +7,7 @@ from cloud import settings as cloud_settings
 from core import metrics
 from core import settings as core_settings
 from csi import app, flags, settings
+from kube import settings as kube_settings
 
 TEXT = (pathlib.Path(__file__).parents[2] / "docs/reference/metrics.md").read_text(encoding="utf-8")
 ROW = re.compile(r"^\| `(\w+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)
@@ -45,6 +46,11 @@ def registry() -> metrics.Metrics:
     """The series of a process with every service: whatever counts registers when it is made."""
     arguments = flags.parse([])
     reader = core_settings.Reader({}, flags.values(arguments))
-    plugin = app.Plugin(settings.read(arguments, reader), cloud_settings.read_cloud(reader), reader)
+    plugin = app.Plugin(
+        settings.read(arguments, reader),
+        cloud_settings.read_cloud(reader),
+        kube_settings.read_kube(reader),
+        reader,
+    )
     plugin._cloud()
     return plugin._registry

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from cloud import nas_model
 from core import errors
 from csi import class_parameters, values
-from csi.nas import clients, paths, server
+from csi.nas import clients, cnfs, paths, server
 from csi.nas.controller import params
 
 _SYSCTL = re.compile(r"bdi/read_ahead_kb=\d{1,9}")
@@ -26,7 +26,7 @@ DEFAULT_ACCESS_GROUP = "DEFAULT_VPC_GROUP_NAME"
 
 _COMMON = frozenset({"volumeAs", "mode", "modeType", "options", "sysConfig"})
 _QUOTA = frozenset({"volumeCapacity", "allowVolumeExpansion"})
-_SHARED = _COMMON | {"server", "path", "fileSystemId", "mountProtocol", "mountType"}
+_SHARED = _COMMON | {cnfs.KEY, "server", "path", "fileSystemId", "mountProtocol", "mountType"}
 KNOWN: Mapping[params.VolumeAs, frozenset[str]] = {
     params.VolumeAs.SUBPATH: _SHARED | _QUOTA | {"archiveOnDelete"},
     params.VolumeAs.SHAREPATH: _SHARED | _QUOTA,
@@ -37,26 +37,19 @@ KNOWN: Mapping[params.VolumeAs, frozenset[str]] = {
     | {"regionId", "description", "deleteVolume", "resourceGroupId"},
     params.VolumeAs.ACCESSPOINT: _COMMON
     | _QUOTA
-    | {"fileSystemId", "vpcId", "vSwitchId", "path", "accessGroupName", "accessGroup"}
+    | {cnfs.KEY, "fileSystemId", "vpcId", "vSwitchId", "path"}
+    | {"accessGroupName", "accessGroup"}
     | {"accesspointEnableRam", "accesspointOwnerGroupId", "accesspointOwnerUserId"}
     | {"accesspointPermission", "accesspointPosixUserId", "accesspointPosixGroupId"}
     | {"accesspointPosixSecondaryGroupIds"},
 }
-"""Parameters of each kind of volume."""
-_NEEDS_KUBERNETES = "containerNetworkFileSystem"
+"""Parameters of each kind of volume. The values of `cnfs.KEY` are among the others already."""
 
 
 def parse(parameters: Mapping[str, str]) -> params.Parameters:
     """Parse *parameters*. Raises InvalidField naming the parameter and what is allowed."""
     own = class_parameters.wishes(parameters)
     volume_as = _volume_as(own.get("volumeAs", ""))
-    if own.get(_NEEDS_KUBERNETES):
-        raise errors.InvalidField(
-            f"parameters[{_NEEDS_KUBERNETES}]",
-            "is not supported by this version",
-            value=own[_NEEDS_KUBERNETES],
-            allowed="server (subpath, sharepath), fileSystemId with vpcId and vSwitchId",
-        )
     _require_known(own, volume_as)
     common = params.Common(volume_as=volume_as, context=_common_context(own, volume_as))
     match volume_as:
@@ -218,7 +211,7 @@ def _common_context(own: Mapping[str, str], volume_as: params.VolumeAs) -> dict[
             value=own["mountType"],
             allowed="mountProtocol nfs",
         )
-    told = ("mode", "modeType", "options", "sysConfig", "mountProtocol", "mountType")
+    told = ("mode", "modeType", "options", "sysConfig", "mountProtocol", "mountType", cnfs.KEY)
     context = {"volumeAs": volume_as.value}
     return context | {key: own[key] for key in told if own.get(key)}
 

@@ -1,12 +1,15 @@
 """The Controller service of the NAS driver: parse, lock, service, respond."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from core import errors, keyed_lock
 from csi import answers, requests
 from csi._pb import csi_pb2, csi_pb2_grpc
-from csi.nas import topology
+from csi.nas import cnfs, topology
 from csi.nas.controller import made, params, parse_params, volumes
+from kube import api as kube_api
+from kube import cnfs as kube_cnfs
 
 _Rpc = csi_pb2.ControllerServiceCapability.RPC
 
@@ -20,11 +23,12 @@ CAPABILITIES = (
 class ControllerServicer(csi_pb2_grpc.ControllerServicer):
     """Makes, grows and deletes volumes; one call per volume at a time.
 
-    zonal: tell the zones of file systems.
+    zonal: tell the zones of file systems. kubernetes: has ContainerNetworkFileSystem objects.
     """
 
-    def __init__(self, do: volumes.Volumes, *, zonal: bool) -> None:
+    def __init__(self, do: volumes.Volumes, *, zonal: bool, kubernetes: kube_api.Api) -> None:
         self._do = do
+        self._kubernetes = kubernetes
         self._zonal = zonal
         self._locks = keyed_lock.KeyedLock()
 
@@ -35,7 +39,8 @@ class ControllerServicer(csi_pb2_grpc.ControllerServicer):
     async def CreateVolume(
         self, request: csi_pb2.CreateVolumeRequest, context: Any
     ) -> csi_pb2.CreateVolumeResponse:
-        want, parameters = _parse_create(request)
+        told = requests.string_map("parameters", request.parameters)
+        want, parameters = _parse_create(request, await self._complete(told))
         with self._locks.hold(f"volume {want.name}"):
             volume = await self._do.create(want, parameters)
         return csi_pb2.CreateVolumeResponse(
@@ -90,13 +95,25 @@ class ControllerServicer(csi_pb2_grpc.ControllerServicer):
     ) -> csi_pb2.ControllerGetCapabilitiesResponse:
         return answers.controller_capabilities(CAPABILITIES)
 
+    async def _complete(self, parameters: Mapping[str, str]) -> Mapping[str, str]:
+        """*parameters* with what the ContainerNetworkFileSystem says that they name."""
+        name = parameters.get(cnfs.KEY, "")
+        if not name:
+            return parameters
+        found = await kube_cnfs.read(self._kubernetes, name)
+        if found is None:
+            raise errors.InvalidField(
+                f"parameters[{cnfs.KEY}]", "does not exist in this cluster", value=name
+            )
+        return cnfs.complete(parameters, found)
+
     async def close(self) -> None:
         """Take no more calls."""
         await self._do.close()
 
 
 def _parse_create(
-    request: csi_pb2.CreateVolumeRequest,
+    request: csi_pb2.CreateVolumeRequest, told: Mapping[str, str]
 ) -> tuple[made.VolumeRequest, params.Parameters]:
     name = requests.name(request.name)
     capabilities = requests.capabilities(request.volume_capabilities)
@@ -109,7 +126,7 @@ def _parse_create(
     if request.mutable_parameters:
         raise errors.InvalidField("mutable_parameters", "is not supported", allowed="nothing")
     _require_supported(capabilities)
-    parameters = parse_params.parse(requests.string_map("parameters", request.parameters))
+    parameters = parse_params.parse(told)
     want = made.VolumeRequest(
         name=name,
         required_bytes=required_bytes,

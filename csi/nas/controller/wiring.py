@@ -63,4 +63,5 @@ def build(context: driver.DriverContext) -> service.ControllerServicer:
             ),
         ),
         zonal=config.topology,
+        kubernetes=context.kubernetes,
     )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Mapping
 
 from core import errors
 from csi import requests
@@ -28,9 +29,12 @@ class Publishing:
 
 
 def parse_publish(
-    request: csi_pb2.NodePublishVolumeRequest, settings: node_settings.NodeSettings
+    request: csi_pb2.NodePublishVolumeRequest,
+    settings: node_settings.NodeSettings,
+    *,
+    resolved: Mapping[str, str] | None = None,
 ) -> Publishing:
-    """NodePublishVolume."""
+    """NodePublishVolume. resolved: volume_context with what Kubernetes tells; None = as it is."""
     volume_id = requests.require("volume_id", request.volume_id)
     target = requests.path("target_path", request.target_path)
     capability = requests.capability(request.volume_capability)
@@ -39,7 +43,8 @@ def parse_publish(
             "volume_capability.access_type", "is not supported by NFS", value="block"
         )
     requests.check_secrets(request.secrets)
-    context = requests.string_map("volume_context", request.volume_context)
+    told = request.volume_context if resolved is None else resolved
+    context = requests.string_map("volume_context", told)
     volume = volume_context.parse(context)
     if volume.loop is not None and not settings.losetup:
         raise errors.Precondition("volumes with an image are switched off: NAS_LOSETUP_ENABLE")

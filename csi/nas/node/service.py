@@ -6,10 +6,10 @@ from typing import Any
 
 from cloud import metadata as cloud_metadata
 from core import errors, keyed_lock
-from csi import answers, driver
+from csi import answers, driver, requests
 from csi._pb import csi_pb2, csi_pb2_grpc
 from csi.nas import roots, topology
-from csi.nas.node import loop_volume, modes, mounter, node_requests, publish
+from csi.nas.node import cnfs_choice, loop_volume, modes, mounter, node_requests, publish
 from csi.nas.node import settings as node_settings
 from csi.node import at_path, network_stats, servers
 from host import loop_lease, mountinfo
@@ -24,6 +24,7 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
     """Publishes, measures and unpublishes volumes on this node.
 
     metadata: knows the node's zone; None = it is nobody's affair.
+    choice: knows the servers of ContainerNetworkFileSystem objects.
     """
 
     def __init__(
@@ -35,6 +36,8 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
         mounting: mounter.Mounter,
         loops: loop_volume.LoopVolumes,
         changing: modes.Modes,
+        choice: cnfs_choice.Choice,
+        by_server: servers.Servers,
     ) -> None:
         self._settings = settings
         self._node_id = node_id
@@ -45,7 +48,8 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
         self._mounter = mounting
         self._loops = loops
         self._modes = changing
-        self._servers = servers.Servers("nas")
+        self._choice = choice
+        self._servers = by_server
         self._locks = keyed_lock.KeyedLock()
 
     async def prepare(self) -> None:
@@ -65,7 +69,9 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
     async def NodePublishVolume(
         self, request: csi_pb2.NodePublishVolumeRequest, context: Any
     ) -> csi_pb2.NodePublishVolumeResponse:
-        want = node_requests.parse_publish(request, self._settings)
+        told = requests.string_map("volume_context", request.volume_context)
+        resolved = await self._choice.resolve(told, pathlib.Path(request.target_path))
+        want = node_requests.parse_publish(request, self._settings, resolved=resolved)
         with self._locks.hold(want.volume_id, str(want.target_path)):
             pool = self._servers.of(want.volume.place.host)
             await pool.run(self._publisher.publish, want)
@@ -140,6 +146,7 @@ def build(context: driver.DriverContext) -> NodeServicer:
     settings = node_settings.read_node(context.reader, _NAME)
     node_id = context.node_id or context.reader.text("KUBE_NODE_NAME")
     mounting = mounter.Mounter(settings, roots.Roots(settings.work_dir))
+    by_server = servers.Servers("nas")
     return NodeServicer(
         settings,
         node_id=node_id,
@@ -147,4 +154,6 @@ def build(context: driver.DriverContext) -> NodeServicer:
         mounting=mounting,
         loops=loop_volume.LoopVolumes(settings, mounting, node_id),
         changing=modes.Modes(settings.work_dir),
+        choice=cnfs_choice.Choice(context.kubernetes, context.events, by_server),
+        by_server=by_server,
     )

@@ -17,6 +17,7 @@ from core import errors, metrics
 from core import settings as core_settings
 from csi import app, driver, flags, health, serve, settings
 from csi._pb import csi_pb2, csi_pb2_grpc
+from kube import settings as kube_settings
 
 WELL = "well" + driver.SUFFIX
 ILL = "ill" + driver.SUFFIX
@@ -72,7 +73,9 @@ def make(tmp_path: pathlib.Path, *argv: str) -> app.Plugin:
     environ = {"SERVICE_PORT": "-1", "DRAIN_TIMEOUT_SECONDS": "1"}
     reader = core_settings.Reader(environ, flags.values(arguments))
     process = settings.read(arguments, reader)
-    return app.Plugin(process, cloud_settings.read_cloud(reader), reader)
+    return app.Plugin(
+        process, cloud_settings.read_cloud(reader), kube_settings.read_kube(reader), reader
+    )
 
 
 @contextlib.asynccontextmanager
@@ -220,7 +223,9 @@ async def test_a_stopped_process_has_no_threads_of_ours(tmp_path):
     environ["KUBELET_ROOT_DIR"] = str(tmp_path / "kubelet")
     reader = core_settings.Reader(environ, flags.values(arguments))
     process = settings.read(arguments, reader)
-    plugin = app.Plugin(process, cloud_settings.read_cloud(reader), reader)
+    plugin = app.Plugin(
+        process, cloud_settings.read_cloud(reader), kube_settings.read_kube(reader), reader
+    )
 
     async with started(plugin):
         await name_served(tmp_path / "s.sock")

@@ -60,10 +60,6 @@ def test_both_spellings_of_sys_config_work(keys: dict[str, str]) -> None:
 
 BAD = {
     "no server": ({"server": ""}, r"\[server\] is required"),
-    "CNFS without a server": (
-        {"server": "", "containerNetworkFileSystem": "c"},
-        "does not read ContainerNetworkFileSystem objects",
-    ),
     "a server with a colon": ({"server": "nfs:/a"}, r"\[server\] 'nfs:/a' is not a server"),
     "two servers": ({"server": "a,b"}, r"\[server\]"),
     "a relative path": ({"path": "a"}, r"\[path\]"),

@@ -151,4 +151,3 @@ def test_every_parameter_has_its_row_with_what_takes_it_and_a_word_on_parity() -
 
     assert kinds == {kind.value: keys for kind, keys in parse_params.KNOWN.items()}
     assert all(cells[-1].startswith(("same", "better", "differs")) for cells in rows.values())
-    assert rows["containerNetworkFileSystem"][0] == "none"

@@ -1,0 +1,118 @@
+"""ContainerNetworkFileSystem objects in place of a server: what they make of parameters. Pure.
+
+Source: spec/csi-driver.md 3.2, 3.5, 3.6.
+"""
+
+from collections.abc import Mapping
+
+from core import errors
+from csi.nas import clients
+from kube import cnfs
+
+KEY = "containerNetworkFileSystem"
+_FIELD = f"parameters[{KEY}]"
+_KINDS = ("nas", "cpfs")
+_CPFS = "cpfs"
+_STANDARD = "standard"
+_ACCESSPOINT = "accesspoint"
+_BESIDE: Mapping[str, tuple[str, ...]] = {
+    _ACCESSPOINT: ("fileSystemId", "vpcId", "vSwitchId"),
+    "": ("server", "fileSystemId", "mountProtocol"),
+}
+"""Parameters that the object tells, by volumeAs; "" = the others."""
+
+
+def value(context: Mapping[str, str], name: str) -> str:
+    """Value of key *name* of a volume_context, whose keys may be in any letter case."""
+    return next((text for key, text in context.items() if key.lower() == name.lower()), "")
+
+
+def complete(parameters: Mapping[str, str], found: cnfs.Cnfs) -> dict[str, str]:
+    """Parameters of a class that names *found*, with what the object tells in them.
+
+    Raises InvalidField for a parameter that the object tells too, and for an object of another
+    kind; Precondition while the object does not tell what is needed.
+    """
+    volume_as = parameters.get("volumeAs", "")
+    for key in _BESIDE.get(volume_as, _BESIDE[""]):
+        if parameters.get(key):
+            raise errors.InvalidField(
+                f"parameters[{key}]",
+                f"does not go with {KEY}, which tells it",
+                value=parameters[key],
+                allowed="one of the two",
+            )
+    _require_files(found, _FIELD)
+    if volume_as == _ACCESSPOINT:
+        return _with_accesspoint(parameters, found)
+    server, _ = server_and_client(found)
+    told = {"server": server, "fileSystemId": found.file_system_id}
+    return {**parameters, **{key: text for key, text in told.items() if text}}
+
+
+def mounted_as(context: Mapping[str, str], found: cnfs.Cnfs) -> dict[str, str]:
+    """The volume_context that mounts the same path of *found* with the client it asks for.
+
+    Raises Precondition while the object does not tell its server.
+    """
+    _require_files(found, f"volume_context[{KEY}]")
+    server, client = server_and_client(found)
+    replaced = ("server", "filesystemtype", "filesystemid", "useclient", "mountprotocol")
+    kept = {key: text for key, text in context.items() if key.lower() not in replaced}
+    return {
+        **kept,
+        **client,
+        "server": server,
+        "fileSystemId": found.file_system_id,
+        "fileSystemType": found.file_system_type,
+    }
+
+
+def server_and_client(found: cnfs.Cnfs) -> tuple[str, Mapping[str, str]]:
+    """Server of *found*, and the keys of a volume_context that choose its client.
+
+    Raises Precondition when the object does not tell the server.
+    """
+    protocol_service = found.file_system_type == _CPFS and found.use_client is cnfs.UseClient.NFS
+    if protocol_service:
+        server, field = found.protocol_server, "protocolServer"
+        keys = {"mountProtocol": clients.Protocol.CPFS_NFS.value}
+    else:
+        server, field = found.server, "server"
+        keys = {"useClient": found.use_client.value}
+    if not server:
+        raise _not_told(found, field)
+    return server, keys
+
+
+def _with_accesspoint(parameters: Mapping[str, str], found: cnfs.Cnfs) -> dict[str, str]:
+    if found.file_system_type != _STANDARD:
+        raise errors.InvalidField(
+            _FIELD,
+            f"is of type {found.file_system_type or 'unknown'}, which has no access points",
+            value=found.name,
+            allowed="an object of type standard",
+        )
+    told = {
+        "fileSystemId": found.file_system_id,
+        "vpcId": found.vpc_id,
+        "vSwitchId": found.vswitch_id,
+    }
+    for key, text in told.items():
+        if not text:
+            raise _not_told(found, "filesystemId" if key == "fileSystemId" else key)
+    return {**parameters, **told}
+
+
+def _require_files(found: cnfs.Cnfs, field: str) -> None:
+    if found.kind and found.kind not in _KINDS:
+        raise errors.InvalidField(
+            field, f"is of type {found.kind}", value=found.name, allowed=" or ".join(_KINDS)
+        )
+
+
+def _not_told(found: cnfs.Cnfs, field: str) -> errors.Error:
+    return errors.Precondition(
+        f"ContainerNetworkFileSystem {found.name} does not tell status.fsAttributes.{field}; its "
+        f"status is {found.status or 'empty'}: look at the storage operator"
+    )

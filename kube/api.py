@@ -1,0 +1,65 @@
+"""What the rest of our programs may ask of the Kubernetes API.
+
+Objects are what the API sends as JSON; the modules named after a kind parse them.
+"""
+
+import enum
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from core import errors
+
+Object = Mapping[str, Any]
+
+
+class Kind(enum.StrEnum):
+    """Kinds of objects that are read; the values are their names in the API."""
+
+    NODE = "Node"
+    CONFIG_MAP = "ConfigMap"
+    CNFS = "ContainerNetworkFileSystem"
+
+
+class Api(Protocol):
+    """The API server."""
+
+    async def read(self, kind: Kind, name: str, namespace: str = "") -> Object | None:
+        """The object, None when there is none.
+
+        Raises Precondition where no API server is configured, Denied when our service account may
+        not read it, Unauthenticated, and Unavailable while the API server does not answer.
+        """
+        ...
+
+    async def post_event(self, namespace: str, event: Object) -> None:
+        """Make an object of kind Event (core/v1). Raises as `read`."""
+        ...
+
+    async def close(self) -> None:
+        """Give connections back."""
+        ...
+
+
+class NotConfigured(errors.Precondition):
+    """Nothing says where the API server is."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the Kubernetes API is needed, and nothing says where it is: run in a pod, or give "
+            "--kubeconfig or KUBECONFIG"
+        )
+
+
+class Nowhere:
+    """Stands for an API server where none is configured."""
+
+    async def read(self, kind: Kind, name: str, namespace: str = "") -> Object | None:  # noqa: ARG002
+        """Raise NotConfigured."""
+        raise NotConfigured
+
+    async def post_event(self, namespace: str, event: Object) -> None:  # noqa: ARG002
+        """Raise NotConfigured."""
+        raise NotConfigured
+
+    async def close(self) -> None:
+        """Nothing is open."""

@@ -1,0 +1,44 @@
+"""`python -m kube.ask`: one call of the Kubernetes API, in a process of its own.
+
+Reads one JSON object: `settings` (of `kube.settings`), and either `read` with `kind`, `name` and
+`namespace`, or `event` with `namespace` and `object`. Prints one: `object` (null = there is none),
+or `error` and its `kind`. A process of its own, because the library takes a quarter of the memory
+that the whole node service may have.
+"""
+
+import asyncio
+import json
+import sys
+from typing import Any
+
+from core import errors
+from kube import api, client, settings
+
+
+def main() -> int:
+    """Do what standard input says."""
+    print(json.dumps(asyncio.run(_answer(json.load(sys.stdin)))))  # noqa: T201 - its result
+    return 0
+
+
+async def _answer(asked: dict[str, Any]) -> dict[str, Any]:
+    asking = client.Client(settings.KubeSettings(**asked["settings"]))
+    try:
+        return {"object": await _do(asking, asked)}
+    except errors.Error as e:
+        return {"error": str(e), "kind": e.kind.value}
+    finally:
+        await asking.close()
+
+
+async def _do(asking: client.Client, asked: dict[str, Any]) -> api.Object | None:
+    if "event" in asked:
+        event = asked["event"]
+        await asking.post_event(event["namespace"], event["object"])
+        return None
+    wanted = asked["read"]
+    return await asking.read(api.Kind(wanted["kind"]), wanted["name"], wanted["namespace"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

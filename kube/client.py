@@ -1,0 +1,136 @@
+"""The API server, asked through lightkube, which is imported at the first call.
+
+It costs 10 MiB (lightkube 1.0.1, measured 2026-11-28 on top of grpc.aio), so a process that must
+stay small uses `kube.child` instead.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+from core import call, errors
+from kube import api, settings
+
+TIMEOUT_S = 10.0
+
+
+class Client:
+    """One API server; one event loop."""
+
+    def __init__(self, config: settings.KubeSettings) -> None:
+        self._config = config
+        self._made: Any = None
+
+    async def read(self, kind: api.Kind, name: str, namespace: str = "") -> api.Object | None:
+        """As `api.Api.read`."""
+        what = f"{kind} {name}"
+        call.doing(f"reading {what}")
+        async with _translated(what):
+            where = {"namespace": namespace} if namespace else {}
+            try:
+                found = await self._lightkube().get(_resource(kind), name, **where)
+            except _api_error() as e:
+                if e.status.code == _NOT_FOUND:
+                    return None
+                raise
+            told: api.Object = found.to_dict()
+            return told
+
+    async def post_event(self, namespace: str, event: api.Object) -> None:
+        """As `api.Api.post_event`."""
+        from lightkube.resources import core_v1  # noqa: PLC0415  # see the module
+
+        async with _translated("event"):
+            made = core_v1.Event.from_dict(dict(event))
+            await self._lightkube().create(made, namespace=namespace)
+
+    async def close(self) -> None:
+        """End the connections."""
+        if self._made is not None:
+            await self._made.close()
+
+    def _lightkube(self) -> Any:
+        """The client of lightkube. Raises NotConfigured, Precondition for a bad configuration."""
+        if not self._config.is_configured:
+            raise api.NotConfigured
+        if self._made is None:
+            self._made = _connect(self._config)
+        return self._made
+
+
+def _connect(config: settings.KubeSettings) -> Any:
+    import httpx2  # noqa: PLC0415  # see the module
+    import lightkube  # noqa: PLC0415
+    from lightkube.core import exceptions  # noqa: PLC0415
+
+    try:
+        if config.kubeconfig:
+            found = lightkube.KubeConfig.from_file(config.kubeconfig).get()
+        else:
+            found = lightkube.KubeConfig.from_service_account().get()
+    except (exceptions.ConfigError, OSError, KeyError, ValueError) as e:
+        raise errors.Precondition(f"the Kubernetes API cannot be reached as configured: {e}") from e
+    if found is not None and config.server:
+        found.cluster.server = config.server
+    # No proxy of the environment: the API server is inside.
+    return lightkube.AsyncClient(
+        config=found, timeout=httpx2.Timeout(TIMEOUT_S), trust_env=False, field_manager="csi-plugin"
+    )
+
+
+def _resource(kind: api.Kind) -> Any:
+    from lightkube import generic_resource  # noqa: PLC0415  # see the module
+    from lightkube.resources import core_v1  # noqa: PLC0415
+
+    match kind:
+        case api.Kind.NODE:
+            return core_v1.Node
+        case api.Kind.CONFIG_MAP:
+            return core_v1.ConfigMap
+        case api.Kind.CNFS:
+            return generic_resource.create_global_resource(
+                "storage.alibabacloud.com", "v1beta1", kind.value, "containernetworkfilesystems"
+            )
+
+
+_NOT_FOUND = 404
+_KINDS: dict[int, type[errors.Error]] = {
+    400: errors.Invalid,
+    401: errors.Unauthenticated,
+    403: errors.Denied,
+    409: errors.Busy,
+    422: errors.Invalid,
+    429: errors.Unavailable,
+}
+"""What a status says. Source: Kubernetes API conventions, HTTP status codes."""
+_SERVER_FAULT = 500
+
+
+@contextlib.asynccontextmanager
+async def _translated(what: str) -> AsyncIterator[None]:
+    """Errors of lightkube as ours. The API server's own words name the verb and the resource."""
+    try:
+        yield
+    except _http_error() as e:
+        status = getattr(e, "status", None)
+        if status is None:
+            raise errors.Unavailable(
+                f"{what}: the Kubernetes API does not answer: {str(e) or type(e).__name__}"
+            ) from e
+        code = status.code or _SERVER_FAULT
+        fallback = errors.Unavailable if code >= _SERVER_FAULT else errors.Internal
+        raise _KINDS.get(code, fallback)(
+            f"{what}: the Kubernetes API says: {status.message}"
+        ) from e
+
+
+def _api_error() -> Any:
+    from lightkube.core import exceptions  # noqa: PLC0415  # see the module
+
+    return exceptions.ApiError
+
+
+def _http_error() -> Any:
+    import httpx2  # noqa: PLC0415  # see the module
+
+    return httpx2.HTTPError

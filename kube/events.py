@@ -1,0 +1,172 @@
+"""Events on Kubernetes objects, where an operator looks first (`kubectl describe`).
+
+An event never holds up or fails what it tells of: it is posted beside it, and one that cannot be
+posted is in the log only.
+"""
+
+import asyncio
+import dataclasses
+import datetime
+from collections.abc import Mapping
+
+import structlog
+
+from core import clock, errors
+from kube import api
+
+log = structlog.get_logger()
+
+_AGAIN_S = 600.0
+"""The same event is not posted again for so long; retries would fill the list."""
+_REMEMBERED_MAX = 1000
+_POSTING_MAX = 20
+"""Events at a time; more are in the log only."""
+_MESSAGE_MAX = 1024
+"""Characters. Source: Kubernetes API, validation of Event.note."""
+_DEFAULT_NAMESPACE = "default"
+"""Where events of objects without a namespace are. Source: client-go, tools/record."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """The object an event is about. namespace: "" for kinds that have none. uid: "" = unknown."""
+
+    kind: str
+    name: str
+    namespace: str = ""
+    uid: str = ""
+    api_version: str = "v1"
+
+
+_POD = "csi.storage.k8s.io/pod."
+
+
+def pod(volume_context: Mapping[str, str]) -> Target | None:
+    """The pod that a NodePublishVolume is for, as `podInfoOnMount` tells; None = not told."""
+    name = volume_context.get(f"{_POD}name", "")
+    namespace = volume_context.get(f"{_POD}namespace", "")
+    if not name or not namespace:
+        return None
+    uid = volume_context.get(f"{_POD}uid", "")
+    return Target(kind="Pod", name=name, namespace=namespace, uid=uid)
+
+
+def claim(parameters: Mapping[str, str]) -> Target | None:
+    """The claim that a CreateVolume is for; None = not told.
+
+    The external-provisioner tells it with --extra-create-metadata.
+    """
+    name = parameters.get("csi.storage.k8s.io/pvc/name", "")
+    namespace = parameters.get("csi.storage.k8s.io/pvc/namespace", "")
+    if not name or not namespace:
+        return None
+    return Target(kind="PersistentVolumeClaim", name=name, namespace=namespace)
+
+
+class Recorder:
+    """Posts events of one program.
+
+    component: its name, such as the driver's. host: the node, "" = none in particular.
+    """
+
+    def __init__(
+        self, kubernetes: api.Api, *, component: str, host: str, time: clock.Clock
+    ) -> None:
+        self._kubernetes = kubernetes
+        self._component = component
+        self._host = host
+        self._clock = time
+        self._posted: dict[tuple[Target, str, str], float] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def warn(self, target: Target | None, reason: str, message: str) -> None:
+        """Tell of something that an operator should see to. None = nobody to tell it to."""
+        self._record(target, "Warning", reason, message)
+
+    def note(self, target: Target | None, reason: str, message: str) -> None:
+        """Tell of something that is as it should be."""
+        self._record(target, "Normal", reason, message)
+
+    async def close(self) -> None:
+        """Give up what is not posted yet."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _record(self, target: Target | None, kind: str, reason: str, message: str) -> None:
+        log.info("event", reason=reason, message=message, about=target and target.name)
+        if target is None or self._is_known((target, reason, message)):
+            return
+        if len(self._tasks) >= _POSTING_MAX:
+            log.warning("event not posted: too many at once", reason=reason)
+            return
+        task = asyncio.create_task(
+            self._post(target, kind, reason, message), name=f"event {reason}"
+        )
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _is_known(self, key: tuple[Target, str, str]) -> bool:
+        now_s = self._clock.monotonic_s()
+        fresh = {known: at_s for known, at_s in self._posted.items() if now_s - at_s < _AGAIN_S}
+        known = key in fresh
+        if not known and len(fresh) < _REMEMBERED_MAX:
+            fresh[key] = now_s
+        self._posted = fresh
+        return known
+
+    async def _post(self, target: Target, kind: str, reason: str, message: str) -> None:
+        namespace = target.namespace or _DEFAULT_NAMESPACE
+        event = describe(
+            target,
+            kind=kind,
+            reason=reason,
+            message=message,
+            component=self._component,
+            host=self._host,
+            now=self._clock.now(),
+        )
+        try:
+            await self._kubernetes.post_event(namespace, event)
+        except api.NotConfigured:
+            return
+        except errors.Error as e:
+            log.warning("event cannot be posted", reason=reason, error=str(e))
+
+
+def describe(
+    target: Target,
+    *,
+    kind: str,
+    reason: str,
+    message: str,
+    component: str,
+    host: str,
+    now: datetime.datetime,
+) -> api.Object:
+    """The Event object. Pure."""
+    stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    about = {
+        "kind": target.kind,
+        "name": target.name,
+        "namespace": target.namespace,
+        "uid": target.uid,
+        "apiVersion": target.api_version,
+    }
+    return {
+        "metadata": {
+            # As client-go names them: unique, and told apart by when.
+            "name": f"{target.name[:200]}.{int(now.timestamp() * 1e6):x}",
+            "namespace": target.namespace or _DEFAULT_NAMESPACE,
+        },
+        "involvedObject": {key: value for key, value in about.items() if value},
+        "type": kind,
+        "reason": reason,
+        "message": message[:_MESSAGE_MAX],
+        "source": {"component": component, **({"host": host} if host else {})},
+        "firstTimestamp": stamp,
+        "lastTimestamp": stamp,
+        "count": 1,
+        "reportingComponent": component,
+        "reportingInstance": host or component,
+    }
