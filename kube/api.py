@@ -18,6 +18,8 @@ class Kind(enum.StrEnum):
     NODE = "Node"
     CONFIG_MAP = "ConfigMap"
     CNFS = "ContainerNetworkFileSystem"
+    PERSISTENT_VOLUME = "PersistentVolume"
+    STORAGE_CLASS = "StorageClass"
 
 
 class Api(Protocol):

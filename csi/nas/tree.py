@@ -56,6 +56,20 @@ def make(base: pathlib.Path, name: str, record: layout.Record) -> None:
         _ensure_dir(path, mode)
 
 
+def note(base: pathlib.Path, name: str, record: layout.Record) -> bool:
+    """Whether the volume's directory is there; if so, it has *record*, or the one it had."""
+    if not _is_directory(base / name):
+        return False
+    if read_record(base, name) is None:
+        for path in (
+            base / layout.RECORDS,
+            base / layout.RECORDS / name,
+            base / layout.RECORDS / name / str(record),
+        ):
+            _ensure_dir(path, _RECORD_MODE)
+    return True
+
+
 def archive(base: pathlib.Path, name: str, at: datetime.datetime) -> None:
     """Rename the volume's directory, as it is; it may be gone already."""
     if not _is_directory(base / name):

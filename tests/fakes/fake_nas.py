@@ -39,6 +39,7 @@ class FakeFileSystems:
     def __init__(self, *there: nas_model.FileSystem) -> None:
         self.there = {each.file_system_id: each for each in there}
         self.lagging = False
+        self.tagged: dict[str, dict[str, str]] = {}
 
     async def read(self, file_system_id: str) -> nas_model.FileSystem | None:
         return self.there.get(file_system_id)
@@ -49,7 +50,7 @@ class FakeFileSystems:
         )
 
     async def tag(self, file_system_id: str, tags: Mapping[str, str]) -> None:
-        pass
+        self.tagged.setdefault(file_system_id, {}).update(tags)
 
     async def wait(self, *_: object, **__: object) -> None:
         raise AssertionError("nobody waits here")

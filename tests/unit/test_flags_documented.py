@@ -14,7 +14,7 @@ from kube import settings as kube_settings
 
 TEXT = (pathlib.Path(__file__).parents[2] / "docs/reference/flags.md").read_text(encoding="utf-8")
 FLAG = re.compile(r"`--?([a-z][a-z0-9-]*)`")
-VARIABLE = re.compile(r"`([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)`")
+VARIABLE = re.compile(r"`([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|KUBECONFIG)`")
 
 
 class Recorder(core_settings.Reader):

@@ -28,6 +28,8 @@ class AccessPointApi(Protocol):
 
     async def create(self, new: nas_model.NewAccessPoint) -> str: ...
 
+    async def read(self, file_system_id: str, access_point_id: str) -> AccessPoint | None: ...
+
     async def find(
         self, *, file_system_id: str = "", tag_key: str = "", tag_value: str = ""
     ) -> list[AccessPoint]: ...
@@ -119,6 +121,13 @@ class Accesspoints:
                 f"access point {made_id} of volume {name} does not show up yet; retry"
             )
         return sorted(found, key=lambda each: each.access_point_id)
+
+    async def adopt(self, file_system_id: str, access_point_id: str) -> list[AccessPoint] | None:
+        """The access point that another driver made; None when it is gone."""
+        if not file_system_id or not access_point_id:
+            return None
+        found = await self._api.read(file_system_id, access_point_id)
+        return None if found is None else [found]
 
     async def delete(self, found: list[AccessPoint]) -> None:
         """Delete them all with their quotas. The files stay where they are."""

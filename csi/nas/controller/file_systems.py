@@ -63,12 +63,18 @@ class Catalogue:
 
         Raises InvalidField naming *field* when there is none.
         """
+        found = await self.find(file_system_id)
+        if found is None:
+            raise errors.InvalidField(field, "does not exist", value=file_system_id)
+        return found
+
+    async def find(self, file_system_id: str) -> FileSystem | None:
+        """The file system, from memory when it was seen within five minutes; None = none."""
         seen_s, found = self._known.get(file_system_id, (float("-inf"), None))
         if found is None or self._clock.monotonic_s() - seen_s > _KEEP_S:
             found = await self._api.read(file_system_id)
-            if found is None:
-                raise errors.InvalidField(field, "does not exist", value=file_system_id)
-            self._remember(found)
+            if found is not None:
+                self._remember(found)
         return found
 
     async def hold_volumes(self, file_system: FileSystem, base: str) -> None:

@@ -4,6 +4,7 @@ The file system carries the volume's name in a tag from its first moment, so who
 it; a client token covers the time until the tag can be seen. Source: spec/csi-driver.md 3.4.
 """
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -128,6 +129,31 @@ class Filesystems:
                 "all but one"
             )
         return found[0] if found else None
+
+    async def adopt(
+        self, name: str, file_system_id: str, *, delete: bool, capacity_bytes: int
+    ) -> FileSystem | None:
+        """Note that another driver made the file system for volume *name*; None when it is gone.
+
+        Raises Precondition for one that carries no tag of any driver and is to be deleted: it may
+        be somebody's own.
+        """
+        found = await self._api.read(file_system_id) if file_system_id else None
+        if found is None:
+            return None
+        if delete and tags.MANAGED not in found.tags:
+            raise errors.Precondition(
+                f"file system {file_system_id} of volume {name} does not carry the tag "
+                f"{tags.MANAGED}, so it may not have been made for a volume; delete it yourself, "
+                "or set the tag to true"
+            )
+        wanted = {
+            tags.VOLUME_NAME: name,
+            tags.DELETE_VOLUME: "true" if delete else "false",
+            tags.CAPACITY: str(capacity_bytes),
+        }
+        await self._api.tag(file_system_id, wanted)
+        return dataclasses.replace(found, tags={**found.tags, **wanted})
 
     async def delete(self, found: FileSystem) -> None:
         """Delete the file system, if its class said so, with its mount targets; else keep it."""

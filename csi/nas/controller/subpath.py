@@ -129,6 +129,42 @@ class Subpaths:
         """The volume of that id, None when it has no record anywhere. Raises `Search.find`'s."""
         return await self._search.find(volume_id)
 
+    async def adopt(
+        self, name: str, place: server.Place, file_system_id: str, record: layout.Record
+    ) -> search.Found | None:
+        """Note *record* of the directory that another driver made; None when it is not there.
+
+        file_system_id: "" on a server of one's own.
+        """
+        layout.require_name("volume_id", name)
+        file_system = await self._catalogue.find(file_system_id) if file_system_id else None
+        if file_system_id and file_system is None:
+            return None
+        found = search.Found(volume_id=name, name=name, place=place, file_system=file_system)
+        if file_system is not None and file_system.type is Type.STANDARD:
+            if not await self._directories.exists(file_system_id, found.path):
+                return None
+            await self._catalogue.hold_volumes(file_system, place.base)
+            await self._directories.create(
+                file_system_id, layout.record(place.base, name, record), permission="0700"
+            )
+            return found
+        if file_system is not None:
+            await self._catalogue.hold_volumes(file_system, place.base)
+        return found if await self._note_mounted(place, name, record) else None
+
+    async def _note_mounted(self, place: server.Place, name: str, record: layout.Record) -> bool:
+        """Whether the directory is there, which has the record then."""
+
+        def note() -> bool:
+            try:
+                with self._roots.opened(place) as base:
+                    return tree.note(base, name, record)
+            except errors.NotFound:
+                return False
+
+        return await self._pools.of(place.host).run(note)
+
     async def delete(self, volume: search.Found) -> None:
         """Archive the volume's directory or delete its files, as its record says."""
         keep = False

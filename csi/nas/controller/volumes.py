@@ -12,6 +12,7 @@ from cloud import nas_model
 from core import errors
 from csi.nas.controller import (
     accesspoint,
+    adoption,
     filesystem,
     made,
     own_server,
@@ -35,7 +36,9 @@ class Volumes:
         subpaths: subpath.Subpaths,
         filesystems: filesystem.Filesystems,
         accesspoints: accesspoint.Accesspoints,
+        adoption: adoption.Adoption,
     ) -> None:
+        self._adoption = adoption
         self._subpaths = subpaths
         self._filesystems = filesystems
         self._accesspoints = accesspoints
@@ -59,7 +62,7 @@ class Volumes:
 
     async def exists(self, volume_id: str) -> bool:
         """Whether there is such a volume. Raises Unsure."""
-        return sharepath.is_id(volume_id) or await self.find(volume_id) is not None
+        return sharepath.is_id(volume_id) or await self._find_or_adopt(volume_id) is not None
 
     async def find(self, volume_id: str) -> Found | None:
         """What the cloud has of the volume, None for nothing. Raises Unsure."""
@@ -78,14 +81,18 @@ class Volumes:
             raise unsure
         return access_points or None
 
+    async def _find_or_adopt(self, volume_id: str) -> Found | None:
+        """As `find`; a volume that the existing driver made becomes one of ours."""
+        return await self.find(volume_id) or await self._adoption.adopt(volume_id)
+
     async def delete(self, volume_id: str) -> None:
         """Return when the volume is gone as its class said; one that never was is fine."""
         if sharepath.is_id(volume_id):
             self._sharepaths.forget(volume_id)
             return
-        match await self.find(volume_id):
+        match await self._find_or_adopt(volume_id):
             case None:
-                # Deleted before, or of another driver's making, such as its shared directories.
+                # Deleted before, or a shared directory of the existing driver.
                 log.info("no trace of the volume; what it may hold is kept", volume_id=volume_id)
             case search.Found() as volume:
                 await self._subpaths.delete(volume)
@@ -98,11 +105,11 @@ class Volumes:
         """Size in bytes afterwards. Raises NotFound, OutOfRange."""
         if sharepath.is_id(want.volume_id):
             return want.required_bytes or want.limit_bytes  # the directory has no size
-        match await self.find(want.volume_id):
+        match await self._find_or_adopt(want.volume_id):
             case None:
                 raise errors.NotFound(
-                    f"volume {want.volume_id} has no record on any file system; only volumes made "
-                    "by this driver can grow"
+                    f"volume {want.volume_id} has no record on any file system, and no "
+                    "PersistentVolume that a provisioner made tells where it is"
                 )
             case search.Found() as volume:
                 return await self._subpaths.expand(volume, want)

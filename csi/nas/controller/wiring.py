@@ -7,6 +7,7 @@ from csi import driver
 from csi.nas import roots
 from csi.nas.controller import (
     accesspoint,
+    adoption,
     file_systems,
     filesystem,
     removal,
@@ -16,6 +17,7 @@ from csi.nas.controller import (
     volumes,
 )
 
+_NAME = "nasplugin.csi.alibabacloud.com"
 _WORK_DIR = pathlib.Path("/run/csi-plugin/nas")
 
 
@@ -40,27 +42,38 @@ def build(context: driver.DriverContext) -> service.ControllerServicer:
     work_dir = pathlib.Path(context.reader.text("NAS_WORK_DIR", str(_WORK_DIR)))
     cloud = context.cloud()
     mounted = roots.Roots(work_dir / "controller")
+    subpaths = subpath.Subpaths(
+        catalogue=file_systems.Catalogue(cloud.file_systems, context.clock),
+        directories=cloud.directories,
+        roots=mounted,
+        remover=removal.Remover(mounted, context.clock),
+        config=config,
+    )
+    filesystems = filesystem.Filesystems(
+        api=cloud.file_systems,
+        zones=_Zones(cloud.vswitches),
+        time=context.clock,
+        config=config,
+    )
+    accesspoints = accesspoint.Accesspoints(
+        api=cloud.access_points,
+        directories=cloud.directories,
+        time=context.clock,
+        config=config,
+    )
+    taking_over = adoption.Adoption(
+        kubernetes=context.kubernetes,
+        driver_name=_NAME,
+        subpaths=subpaths,
+        filesystems=filesystems,
+        accesspoints=accesspoints,
+    )
     return service.ControllerServicer(
         volumes.Volumes(
-            subpaths=subpath.Subpaths(
-                catalogue=file_systems.Catalogue(cloud.file_systems, context.clock),
-                directories=cloud.directories,
-                roots=mounted,
-                remover=removal.Remover(mounted, context.clock),
-                config=config,
-            ),
-            filesystems=filesystem.Filesystems(
-                api=cloud.file_systems,
-                zones=_Zones(cloud.vswitches),
-                time=context.clock,
-                config=config,
-            ),
-            accesspoints=accesspoint.Accesspoints(
-                api=cloud.access_points,
-                directories=cloud.directories,
-                time=context.clock,
-                config=config,
-            ),
+            subpaths=subpaths,
+            filesystems=filesystems,
+            accesspoints=accesspoints,
+            adoption=taking_over,
         ),
         zonal=config.topology,
         kubernetes=context.kubernetes,

@@ -22,11 +22,19 @@ class Kind:
         return self._found
 
 
+class Nobody:
+    """An adoption that finds nothing."""
+
+    async def adopt(self, volume_id: str) -> None:
+        return None
+
+
 def rig(subpath: Kind, filesystem: Kind, accesspoint: Kind) -> volumes.Volumes:
     return volumes.Volumes(
         subpaths=cast("Any", subpath),
         filesystems=cast("Any", filesystem),
         accesspoints=cast("Any", accesspoint),
+        adoption=cast("Any", Nobody()),
     )
 
 

@@ -95,10 +95,7 @@ async def test_g42_always_mounts_the_fallback(rig: Rig) -> None:
     rig.add("spare")
 
     assert await rig.server() == "spare.nas"
-    assert rig.reasons() == [
-        "/a is mounted from ContainerNetworkFileSystem spare instead of first: "
-        "its strategy is Always"
-    ]
+    assert rig.reasons()[0].endswith("spare instead of first: its strategy is Always")
 
 
 async def test_g42_if_connect_failed_mounts_it_when_the_server_is_silent(rig: Rig) -> None:
