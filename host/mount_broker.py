@@ -29,10 +29,19 @@ _SUCCESS = "Success:"
 
 
 class Broker(Protocol):
-    """Mounts for us."""
+    """Mounts for us. takes_secrets: whether `mount` may be given any."""
+
+    takes_secrets: bool
 
     def mount(
-        self, source: str, target: pathlib.Path, *, fs_type: str, options: Sequence[str], tag: str
+        self,
+        source: str,
+        target: pathlib.Path,
+        *,
+        fs_type: str,
+        options: Sequence[str],
+        tag: str,
+        secrets: Mapping[str, str] | None = None,
     ) -> None:
         """Mount *source* at *target*. tag: the volume's id.
 
@@ -54,11 +63,20 @@ class BrokerFailed(errors.Internal):
 class Proxy:
     """The mount proxy: one JSON document in a line, one back."""
 
+    takes_secrets = True
+
     def __init__(self, path: pathlib.Path) -> None:
         self._path = path
 
     def mount(
-        self, source: str, target: pathlib.Path, *, fs_type: str, options: Sequence[str], tag: str
+        self,
+        source: str,
+        target: pathlib.Path,
+        *,
+        fs_type: str,
+        options: Sequence[str],
+        tag: str,
+        secrets: Mapping[str, str] | None = None,
     ) -> None:
         said = self.ask(
             "mount",
@@ -68,7 +86,7 @@ class Proxy:
                 "fstype": fs_type,
                 "options": list(options),
                 "mountFlags": [],
-                "secrets": {},
+                "secrets": dict(secrets or {}),
                 "volumeID": tag,
             },
         ).error
@@ -105,12 +123,23 @@ class Answer:
 class Connector:
     """The connector: arguments with NUL between them, `Success:…` or `Fail: …` back."""
 
+    takes_secrets = False
+
     def __init__(self, path: pathlib.Path) -> None:
         self._path = path
 
     def mount(
-        self, source: str, target: pathlib.Path, *, fs_type: str, options: Sequence[str], tag: str
+        self,
+        source: str,
+        target: pathlib.Path,
+        *,
+        fs_type: str,
+        options: Sequence[str],
+        tag: str,
+        secrets: Mapping[str, str] | None = None,
     ) -> None:
+        if secrets:
+            raise errors.Internal("the connector takes no secrets")
         log.debug("asking the connector", source=source, tag=tag)
         words = ["-o", ",".join(options)] if options else []
         argv = ["mount", "-t", fs_type, *words, source, os.fspath(target)]

@@ -68,14 +68,14 @@ class Node:
 
     def __init__(self, settings, node_id="node-a"):
         self.settings = settings
-        mounting = mounter.Mounter(settings, roots.Roots(settings.work_dir))
+        self.mounter = mounting = mounter.Mounter(settings, roots.Roots(settings.work_dir))
         self.loops = loop_volume.LoopVolumes(settings, mounting, node_id)
         self.modes = modes.Modes(settings.work_dir)
         self._publisher = publish.Publisher(
             settings, mounting=mounting, loops=self.loops, changing=self.modes
         )
 
-    def wanted(self, pod="pod", *, loop=None, readonly=False, **context):
+    def wanted(self, pod="pod", *, loop=None, readonly=False, secrets=None, **context):
         target = self.settings.kubelet_root / "pods" / pod / "mount"
         target.parent.mkdir(parents=True, exist_ok=True)
         request = pb.NodePublishVolumeRequest(
@@ -83,6 +83,7 @@ class Node:
             target_path=str(target),
             volume_context=context,
             readonly=readonly,
+            secrets=secrets or {},
             volume_capability=pb.VolumeCapability(
                 mount={}, access_mode={"mode": "MULTI_NODE_MULTI_WRITER"}
             ),

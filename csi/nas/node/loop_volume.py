@@ -169,7 +169,12 @@ class LoopVolumes:
         if not mountinfo.mounts_at(directory):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._mounter.mount(
-                want.mounting, want.volume.place, directory, tag=want.volume_id, create=True
+                want.mounting,
+                want.volume.place,
+                directory,
+                tag=want.volume_id,
+                create=True,
+                key=None,  # only the kernel's client serves images
             )
 
     def _close_directory(self, directory: pathlib.Path) -> None:

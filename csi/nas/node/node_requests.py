@@ -8,17 +8,20 @@ from core import errors
 from csi import requests
 from csi._pb import csi_pb2
 from csi.nas import clients, mount_options, volume_context
+from csi.nas.node import access_keys
 from csi.nas.node import settings as node_settings
 from csi.node import at_path
 from host import paths
 
-_ACCESS_KEYS = frozenset({"akId", "akSecret"})
 Mode = requests.AccessMode
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Publishing:
-    """NodePublishVolume. mounting: of the directory; of an image, where the image is."""
+    """NodePublishVolume. mounting: of the directory; of an image, where the image is.
+
+    key: for clients that prove who they are; None = the node's own RAM role.
+    """
 
     volume_id: str
     target_path: pathlib.Path
@@ -26,6 +29,7 @@ class Publishing:
     mounting: clients.Mounting
     read_only: bool
     exclusive: bool
+    key: access_keys.AccessKey | None = None
 
 
 def parse_publish(
@@ -48,16 +52,13 @@ def parse_publish(
     volume = volume_context.parse(context)
     if volume.loop is not None and not settings.losetup:
         raise errors.Precondition("volumes with an image are switched off: NAS_LOSETUP_ENABLE")
-    if volume.client is not clients.Client.NFS and _ACCESS_KEYS & request.secrets.keys():
-        raise errors.InvalidField(
-            "secrets", "with an access key are not supported", allowed="the node's own RAM role"
-        )
+    key, mount_flags = access_keys.take(volume.client, request.secrets, capability.mount_flags)
     read_only = request.readonly or capability.mode.reader_only
     options = mount_options.choose(
         host=volume.place.host,
         version=volume.version,
         options=volume.options,
-        mount_flags=capability.mount_flags,
+        mount_flags=mount_flags,
         # The image's directory is mounted for writing in any case: its lock is there.
         read_only=read_only and volume.loop is None,
         more=settings.more_options,
@@ -81,6 +82,7 @@ def parse_publish(
         mounting=mounting,
         read_only=read_only or mounting.read_only,
         exclusive=capability.mode is Mode.SINGLE_NODE_SINGLE_WRITER,
+        key=key,
     )
 
 

@@ -119,6 +119,7 @@ class Publisher:
             want.target_path,
             tag=want.volume_id,
             create=not want.read_only,
+            key=want.key,
         )
 
     def _tune(self, want: node_requests.Publishing, *, again: bool) -> None:

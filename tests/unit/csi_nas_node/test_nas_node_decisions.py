@@ -240,7 +240,7 @@ def test_a_client_that_the_node_lacks_is_refused_with_what_to_do(tmp_path: pathl
 
     with pytest.raises(errors.Precondition, match=r"connector.*mountProtocol nfs"):
         mounter.Mounter(told, None).mount(  # type: ignore[arg-type]
-            want, server.Place(host="a", base="/b"), tmp_path / "t", tag="v", create=True
+            want, server.Place(host="a", base="/b"), tmp_path / "t", tag="v", create=True, key=None
         )
 
 

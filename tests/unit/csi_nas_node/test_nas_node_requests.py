@@ -19,6 +19,8 @@ ROOT = pathlib.Path("/kubelet-of-no-one")
 SETTINGS = node_settings.NodeSettings(kubelet_root=ROOT, work_dir=ROOT / "work")
 CONTEXT = {"server": "nfs", "path": "/a"}
 MOUNT = {"mount": {}, "accessMode": {"mode": "MULTI_NODE_MULTI_WRITER"}}
+MODE = "MULTI_NODE_MULTI_WRITER"
+CPFS = "cpfs-0a1b2c-1.cn-hangzhou.cpfs.aliyuncs.com"
 STANDARD = "0a1b2c-abc12.cn-hangzhou.nas.aliyuncs.com"
 
 
@@ -146,11 +148,43 @@ def test_options_that_the_operator_allows_are_taken() -> None:
         node_requests.parse_publish(told, SETTINGS)
 
 
-def test_access_keys_are_refused_without_being_told() -> None:
-    context = {"server": STANDARD, "path": "/a", "mountProtocol": "alinas"}
+ALINAS = {"server": STANDARD, "path": "/a", "mountProtocol": "alinas"}
+KEY = {"akId": "the-id", "akSecret": "the-secret"}
 
-    with pytest.raises(errors.InvalidField, match="access key") as caught:
-        parse(volumeContext=context, secrets={"akId": "the-id", "akSecret": "the-secret"})
+
+def test_an_access_key_comes_from_the_secret_or_from_mount_options() -> None:
+    by_secret = parse(volumeContext=ALINAS, secrets=KEY)
+    flags = ["ro,access_key_id=the-id", "access_key_secret=the-secret"]
+    by_option = parse(
+        volumeContext=ALINAS,
+        volumeCapability={"mount": {"mountFlags": flags}, "accessMode": {"mode": MODE}},
+    )
+
+    for want in (by_secret, by_option):
+        assert want.key is not None
+        assert want.key.secrets() == KEY
+        assert "the-" not in repr(want)
+        assert not any("access_key" in word for word in want.mounting.options)
+    assert by_option.read_only
+
+
+BAD_KEYS = {
+    "half a key": (ALINAS, {"akId": "the-id"}, r"secrets\[akSecret\] is missing"),
+    "a key in two lines": (ALINAS, {**KEY, "akSecret": "the-a\n[x]"}, r"secrets\[akSecret\]"),
+    "a key for CPFS": (
+        {"server": CPFS, "path": "/share/a", "mountProtocol": "cpfs-nfs"},
+        KEY,
+        "do not go with the client cpfs-nfs",
+    ),
+}
+
+
+@pytest.mark.parametrize(("context", "secrets", "told"), BAD_KEYS.values(), ids=BAD_KEYS.keys())
+def test_a_key_that_cannot_be_used_is_refused_without_being_told(
+    context: dict[str, str], secrets: dict[str, str], told: str
+) -> None:
+    with pytest.raises(errors.InvalidField, match=told) as caught:
+        parse(volumeContext=context, secrets=secrets)
 
     assert "the-" not in str(caught.value)
 
