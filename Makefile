@@ -19,10 +19,13 @@ setup:           ## install all that tests need: Debian packages, .venv, csi-san
 base:
 	@tools/setup.sh base
 
+kubernetes:      ## build Kubernetes and its sidecars from source, once for this user: six to nine minutes
+	@tools/kubernetes/build.sh >/dev/null
+
 demo: base       ## a volume through its whole life on the local cloud (root)
 	@$(PY) -m demo
 
-test: setup lint ## everything below; what CI runs (root)
+test: setup kubernetes lint ## everything below; what CI runs (root)
 	@$(PYTEST) tests
 	@tools/lab.py test $(LAB_IN_TEST)
 
@@ -38,13 +41,13 @@ kernel: setup    ## mounts, file systems and block devices of the running kernel
 sanity: setup    ## csi-sanity on every driver (root)
 	@$(PYTEST) tests/sanity
 
-e2e: setup       ## whole life, crashes, faults, concurrency, bad input (root)
+e2e: setup kubernetes ## whole life, crashes, faults, concurrency, bad input (root)
 	@$(PYTEST) tests/e2e
 
 cluster: base    ## a two-node Kubernetes with our plug-ins (root); ARGS=up, status, down or --help
 	@$(PY) -m tests.support.cluster $(ARGS)
 
-lab: setup       ## NFS, device-mapper, LVM, VLANs: tests/lab in User-Mode Linux (root); ARGS=… for pytest
+lab: setup kubernetes ## NFS, device-mapper, LVM, VLANs: tests/lab in User-Mode Linux (root); ARGS=… for pytest
 	@tools/lab.py test $(ARGS)
 
 lab-shell: base  ## a shell there
@@ -72,4 +75,4 @@ proto: base      ## regenerate the stubs from the .proto files
 clean:           ## remove what the targets above made in this directory
 	rm -rf .venv .tools .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache bench/out dist
 
-.PHONY: help setup base demo test unit sim kernel sanity e2e cluster lab lab-shell bench lint format proto clean
+.PHONY: help setup base kubernetes demo test unit sim kernel sanity e2e cluster lab lab-shell bench lint format proto clean
