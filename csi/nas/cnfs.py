@@ -27,12 +27,8 @@ def value(context: Mapping[str, str], name: str) -> str:
     return next((text for key, text in context.items() if key.lower() == name.lower()), "")
 
 
-def complete(parameters: Mapping[str, str], found: cnfs.Cnfs) -> dict[str, str]:
-    """Parameters of a class that names *found*, with what the object tells in them.
-
-    Raises InvalidField for a parameter that the object tells too, and for an object of another
-    kind; Precondition while the object does not tell what is needed.
-    """
+def require_alone(parameters: Mapping[str, str]) -> None:
+    """Raise InvalidField for a parameter of a class that its object tells too."""
     volume_as = parameters.get("volumeAs", "")
     for key in _BESIDE.get(volume_as, _BESIDE[""]):
         if parameters.get(key):
@@ -42,8 +38,16 @@ def complete(parameters: Mapping[str, str], found: cnfs.Cnfs) -> dict[str, str]:
                 value=parameters[key],
                 allowed="one of the two",
             )
+
+
+def complete(parameters: Mapping[str, str], found: cnfs.Cnfs) -> dict[str, str]:
+    """Parameters of a class that names *found*, with what the object tells in them.
+
+    Raises InvalidField for an object of another kind; Precondition while it does not tell what is
+    needed.
+    """
     _require_files(found, _FIELD)
-    if volume_as == _ACCESSPOINT:
+    if parameters.get("volumeAs", "") == _ACCESSPOINT:
         return _with_accesspoint(parameters, found)
     server, _ = server_and_client(found)
     told = {"server": server, "fileSystemId": found.file_system_id}

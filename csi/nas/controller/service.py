@@ -100,6 +100,7 @@ class ControllerServicer(csi_pb2_grpc.ControllerServicer):
         name = parameters.get(cnfs.KEY, "")
         if not name:
             return parameters
+        cnfs.require_alone(parameters)
         found = await kube_cnfs.read(self._kubernetes, name)
         if found is None:
             raise errors.InvalidField(
