@@ -22,6 +22,8 @@ DRIVER = "nasplugin.csi.alibabacloud.com"
 GIB = csi_client.GIB
 CODE = grpc.StatusCode
 WEAK = "weak"
+NODE_LIMIT_KIB = 42 * 1024
+"""Of a disk node that did something; see test_memory.py."""
 
 
 @pytest.fixture(scope="module")
@@ -248,6 +250,38 @@ def test_a_node_tells_the_pod_that_its_volume_comes_from_the_fallback(
     assert event["involvedObject"]["name"] == "web-0"
     assert event["source"] == {"component": DRIVER, "host": "worker-1"}
     assert event["message"].endswith("instead of first: its strategy is Always")
+
+
+def test_a_node_without_a_metadata_service_is_known_by_its_node_object(
+    kubernetes: api_server.ApiServer,
+) -> None:
+    labels = {"topology.kubernetes.io/zone": "cn-hangzhou-k"}
+    kubernetes.kubectl.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Node",
+            "metadata": {"name": "worker-7", "labels": labels},
+            "spec": {"providerID": f"cn-hangzhou.{processes.NODE_1}"},
+        }
+    )
+    rig = processes.Rig(hardware="none", time_scale=0.0)
+    try:
+        rig.start_sim()
+        started = rig.start_driver(
+            "node", driver="disk", node_id="", controller=False, node=True, REGION_ID="",
+            ALIBABA_CLOUD_NO_ECS_METADATA="true", KUBE_NODE_NAME="worker-7",
+            KUBECONFIG=str(kubernetes.kubeconfig(api_server.ADMIN)), MAX_VOLUMES_PERNODE="9",
+        )  # fmt: skip
+        told = csi_client.Client(rig.socket("node")).node.NodeGetInfo(
+            pb.NodeGetInfoRequest(), timeout=30
+        )
+        rss_kib = started.rss_kib()
+    finally:
+        rig.close()
+
+    assert told.node_id == processes.NODE_1
+    assert "cn-hangzhou-k" in told.accessible_topology.segments.values()
+    assert rss_kib < NODE_LIMIT_KIB  # who asks the API is another process
 
 
 def wait_for_event(kubernetes: api_server.ApiServer, reason: str) -> dict[str, Any]:

@@ -103,5 +103,9 @@ def test_what_does_not_go_together_is_refused_by_name(
     parameters: dict[str, str], found: kube_cnfs.Cnfs, told: str
 ) -> None:
     with pytest.raises((errors.InvalidField, errors.Precondition), match=told):
-        cnfs.require_alone(parameters)
-        cnfs.complete(parameters, found)
+        resolve(parameters, found)
+
+
+def resolve(parameters: dict[str, str], found: kube_cnfs.Cnfs) -> None:
+    cnfs.require_alone(parameters)
+    cnfs.complete(parameters, found)
