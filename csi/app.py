@@ -101,6 +101,8 @@ class Plugin:
         log.info("csi-plugin starts", version=version.VERSION, drivers=self._process.drivers)
         stack.push_async_callback(self._close_cloud)
         stack.push_async_callback(self._close_kubernetes)
+        for recorder in self._recorders:
+            recorder.start()
         stack.callback(self._metadata.close)
         http_port = await self._start_http(stack)
         starts: list[asyncio.Task[None]] = []

@@ -19,6 +19,7 @@ class Kind(enum.StrEnum):
     CONFIG_MAP = "ConfigMap"
     CNFS = "ContainerNetworkFileSystem"
     PERSISTENT_VOLUME = "PersistentVolume"
+    PERSISTENT_VOLUME_CLAIM = "PersistentVolumeClaim"
     STORAGE_CLASS = "StorageClass"
 
 

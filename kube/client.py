@@ -89,6 +89,8 @@ def _resource(kind: api.Kind) -> Any:
             return core_v1.ConfigMap
         case api.Kind.PERSISTENT_VOLUME:
             return core_v1.PersistentVolume
+        case api.Kind.PERSISTENT_VOLUME_CLAIM:
+            return core_v1.PersistentVolumeClaim
         case api.Kind.STORAGE_CLASS:
             return storage_v1.StorageClass
         case api.Kind.CNFS:

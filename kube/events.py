@@ -5,6 +5,7 @@ posted is in the log only.
 """
 
 import asyncio
+import contextlib
 import dataclasses
 import datetime
 from collections.abc import Mapping
@@ -63,8 +64,13 @@ def claim(parameters: Mapping[str, str]) -> Target | None:
     return Target(kind="PersistentVolumeClaim", name=name, namespace=namespace)
 
 
+def volume(name: str) -> Target:
+    """A PersistentVolume."""
+    return Target(kind="PersistentVolume", name=name)
+
+
 class Recorder:
-    """Posts events of one program.
+    """Posts events of one program; may be called from any thread once `start` was.
 
     component: its name, such as the driver's. host: the node, "" = none in particular.
     """
@@ -78,10 +84,21 @@ class Recorder:
         self._clock = time
         self._posted: dict[tuple[Target, str, str], float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def start(self) -> None:
+        """Post from this event loop. What is told before is in the log only."""
+        self._loop = asyncio.get_running_loop()
 
     def warn(self, target: Target | None, reason: str, message: str) -> None:
         """Tell of something that an operator should see to. None = nobody to tell it to."""
         self._record(target, "Warning", reason, message)
+
+    def warn_node(self, reason: str, message: str) -> None:
+        """Tell of something on the node that this process runs on."""
+        # kubelet's own events have the node's name for its uid; `kubectl describe node` asks so.
+        node = Target(kind="Node", name=self._host, uid=self._host) if self._host else None
+        self._record(node, "Warning", reason, message)
 
     def note(self, target: Target | None, reason: str, message: str) -> None:
         """Tell of something that is as it should be."""
@@ -89,13 +106,20 @@ class Recorder:
 
     async def close(self) -> None:
         """Give up what is not posted yet."""
+        self._loop = None
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _record(self, target: Target | None, kind: str, reason: str, message: str) -> None:
         log.info("event", reason=reason, message=message, about=target and target.name)
-        if target is None or self._is_known((target, reason, message)):
+        if target is not None and self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has just ended
+                self._loop.call_soon_threadsafe(self._begin, target, kind, reason, message)
+
+    def _begin(self, target: Target, kind: str, reason: str, message: str) -> None:
+        """Post it beside everything else, unless it was posted a moment ago."""
+        if self._is_known((target, reason, message)):
             return
         if len(self._tasks) >= _POSTING_MAX:
             log.warning("event not posted: too many at once", reason=reason)
@@ -117,21 +141,32 @@ class Recorder:
 
     async def _post(self, target: Target, kind: str, reason: str, message: str) -> None:
         namespace = target.namespace or _DEFAULT_NAMESPACE
-        event = describe(
-            target,
-            kind=kind,
-            reason=reason,
-            message=message,
-            component=self._component,
-            host=self._host,
-            now=self._clock.now(),
-        )
         try:
+            event = describe(
+                await self._identified(target),
+                kind=kind,
+                reason=reason,
+                message=message,
+                component=self._component,
+                host=self._host,
+                now=self._clock.now(),
+            )
             await self._kubernetes.post_event(namespace, event)
         except api.NotConfigured:
             return
         except errors.Error as e:
             log.warning("event cannot be posted", reason=reason, error=str(e))
+
+    async def _identified(self, target: Target) -> Target:
+        """*target* with its uid, by which `kubectl describe` looks for events."""
+        if target.uid or target.kind not in _IDENTIFIED:
+            return target
+        found = await self._kubernetes.read(api.Kind(target.kind), target.name, target.namespace)
+        uid = ((found or {}).get("metadata") or {}).get("uid") or ""
+        return dataclasses.replace(target, uid=uid)
+
+
+_IDENTIFIED = (api.Kind.PERSISTENT_VOLUME, api.Kind.PERSISTENT_VOLUME_CLAIM)
 
 
 def describe(

@@ -70,14 +70,16 @@ def note(base: pathlib.Path, name: str, record: layout.Record) -> bool:
     return True
 
 
-def archive(base: pathlib.Path, name: str, at: datetime.datetime) -> None:
-    """Rename the volume's directory, as it is; it may be gone already."""
+def archive(base: pathlib.Path, name: str, at: datetime.datetime) -> str:
+    """Rename the volume's directory, as it is, and tell its new name; "" = it is gone already."""
     if not _is_directory(base / name):
-        return
+        return ""
     target = base / layout.archived_name(name, at)
     with contextlib.suppress(FileNotFoundError):
         (base / name).rename(target)
         log.info("volume archived", volume_id=name, directory=target.name)
+        return target.name
+    return ""
 
 
 def put_aside(base: pathlib.Path, name: str) -> pathlib.Path | None:

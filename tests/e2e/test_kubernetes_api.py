@@ -2,7 +2,6 @@
 
 import dataclasses
 import pathlib
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -243,7 +242,7 @@ def test_a_node_tells_the_pod_that_its_volume_comes_from_the_fallback(
             )
         # Nothing serves NFS there; but it is the fallback that was asked.
         assert "127.0.0.3" in (caught.value.details() or "")
-        event = wait_for_event(kubernetes, "CNFSFallback")
+        event = kubernetes.event("CNFSFallback")
     finally:
         rig.close()
 
@@ -282,12 +281,3 @@ def test_a_node_without_a_metadata_service_is_known_by_its_node_object(
     assert told.node_id == processes.NODE_1
     assert "cn-hangzhou-k" in told.accessible_topology.segments.values()
     assert rss_kib < NODE_LIMIT_KIB  # who asks the API is another process
-
-
-def wait_for_event(kubernetes: api_server.ApiServer, reason: str) -> dict[str, Any]:
-    give_up_s = time.monotonic() + 30
-    while time.monotonic() < give_up_s:
-        for event in kubernetes.kubectl.list("events", f"--field-selector=reason={reason}"):
-            return event
-        time.sleep(0.1)
-    raise AssertionError(f"no event {reason}")

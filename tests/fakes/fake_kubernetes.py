@@ -4,7 +4,8 @@ import dataclasses
 from typing import Any
 
 from core import errors
-from kube import api
+from kube import api, events
+from tests.fakes import virtual_clock
 
 
 @dataclasses.dataclass
@@ -29,6 +30,12 @@ class FakeKubernetes:
 
     async def close(self) -> None:
         """Nothing is open."""
+
+
+def silent_recorder() -> events.Recorder:
+    """One that tells nobody."""
+    time = virtual_clock.VirtualClock()
+    return events.Recorder(api.Nowhere(), component="test", host="", time=time)
 
 
 def cnfs_object(

@@ -18,6 +18,7 @@ from csi.nas.node import healing, loop_lock, loop_volume, modes, mounter, node_r
 from csi.nas.node import settings as node_settings
 from csi.node import at_path
 from host import loop, loop_lease, mountinfo, mounts, nfs, run
+from tests.fakes import fake_kubernetes
 from tests.support import mount_proxy
 
 pytestmark = [
@@ -72,7 +73,11 @@ class Node:
         self.loops = loop_volume.LoopVolumes(settings, mounting, node_id)
         self.modes = modes.Modes(settings.work_dir)
         self._publisher = publish.Publisher(
-            settings, mounting=mounting, loops=self.loops, changing=self.modes
+            settings,
+            mounting=mounting,
+            loops=self.loops,
+            changing=self.modes,
+            recorder=fake_kubernetes.silent_recorder(),
         )
 
     def wanted(self, pod="pod", *, loop=None, readonly=False, secrets=None, **context):

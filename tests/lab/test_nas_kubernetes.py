@@ -110,3 +110,6 @@ def test_g36_what_the_existing_driver_made_is_archived_or_deleted_as_its_class_s
     assert len(archived) == 1
     assert archived.pop().startswith("archived-pvc-kept.")
     assert "neighbour" in left
+    told = kubernetes.event("VolumeArchived")
+    assert told["involvedObject"]["name"] == "pvc-kept"
+    assert "/old/archived-pvc-kept." in told["message"]

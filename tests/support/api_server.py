@@ -8,6 +8,7 @@ import os
 import pathlib
 import socket
 from collections.abc import Mapping
+from typing import Any
 
 from tests.support import processes
 from tests.support.cluster import certificates, cluster
@@ -66,6 +67,17 @@ class ApiServer:
         self._server.start("Serving securely on", _READY_S)
         # It makes this one itself, and only then may others be made in it.
         self.kubectl.wait("namespace", "default", "jsonpath={.metadata.name}", limit_s=_READY_S)
+
+    def event(self, reason: str) -> dict[str, Any]:
+        """The first event of that reason; waits for it at most 30 s."""
+        found: list[dict[str, Any]] = []
+
+        def look() -> bool:
+            found.extend(self.kubectl.list("events", f"--field-selector=reason={reason}"))
+            return bool(found)
+
+        cluster_kubectl.wait_until(f"there is an event {reason}", look, 30.0)
+        return found[0]
 
     def stop(self) -> None:
         """End the API server at once; what it knew stays with etcd."""

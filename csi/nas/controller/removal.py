@@ -17,6 +17,7 @@ import structlog
 
 from core import call, clock, errors, executor
 from csi.nas import server, tree
+from kube import events
 
 log = structlog.get_logger()
 
@@ -41,8 +42,9 @@ class Roots(Protocol):
 class Remover:
     """Runs one job for each volume at a time, in threads of its server."""
 
-    def __init__(self, roots: Roots, time: clock.Clock) -> None:
+    def __init__(self, roots: Roots, time: clock.Clock, recorder: events.Recorder) -> None:
         self._roots = roots
+        self._events = recorder
         self._clock = time
         self._pools = executor.ExecutorPerKey("nas-removal", _THREADS)
         self._jobs: dict[tuple[server.Place, str], asyncio.Task[None]] = {}
@@ -99,9 +101,19 @@ class Remover:
                 # Removed already; or not made by us, and then it is not ours to remove.
                 return
             if record.archive or keep:
-                tree.archive(base, name, self._clock.now())
+                self._tell(name, place, tree.archive(base, name, self._clock.now()))
             else:
                 trash = tree.put_aside(base, name)
                 if trash is not None:
                     tree.remove(trash, self._stopping)
             tree.forget(base, name)
+
+    def _tell(self, name: str, place: server.Place, directory: str) -> None:
+        """Say where an archive is, on the PersistentVolume, which is there until this is done."""
+        if directory:
+            self._events.note(
+                events.volume(name),
+                "VolumeArchived",
+                f"the files of volume {name} are kept in {place.export.rstrip('/')}/{directory}; "
+                "delete them there when nobody needs them",
+            )

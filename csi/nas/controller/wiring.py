@@ -46,7 +46,7 @@ def build(context: driver.DriverContext) -> service.ControllerServicer:
         catalogue=file_systems.Catalogue(cloud.file_systems, context.clock),
         directories=cloud.directories,
         roots=mounted,
-        remover=removal.Remover(mounted, context.clock),
+        remover=removal.Remover(mounted, context.clock, context.events),
         config=config,
     )
     filesystems = filesystem.Filesystems(

@@ -12,6 +12,7 @@ from csi.nas.node import access_keys
 from csi.nas.node import settings as node_settings
 from csi.node import at_path
 from host import paths
+from kube import events
 
 Mode = requests.AccessMode
 
@@ -21,6 +22,7 @@ class Publishing:
     """NodePublishVolume. mounting: of the directory; of an image, where the image is.
 
     key: for clients that prove who they are; None = the node's own RAM role.
+    pod: who it is for; None = not told.
     """
 
     volume_id: str
@@ -30,6 +32,7 @@ class Publishing:
     read_only: bool
     exclusive: bool
     key: access_keys.AccessKey | None = None
+    pod: events.Target | None = None
 
 
 def parse_publish(
@@ -83,6 +86,7 @@ def parse_publish(
         read_only=read_only or mounting.read_only,
         exclusive=capability.mode is Mode.SINGLE_NODE_SINGLE_WRITER,
         key=key,
+        pod=events.pod(context),
     )
 
 

@@ -15,6 +15,7 @@ from csi.nas.node import healing, loop_volume, modes, mounter, node_requests
 from csi.nas.node import settings as node_settings
 from csi.node import at_path
 from host import files, mountinfo, nfs
+from kube import events
 
 log = structlog.get_logger()
 
@@ -33,7 +34,9 @@ class Publisher:
         mounting: mounter.Mounter,
         loops: loop_volume.LoopVolumes,
         changing: modes.Modes,
+        recorder: events.Recorder,
     ) -> None:
+        self._events = recorder
         self._settings = settings
         self._mounter = mounting
         self._loops = loops
@@ -54,7 +57,12 @@ class Publisher:
             self._tune(want, again=True)
             return
         else:
-            log.warning("replacing a mount that cannot come back", path=str(want.target_path))
+            self._events.warn(
+                want.pod,
+                "VolumeRemounted",
+                f"volume {want.volume_id} is mounted again: its mount could not come back; files "
+                "that were open on it stay broken",
+            )
             self._modes.stop(want.target_path)
             self._mounter.discard(want.target_path)
         if self._settings.check_port and want.mounting.client in _ON_PORT:

@@ -13,6 +13,7 @@ from csi.nas.node import cnfs_choice, loop_volume, modes, mounter, node_requests
 from csi.nas.node import settings as node_settings
 from csi.node import at_path, network_stats, servers
 from host import loop_lease, mountinfo
+from kube import events
 
 _Rpc = csi_pb2.NodeServiceCapability.RPC
 _WELL = "the server answers"
@@ -38,12 +39,13 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
         changing: modes.Modes,
         choice: cnfs_choice.Choice,
         by_server: servers.Servers,
+        recorder: events.Recorder,
     ) -> None:
         self._settings = settings
         self._node_id = node_id
         self._metadata = metadata
         self._publisher = publish.Publisher(
-            settings, mounting=mounting, loops=loops, changing=changing
+            settings, mounting=mounting, loops=loops, changing=changing, recorder=recorder
         )
         self._mounter = mounting
         self._loops = loops
@@ -156,4 +158,5 @@ def build(context: driver.DriverContext) -> NodeServicer:
         changing=modes.Modes(settings.work_dir),
         choice=cnfs_choice.Choice(context.kubernetes, context.events, by_server),
         by_server=by_server,
+        recorder=context.events,
     )

@@ -44,7 +44,7 @@ class Rig:
             catalogue=file_systems.Catalogue(self.systems, time),
             directories=self.directories,
             roots=self.roots,
-            remover=removal.Remover(self.roots, time),
+            remover=removal.Remover(self.roots, time, fake_kubernetes.silent_recorder()),
             config=config,
         )
         self.adoption = adoption.Adoption(

@@ -11,6 +11,7 @@ import pytest
 from core import call, clock, errors
 from csi.nas import layout, server, tree
 from csi.nas.controller import removal
+from tests.fakes import fake_kubernetes
 
 PLACE = server.Place(host="nas.test", base="/base")
 ARCHIVE = layout.Record(archive=True, capacity_bytes=1 << 30)
@@ -44,7 +45,7 @@ def roots(tmp_path: pathlib.Path) -> LocalRoots:
 
 @pytest.fixture
 def remover(roots: LocalRoots) -> removal.Remover:
-    return removal.Remover(roots, clock.SystemClock())
+    return removal.Remover(roots, clock.SystemClock(), fake_kubernetes.silent_recorder())
 
 
 def make(base: pathlib.Path, name: str, record: layout.Record) -> pathlib.Path:
@@ -140,12 +141,14 @@ async def test_killed_at_any_step_the_next_call_finishes(roots, monkeypatch, ste
         raise KeyboardInterrupt
 
     monkeypatch.setattr(tree, step, killed)
-    work = removal.Remover(roots, clock.SystemClock())
+    work = removal.Remover(roots, clock.SystemClock(), fake_kubernetes.silent_recorder())
     with pytest.raises(KeyboardInterrupt):
         work._remove("pvc-1", PLACE, keep=False)
     monkeypatch.setattr(tree, step, real)
 
-    await removal.Remover(roots, clock.SystemClock()).remove("pvc-1", PLACE)
+    await removal.Remover(roots, clock.SystemClock(), fake_kubernetes.silent_recorder()).remove(
+        "pvc-1", PLACE
+    )
 
     assert names(roots.path) == ["pvc-2"]
     assert tree.read_record(roots.path, "pvc-1") is None
@@ -250,7 +253,9 @@ async def test_a_closing_driver_stops_what_it_deletes_and_the_next_one_goes_on(
         await remover.close()
         await asyncio.wait({job}, timeout=5)
     call.enter(call.Call("2", "DeleteVolume"))
-    await removal.Remover(roots, clock.SystemClock()).remove("pvc-1", PLACE)
+    await removal.Remover(roots, clock.SystemClock(), fake_kubernetes.silent_recorder()).remove(
+        "pvc-1", PLACE
+    )
 
     assert was_removing
     assert job.done()

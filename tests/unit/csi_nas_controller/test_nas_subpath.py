@@ -19,7 +19,7 @@ from csi.nas.controller import (
     settings,
     subpath,
 )
-from tests.fakes import fake_nas
+from tests.fakes import fake_kubernetes, fake_nas
 
 Type = nas_model.FileSystemType
 GIB = 1 << 30
@@ -56,7 +56,7 @@ def rig(
         catalogue=file_systems.Catalogue(systems, time),
         directories=directories,
         roots=roots,
-        remover=removal.Remover(roots, time),
+        remover=removal.Remover(roots, time, fake_kubernetes.silent_recorder()),
         config=config,
     )
     return Rig(subpaths, systems, directories, roots)

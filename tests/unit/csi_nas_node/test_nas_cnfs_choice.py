@@ -31,6 +31,7 @@ class Rig:
         recorder = events.Recorder(
             self.kubernetes, component="nas", host="n1", time=virtual_clock.VirtualClock()
         )
+        self.recorder = recorder
         self.choice = cnfs_choice.Choice(self.kubernetes, recorder, self.pools)
 
     def add(self, name: str, **told: Any) -> None:
@@ -38,6 +39,7 @@ class Rig:
         self.kubernetes.objects[api.Kind.CNFS, name] = fake_kubernetes.cnfs_object(name, **told)
 
     async def server(self, **more: str) -> str:
+        self.recorder.start()
         resolved = await self.choice.resolve({**CONTEXT, **more}, TARGET)
         await virtual_clock.settle()
         return resolved["server"]

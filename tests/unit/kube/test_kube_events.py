@@ -1,3 +1,4 @@
+import asyncio
 import datetime
 
 import pytest
@@ -20,10 +21,12 @@ def time() -> virtual_clock.VirtualClock:
 
 
 @pytest.fixture
-def recorder(
+async def recorder(
     server: fake_kubernetes.FakeKubernetes, time: virtual_clock.VirtualClock
 ) -> events.Recorder:
-    return events.Recorder(server, component="nasplugin", host="n1", time=time)
+    made = events.Recorder(server, component="nasplugin", host="n1", time=time)
+    made.start()
+    return made
 
 
 settle = virtual_clock.settle
@@ -42,6 +45,47 @@ async def test_an_event_stands_on_its_object(
     }  # fmt: skip
     assert (event["type"], event["reason"]) == ("Warning", "CNFSFallback")
     assert event["source"] == {"component": "nasplugin", "host": "n1"}
+
+
+async def test_an_event_may_be_told_from_any_thread(
+    recorder: events.Recorder, server: fake_kubernetes.FakeKubernetes
+) -> None:
+    await asyncio.to_thread(recorder.warn, POD, "VolumeRemounted", "in a thread")
+    await settle()
+
+    assert [event["reason"] for _, event in server.events] == ["VolumeRemounted"]
+
+
+async def test_an_object_is_asked_for_its_uid_by_which_describe_looks_for_events(
+    recorder: events.Recorder, server: fake_kubernetes.FakeKubernetes
+) -> None:
+    kind = api.Kind.PERSISTENT_VOLUME
+    server.objects[kind, "pv-1"] = {"metadata": {"name": "pv-1", "uid": "u-7"}}
+
+    recorder.note(events.volume("pv-1"), "VolumeArchived", "kept")
+    recorder.note(events.volume("pv-2"), "VolumeArchived", "kept")
+    recorder.warn_node("PoolFull", "no room")
+    await settle()
+
+    told = {event["involvedObject"]["name"]: event for _, event in server.events}
+    assert told["pv-1"]["involvedObject"]["uid"] == "u-7"
+    assert "uid" not in told["pv-2"]["involvedObject"]
+    assert told["n1"]["involvedObject"]["uid"] == "n1"
+    assert told["pv-1"]["metadata"]["namespace"] == "default"
+
+
+async def test_what_is_told_before_the_start_or_after_the_end_is_only_logged(
+    server: fake_kubernetes.FakeKubernetes, time: virtual_clock.VirtualClock
+) -> None:
+    recorder = events.Recorder(server, component="nas", host="", time=time)
+    recorder.warn(POD, "Early", "before")
+    recorder.start()
+    await recorder.close()
+    recorder.warn(POD, "Late", "after")
+    recorder.warn_node("Nowhere", "no node is known")
+    await settle()
+
+    assert server.events == []
 
 
 async def test_the_same_event_is_posted_once_in_ten_minutes(
