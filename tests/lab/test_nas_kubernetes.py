@@ -11,6 +11,8 @@ from tests.support.cnfs import cnfs, install, persistent_volume
 from tests.support.nas_cloud import DOMAIN, FILE_SYSTEM, NasCloud
 from tests.support.nas_driver import NasDriver
 
+pytestmark = pytest.mark.timeout(400)
+
 Cloud = tuple[NasCloud, machine.Machine, machine.Machine]
 Rig = tuple[NasCloud, api_server.ApiServer, NasDriver]
 SHARED = {

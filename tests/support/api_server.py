@@ -16,7 +16,7 @@ from tests.support.cluster import kubectl as cluster_kubectl
 
 ADMIN = "admin"
 _TOKEN = "token-of-{user}"
-_READY_S = 60.0
+_READY_S = 180.0
 
 
 class ApiServer:
