@@ -47,6 +47,9 @@ e2e: setup kubernetes ## whole life, crashes, faults, concurrency, bad input (ro
 cluster: base    ## a two-node Kubernetes with our plug-ins (root); ARGS=up, status, down or --help
 	@$(PY) -m tests.support.cluster $(ARGS)
 
+e2e-k8s: setup kubernetes ## pods and volumes in that Kubernetes (root); ARGS=… for pytest
+	@E2E_K8S=1 $(PYTEST) tests/e2e_k8s $(ARGS)
+
 lab: setup kubernetes ## NFS, device-mapper, LVM, VLANs: tests/lab in User-Mode Linux (root); ARGS=… for pytest
 	@tools/lab.py test $(ARGS)
 
@@ -75,4 +78,4 @@ proto: base      ## regenerate the stubs from the .proto files
 clean:           ## remove what the targets above made in this directory
 	rm -rf .venv .tools .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache bench/out dist
 
-.PHONY: help setup base kubernetes demo test unit sim kernel sanity e2e cluster lab lab-shell bench lint format proto clean
+.PHONY: help setup base kubernetes demo test unit sim kernel sanity e2e cluster e2e-k8s lab lab-shell bench lint format proto clean

@@ -21,6 +21,12 @@ _APPLETS = (
     "dd",
     "nslookup",
     "tail",
+    "cp",
+    "df",
+    "hostname",
+    "rm",
+    "sha256sum",
+    "sync",
 )
 
 

@@ -6,12 +6,13 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from tests.support import image, network_rig, processes
+from tests.support import control, image, network_rig, processes
 from tests.support.cluster import (
     cleanup,
     components,
@@ -20,9 +21,12 @@ from tests.support.cluster import (
     launch,
     layout,
     process_table,
+    storage,
 )
 
 NETWORKS = ("terway", "ptp")
+_OBJECTS = pathlib.Path(__file__).parent / "objects"
+_TOKEN = "8760h"
 _API_S = 60.0
 _NODE_READY_S = 60.0
 
@@ -70,8 +74,11 @@ class Cluster:
             if component.name == "kube-apiserver":
                 # Those that come next have their permissions only then.
                 kubectl.wait_until("the API server answers", self._api_ready, _API_S)
+        self._apply_objects(programs / "crds")
         for node in layout.NODES:
             self._start_node(node, programs / "bin", settings["network"])
+        for component in storage.controllers(self.where, programs / "bin"):
+            self._start(component)
         self._say("waiting for the nodes")
         self.kubectl.wait("node", "--all", "condition=Ready", limit_s=_NODE_READY_S)
         # Without it no pod can be made in this namespace.
@@ -141,10 +148,25 @@ class Cluster:
         for component in components.node(self.where, node, programs, network):
             started = self._start(component)
             if started and component.name.endswith("/containerd"):
-                self.run(node, "ctr", "-n", "k8s.io", "images", "import", str(self._archive()))
+                archive = str(self.where.state_dir / "image.tar")
+                self.run(node, "ctr", "-n", "k8s.io", "images", "import", archive)
+        for driver in storage.DRIVERS:
+            self.run(node, "mkdir", "-p", f"{storage.NODE_DIR}/{driver.name}")
+            self.run(layout.CONTROL, "mkdir", "-p", f"{storage.CONTROLLER_DIR}/{driver.name}")
+        self._start(storage.node(self.where, node))
 
-    def _archive(self) -> pathlib.Path:
-        return self.where.state_dir / "image.tar"
+    def _apply_objects(self, crds: pathlib.Path) -> None:
+        """Tell the API server what the plug-ins need, and give their accounts kubeconfigs."""
+        self.kubectl("apply", "-f", str(crds))
+        self.kubectl("wait", "crd", "--all", "--for=condition=Established", "--timeout=60s")
+        self.kubectl("apply", "-f", str(_OBJECTS))
+        for account in storage.ACCOUNTS:
+            words = ["create", "token", account, "-n", "kube-system", f"--duration={_TOKEN}"]
+            token = self.where.pki / f"{account}.token"
+            if not token.exists():
+                token.touch(mode=0o600)
+                token.write_text(self.kubectl(*words))
+            configuration.write_account(self.where, account, token)
 
     def _start(self, component: components.Component) -> bool:
         started = self._launcher.ensure(component)
@@ -158,6 +180,27 @@ class Cluster:
             return False
 
     # -- looking
+
+    @property
+    def control(self) -> control.Control:
+        """The control API of its cloud."""
+        return control.Control(f"http://127.0.0.1:{self._settings()['cloud_port']}")
+
+    def instance_id(self, node: str) -> str:
+        """What the cloud calls a node."""
+        return components.INSTANCE_IDS[node]
+
+    def component(self, name: str) -> components.Component:
+        """One of its processes, such as `node-1/kubelet`. Raises KeyError for an unknown name."""
+        return {each.name: each for each in self._all_components(self._settings())}[name]
+
+    def stop(self, name: str, number: signal.Signals = signal.SIGTERM) -> None:
+        """End a component; `up`, or `start`, starts it again."""
+        self._launcher.stop(self.component(name), number)
+
+    def start(self, name: str) -> None:
+        """Start a component that does not run."""
+        self._launcher.ensure(self.component(name))
 
     def run(self, machine: str, *argv: str, timeout_s: float = 60.0) -> str:
         """What a command prints that runs in a machine. Raises RuntimeError when it fails."""
@@ -187,16 +230,15 @@ class Cluster:
             rows.append(_row(component.name, found))
         return rows + self._node_rows()
 
-    def _all_components(self, settings: dict[str, str]) -> Sequence[components.Component]:
+    def _all_components(self, settings: dict[str, str]) -> list[components.Component]:
         programs = build_programs() / "bin"
         world = self.where.state_dir / "world/world.yaml"
         cloud = components.cloudsim(self.where, world, int(settings["cloud_port"]))
-        nodes = [
-            component
-            for node in layout.NODES
-            for component in components.node(self.where, node, programs, settings["network"])
-        ]
-        return [cloud, *components.control_plane(self.where, programs), *nodes]
+        made = [cloud, *components.control_plane(self.where, programs)]
+        for node in layout.NODES:
+            made += components.node(self.where, node, programs, settings["network"])
+            made.append(storage.node(self.where, node))
+        return made + storage.controllers(self.where, programs)
 
     def _node_rows(self) -> list[Row]:
         try:

@@ -102,6 +102,16 @@ def write_kubeconfigs(where: layout.Layout) -> None:
         )
 
 
+def write_account(where: layout.Layout, account: str, token: pathlib.Path) -> None:
+    """The kubeconfig of a service account whose token is in a file."""
+    certificates.write_kubeconfig(
+        where.kubeconfig(account),
+        layout.API_URL,
+        where.pki / "ca.crt",
+        {"tokenFile": str(token)},
+    )
+
+
 def write_control(where: layout.Layout, bin_dir: pathlib.Path) -> None:
     """The audit policy, and the script that is kubectl."""
     _write_json(where.state_dir / "audit-policy.json", AUDIT_POLICY)
@@ -145,10 +155,11 @@ def kubelet(where: layout.Layout, node: str) -> Mapping[str, Any]:
         "tlsCertFile": str(pki / f"{node}-serving.crt"),
         "tlsPrivateKeyFile": str(pki / f"{node}-serving.key"),
         "cgroupDriver": "cgroupfs",
-        "cgroupsPerQOS": False,
-        "enforceNodeAllocatable": [],
         "failSwapOn": False,
-        "localStorageCapacityIsolation": False,
+        # A volume is mounted once the status told that it is in use: 10 s is long to wait.
+        "nodeStatusUpdateFrequency": "1s",
+        # A volume grows in its pod when the pod is looked at again: 1 min is long to wait.
+        "syncFrequency": "2s",
         "oomScoreAdj": 0,
         # The machine's disk is not this node's: how full it is must not drive pods away.
         "evictionHard": {"memory.available": "1Mi", "nodefs.available": "1Mi"},

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from tests.support import image
+
 _CALL_S = 120.0
 _POLL_S = 0.1
 
@@ -81,11 +83,14 @@ def wait_until(what: str, holds: Callable[[], bool], limit_s: float) -> None:
         time.sleep(_POLL_S)
 
 
-def pod(name: str, image: str, command: Sequence[str], **spec: Any) -> dict[str, Any]:
-    """A pod of one container that ends at once when it is deleted. spec: more of its fields."""
+def pod(name: str, command: Sequence[str], **spec: Any) -> dict[str, Any]:
+    """A pod of one container that ends at once when it is deleted. spec: more of its fields.
+
+    `container` in *spec*: more fields of the container.
+    """
     container = {
         "name": "main",
-        "image": image,
+        "image": image.NAME,
         "imagePullPolicy": "Never",
         "command": list(command),
         **spec.pop("container", {}),
@@ -93,11 +98,12 @@ def pod(name: str, image: str, command: Sequence[str], **spec: Any) -> dict[str,
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name, "namespace": "default"},
+        "metadata": {"name": name},
         "spec": {
             "containers": [container],
             "restartPolicy": "Never",
             "terminationGracePeriodSeconds": 0,
+            "dnsPolicy": "Default",  # the cluster has no name server
             **spec,
         },
     }

@@ -1,0 +1,35 @@
+"""The cluster, and the gate: its tests are collected only by `make e2e-k8s`, which sets E2E_K8S."""
+
+import os
+import pathlib
+import tempfile
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.cluster import cluster as cluster_module
+from tests.support.cluster import remains, tenant
+
+ASKED = os.environ.get("E2E_K8S") == "1"
+collect_ignore_glob = [] if ASKED else ["test_*.py"]
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[cluster_module.Cluster]:
+    """Two nodes with our plug-ins, for all tests; nothing is left of it."""
+    with tempfile.TemporaryDirectory(prefix="k8s-", dir="/tmp") as directory:
+        made = cluster_module.Cluster(pathlib.Path(directory) / "cluster")
+        try:
+            made.up()
+            yield made
+        finally:
+            made.down()
+        assert remains.of_cluster(made.where) == []
+
+
+@pytest.fixture
+def user(cluster: cluster_module.Cluster) -> Iterator[tenant.Tenant]:
+    """A namespace; a test that leaves a volume, an attachment, a disk or a snapshot fails."""
+    made = tenant.Tenant(cluster)
+    yield made
+    assert made.close() == []
