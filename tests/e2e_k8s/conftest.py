@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.cluster import audit, remains, storage, tenant
 from tests.support.cluster import cluster as cluster_module
-from tests.support.cluster import remains, tenant
 
 ASKED = os.environ.get("E2E_K8S") == "1"
 collect_ignore_glob = [] if ASKED else ["test_*.py"]
@@ -16,15 +16,17 @@ collect_ignore_glob = [] if ASKED else ["test_*.py"]
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[cluster_module.Cluster]:
-    """Two nodes with our plug-ins, for all tests; nothing is left of it."""
+    """Two nodes with our plug-ins, for all tests. Nothing is left of it, nothing was denied."""
     with tempfile.TemporaryDirectory(prefix="k8s-", dir="/tmp") as directory:
         made = cluster_module.Cluster(pathlib.Path(directory) / "cluster")
         try:
             made.up()
             yield made
+            denied = audit.denied(made.where.audit_log, storage.ACCOUNTS)
         finally:
             made.down()
         assert remains.of_cluster(made.where) == []
+        assert denied == [], "requests that RBAC refused"
 
 
 @pytest.fixture

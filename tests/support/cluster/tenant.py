@@ -111,10 +111,10 @@ class Tenant:
     def close(self) -> list[str]:
         """Delete everything. Returns what is left of it, here and in the cloud: nothing."""
         limit = ("--wait=true", f"--timeout={GONE_S:.0f}s")
-        # What is left to the namespace's own end is retried after seconds.
+        # What is left to the namespace's own end is retried after seconds, and it is slow to end.
         for kinds in _KINDS:
             self.kubectl("delete", kinds, "--all", *limit)
-        self._kubectl("delete", "namespace", self.name, *limit)
+        self._kubectl("delete", "namespace", self.name, "--wait=false")
         try:
             kubectl.wait_until("nothing is left", lambda: not self._left(), GONE_S)
         except TimeoutError:
