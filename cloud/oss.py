@@ -16,8 +16,16 @@ _TIMEOUT_S = 8
 _PAGE = 1000
 _COPY_AT_ONCE_BYTES = 1 << 30
 """Larger objects are copied in parts. Source: the page of CopyObject."""
-_PART_BYTES = 256 << 20
+_PART_BYTES, _PARTS_MAX = 256 << 20, 10_000
 _META = "x-oss-meta-"
+_KEPT = frozenset(
+    {
+        "content-type", "content-disposition", "content-encoding", "content-language",
+        "cache-control", "expires", "x-oss-storage-class", "x-oss-server-side-encryption",
+        "x-oss-server-side-encryption-key-id",
+    }
+)  # fmt: skip
+"""Headers of an object that its copy has too; and all that begin with _META."""
 _NO_SUCH_KEY = 404
 _BAD_REQUEST = 400
 
@@ -32,6 +40,14 @@ class Key:
 
 
 ReadKey = Callable[[], Key]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What a bucket holds, as OSS counts it: about an hour late."""
+
+    stored_bytes: int
+    objects: int
 
 
 class Bucket:
@@ -139,14 +155,33 @@ class Bucket:
         """Whether it has no object."""
         return next(self.pages(""), None) is None
 
-    def remove(self) -> None:
-        """Give up its uploads and delete the empty bucket; one that is gone is fine."""
+    def usage(self) -> Usage:
+        """What it holds."""
+        with self._calling("GetBucketStat") as bucket:
+            found = bucket.get_bucket_stat()
+        return Usage(stored_bytes=int(found.storage_size_in_bytes), objects=int(found.object_count))
+
+    def abort_uploads(self, prefix: str) -> None:
+        """Give up the uploads below *prefix* that nobody finished; their parts cost money."""
         import oss2  # noqa: PLC0415
 
+        with self._calling("ListMultipartUploads") as bucket:
+            left = [
+                (row.key, row.upload_id)
+                for row in oss2.MultipartUploadIterator(bucket, prefix=prefix)
+            ]
+        for key, upload_id in left:
+            with self._calling("AbortMultipartUpload") as bucket:
+                try:
+                    bucket.abort_multipart_upload(key, upload_id)
+                except Exception as e:
+                    if getattr(e, "code", "") != "NoSuchUpload":
+                        raise
+
+    def remove(self) -> None:
+        """Delete the empty bucket; one that is gone is fine."""
         with self._calling("DeleteBucket") as bucket:
             try:
-                for upload in oss2.MultipartUploadIterator(bucket):
-                    bucket.abort_multipart_upload(upload.key, upload.upload_id)
                 bucket.delete_bucket()
             except Exception as e:
                 if getattr(e, "code", "") != "NoSuchBucket":
@@ -155,11 +190,18 @@ class Bucket:
     def _copy_parts(self, bucket: Any, source: str, target: str, size_bytes: int) -> None:
         import oss2  # noqa: PLC0415
 
-        upload_id = bucket.init_multipart_upload(target).upload_id
+        # An upload knows nothing of its source, unlike a copy.
+        told = {
+            name: text
+            for name, text in bucket.head_object(source).headers.items()
+            if name.lower() in _KEPT or name.lower().startswith(_META)
+        }
+        upload_id = bucket.init_multipart_upload(target, headers=told).upload_id
         try:
             parts = []
-            for number, start in enumerate(range(0, size_bytes, _PART_BYTES), 1):
-                last = min(start + _PART_BYTES, size_bytes) - 1
+            each = max(_PART_BYTES, -(-size_bytes // _PARTS_MAX))
+            for number, start in enumerate(range(0, size_bytes, each), 1):
+                last = min(start + each, size_bytes) - 1
                 part = bucket.upload_part_copy(
                     self.name, source, (start, last), target, upload_id, number
                 )

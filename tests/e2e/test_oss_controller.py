@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import re
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -19,6 +20,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 BUCKET = "simulated-bucket"
 GIB = csi_client.GIB
 DELETE = {"volumeAs": "subpath", "deletePolicy": "delete"}
+LIFE = re.compile(r"\.[0-9a-f]{8}/")
 Code = grpc.StatusCode
 
 
@@ -69,11 +71,13 @@ class Oss:
         self.driver.start(processes.DRIVER_READY)
 
     def things(self) -> dict[str, Any]:
-        """Everything there is in object storage."""
+        """Everything there is in object storage, but for what makes an archive's name its own."""
         objects = self.control.resources("oss_object").values()
         return {
             "buckets": sorted(self.control.resources("oss_bucket")),
-            "objects": sorted((row["bucket"], row["key"], row["size_bytes"]) for row in objects),
+            "objects": sorted(
+                (row["bucket"], LIFE.sub("/", row["key"]), row["size_bytes"]) for row in objects
+            ),
             "uploads": len(self.control.resources("oss_upload")),
         }
 
@@ -134,6 +138,37 @@ def test_the_same_name_with_other_wishes_is_refused(oss: Oss) -> None:
     assert (code, "is not this volume's" in details) == (Code.ALREADY_EXISTS, True)
 
 
+def test_a_directory_that_has_data_already_is_not_taken(oss: Oss) -> None:
+    oss.bucket().put_object("data/pvc-1/somebody's", b"x")
+
+    code, details = refused(lambda: oss.create("pvc-1", {**DELETE, "path": "data"}))
+
+    assert (code, "has objects already" in details) == (Code.ALREADY_EXISTS, True)
+    assert oss.keys() == ["data/pvc-1/somebody's"]
+
+
+def test_uploads_that_nobody_finished_go_with_their_directory(oss: Oss) -> None:
+    volume = oss.create("pvc-1", DELETE)
+    for key in ("pvc-1/half", "pvc-10/half"):
+        upload = oss.bucket().init_multipart_upload(key).upload_id
+        oss.bucket().upload_part(key, upload, 1, b"x")
+
+    oss.delete(volume)
+
+    assert [row.key for row in oss2.MultipartUploadIterator(oss.bucket())] == ["pvc-10/half"]
+
+
+def test_an_archive_is_never_written_over(oss: Oss) -> None:
+    wish = {**DELETE, "deletePolicy": "archive", "path": "data"}
+    for text in (b"first", b"second"):
+        volume = oss.create("pvc-1", wish)
+        oss.bucket().put_object("data/pvc-1/a", text)
+        oss.delete(volume)
+
+    kept = oss.keys()
+    assert sorted(oss.bucket().get_object(key).read() for key in kept) == [b"first", b"second"]
+
+
 def test_a_directory_is_deleted_with_all_in_it_and_nothing_else(oss: Oss) -> None:
     volume = oss.create("pvc-1", {**DELETE, "path": "data"})
     for number in range(1203):
@@ -153,8 +188,9 @@ def test_a_directory_is_archived_beside_itself(oss: Oss) -> None:
     oss.delete(volume)
     oss.delete(volume)
 
-    assert oss.keys() == ["data/archived-pvc-1/dir/a"]
-    assert oss.bucket().get_object("data/archived-pvc-1/dir/a").read() == b"kept"
+    (key,) = oss.keys()
+    assert LIFE.sub("/", key) == "data/archived-pvc-1/dir/a"
+    assert oss.bucket().get_object(key).read() == b"kept"
 
 
 def test_a_directory_that_lost_its_mark_is_not_deleted(oss: Oss) -> None:

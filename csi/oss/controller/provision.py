@@ -5,6 +5,7 @@ that stands for it, a bucket in a tag. What carries another name, or none, is ne
 deleted. Deleting removes that mark last, so that whoever goes on knows what is left to do.
 """
 
+import secrets
 from collections.abc import Mapping
 
 import structlog
@@ -14,16 +15,22 @@ from csi.oss.controller import places, storage
 
 log = structlog.get_logger()
 
-_NAME, _BYTES = "csi-volume", "csi-capacity"
+_NAME, _BYTES, _LIFE = "csi-volume", "csi-capacity", "csi-life"
+"""_LIFE tells a volume from an earlier one of its name, whose archive it must not write over."""
 _ARCHIVED = "archived-"
+_LIFE_BYTES = 4
 
 
 def make_directory(bucket: storage.Bucket, place: places.Place, name: str, size_bytes: int) -> None:
     """Make *place* for volume *name*; again = nothing. Raises Exists when it is somebody else's."""
     mark = {_NAME: places.written(name), _BYTES: str(size_bytes)}
-    if bucket.put_marker(place.marker, mark):
-        return
-    _require_same(bucket.read_marker(place.marker), mark, f"directory {place.path}")
+    there = bucket.read_marker(place.marker)
+    if there is None:
+        _require_nothing_in(bucket, place)
+        if bucket.put_marker(place.marker, mark | {_LIFE: secrets.token_hex(_LIFE_BYTES)}):
+            return
+        there = bucket.read_marker(place.marker)
+    _require_same(there, mark, f"directory {place.path}")
 
 
 def make_bucket(bucket: storage.Bucket, place: places.Place, name: str, size_bytes: int) -> None:
@@ -47,7 +54,8 @@ def remove_directory(bucket: storage.Bucket, place: places.Place) -> None:
             "more; nothing is deleted. Look at what is in it, and delete it by hand"
         )
     _require_ours(mark, place)
-    target = _archive(place) if place.policy is places.DeletePolicy.ARCHIVE else ""
+    is_kept = place.policy is places.DeletePolicy.ARCHIVE
+    target = _archive(place, mark.get(_LIFE, "")) if is_kept else ""
     count = 0
     for page in bucket.pages(place.marker):
         rest = [(key, size) for key, size in page if key != place.marker]
@@ -57,6 +65,7 @@ def remove_directory(bucket: storage.Bucket, place: places.Place) -> None:
             bucket.delete([key for key, _ in rest])
         count += len(rest)
         log.info("removing a volume's objects", path=place.path, objects=count, archive=target)
+    bucket.abort_uploads(place.marker)
     bucket.delete([place.marker])
 
 
@@ -71,12 +80,24 @@ def remove_bucket(bucket: storage.Bucket, place: places.Place) -> None:
         bucket.delete([key for key, _ in page])
         count += len(page)
         log.info("removing a volume's objects", bucket=place.bucket, objects=count)
+    bucket.abort_uploads("")
     bucket.remove()
 
 
-def _archive(place: places.Place) -> str:
+def _archive(place: places.Place, life: str) -> str:
     parent, slash, name = place.path.rpartition("/")
-    return f"{parent}{slash}{_ARCHIVED}{name}/"
+    return f"{parent}{slash}{_ARCHIVED}{name}{f'.{life}' if life else ''}/"
+
+
+def _require_nothing_in(bucket: storage.Bucket, place: places.Place) -> None:
+    """Raise Exists for objects that were there before: DeleteVolume would take them along."""
+    page = next(bucket.pages(place.marker), [])
+    found = next((key for key, _ in page if key != place.marker), "")
+    if found:
+        raise errors.Exists(
+            f"directory {place.path} of bucket {place.bucket} has objects already, such as "
+            f"{found!r}, and is no volume's; choose another path, or use it by volumeAs sharepath"
+        )
 
 
 def _require_same(found: Mapping[str, str] | None, wanted: Mapping[str, str], what: str) -> None:
