@@ -16,7 +16,8 @@ _RESERVED = frozenset(
         "passwd_file", "use_session_token", "f", "d", "s", "c", "ecs", "ibm_iam_auth", "credlib",
         "credlib_opts", "profile", "ahbe_conf", "secret_store_dir", "logfile",
         "oss_access_key_id", "oss_access_key_secret", "oss_sts_multi_conf_ak_file",
-        "oss_sts_multi_conf_sk_file", "oss_sts_multi_conf_token_file",
+        "oss_sts_multi_conf_sk_file", "oss_sts_multi_conf_token_file", "credential_process", "conf",
+        "flagfile", "fromenv", "tryfromenv", "fd", "fuse_device_fd", "fuse_device_id",
     }
 )  # fmt: skip
 """The mounter decides these itself, or they name files or programs to the client."""
@@ -31,14 +32,18 @@ def parse_fuse_type(text: str, enabled: Sequence[FuseType]) -> FuseType:
     raise errors.InvalidField("fstype", "is not served here", value=text, allowed=allowed)
 
 
-def check_options(options: Sequence[str]) -> None:
+def check_options(fuse_type: FuseType, options: Sequence[str]) -> None:
     """Raise InvalidField for an option that is not one word, or that is not the caller's."""
     for option in options:
-        name = option.partition("=")[0]
+        name, _, value = option.partition("=")
+        # libfuse splits at commas, and reads escapes; ossfs2 takes each as an argument of its own.
+        text = name if fuse_type is FuseType.OSSFS2 else name + value
+        odd = not option.isprintable() or not set(text).isdisjoint(", \\")
         # The value is not shown: a key may have been put there by mistake.
-        if not name or name.startswith("-") or not option.isprintable() or set(option) & set(", "):
+        if not name or name.startswith("-") or odd:
             raise errors.InvalidField("options", "has one that is not a single word", value=name)
-        if name.lower() in _RESERVED:
+        # gflags takes "-" for "_".
+        if name.lower().replace("-", "_") in _RESERVED:
             raise errors.InvalidField("options", "has one the mounter decides", value=name)
 
 
@@ -56,7 +61,7 @@ def plan_argv(
     directory: where the volume's credential files are. s3fs asks csi.mounter.token_server for
     tokens. Raises InvalidField.
     """
-    check_options(options)
+    check_options(fuse_type, options)
     if source.startswith("-") or not source.isprintable():
         raise errors.InvalidField("source", "is not a bucket and path", value=source)
     path = None if credential is None else credentials.location(directory, credential)

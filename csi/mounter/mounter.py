@@ -81,7 +81,7 @@ class Mounter:
         """Bring *want* about; once for all who ask at the same time. Raises Error."""
         fs_type = clients.parse_fuse_type(want.fs_type, self._settings.enabled)
         protocol.check_target(want.target, self._settings.roots)
-        clients.check_options(want.options)
+        clients.check_options(fs_type, want.options)
         credential = credentials.parse_secrets(fs_type, want.secrets)
         loop = asyncio.get_running_loop()
         began_s, outcome = loop.time(), "failed"

@@ -26,6 +26,7 @@ _TABLE: Mapping[FuseType, Sequence[_Row]] = {
     FuseType.OSSFS: (
         (_always, lambda v: [f"url={v.url}"]),
         (lambda v: v.sign_v4, lambda v: ["sigv4", f"region={v.region}"]),
+        (lambda v: v.sign_v1, lambda _: ["sigv1"]),
         (lambda v: bool(v.sse), lambda v: [f"use_sse={v.sse}"]),
         (lambda v: bool(v.metrics_top), lambda v: ["use_metrics", f"metrics_top={v.metrics_top}"]),
         (lambda v: v.auth is AuthType.PUBLIC, lambda _: ["public_bucket=1"]),
@@ -40,7 +41,10 @@ _TABLE: Mapping[FuseType, Sequence[_Row]] = {
         ),
         (lambda v: v.path != "/", lambda v: [f"oss_bucket_prefix={v.path.strip('/')}/"]),
         (lambda v: v.sign_v4, lambda v: [f"oss_region={v.region}"]),
-        (lambda v: bool(v.metrics_top), lambda _: ["use_metrics=true"]),
+        (
+            lambda v: bool(v.metrics_top),
+            lambda v: ["use_metrics=true", f"metrics_top={v.metrics_top}"],
+        ),
     ),
     FuseType.S3FS: (
         (_always, lambda v: [f"url={v.url}"]),

@@ -64,7 +64,8 @@ class Rrsa:
 class OssVolume:
     """What is to be mounted. path: begins with "/". region: "" = not told by attributes or url.
 
-    options: of `otherOpts`, one each. key: (id, secret) in attributes, which is deprecated.
+    sign_v1, sign_v4: what was asked for; neither = the client's default. options: of `otherOpts`,
+    one each. key: (id, secret) in attributes, which is deprecated.
     """
 
     bucket: str
@@ -77,6 +78,7 @@ class OssVolume:
     rrsa: Rrsa | None
     sse: str
     sign_v4: bool
+    sign_v1: bool
     region: str
     metrics_top: str
     key: tuple[str, str] | None = dataclasses.field(default=None, repr=False)
@@ -114,6 +116,7 @@ def parse(context: Mapping[str, str], *, fs_type: str = "", over_vpc: bool = Fal
         rrsa=_rrsa(told, auth),
         sse=_sse(told, fuse_type),
         sign_v4=sign_v4,
+        sign_v1=signature == "v1",
         region=region,
         metrics_top=_metrics_top(told),
         key=_key(told),

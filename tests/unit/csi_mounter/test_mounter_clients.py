@@ -41,12 +41,24 @@ def test_s3fs_asks_for_its_token() -> None:
     assert not clients.asks_for_tokens("ossfs", credentials.kind_of(TOKEN))
 
 
+@pytest.mark.parametrize("fuse_type", FuseType)
 @pytest.mark.parametrize(
-    "option", ["a,passwd_file=/x", "a b", "a\n", "", "-f", "passwd_file=/etc/x", "PASSWD_FILE=/x"]
-)
-def test_an_option_that_is_not_the_callers_is_refused(option: str) -> None:
+    "option",
+    [
+        "a,passwd_file=/x", "a b", "a\n", "", "-f", "passwd_file=/etc/x", "PASSWD_FILE=/x",
+        "credential_process=x", "credential-process=x", "flagfile=/x", "fuse_device_fd=3",
+    ],
+)  # fmt: skip
+def test_an_option_that_is_not_the_callers_is_refused(fuse_type: FuseType, option: str) -> None:
     with pytest.raises(errors.InvalidField):
-        clients.check_options([option])
+        clients.check_options(fuse_type, [option])
+
+
+def test_no_value_brings_a_second_option_along() -> None:
+    for option in ("uid=1,passwd_file=/x", "uid=1\\054passwd_file=/x", "uid=1 -o x"):
+        with pytest.raises(errors.InvalidField, match="not a single word"):
+            clients.check_options(FuseType.S3FS, [option])
+    clients.check_options(FuseType.OSSFS2, ["oss_bucket_prefix=a dir, or two/"])
 
 
 def test_a_client_that_is_not_enabled_is_refused() -> None:

@@ -52,6 +52,35 @@ def test_g44_no_spelling_sets_what_is_not_a_users(name: str, upper: bool, value:
 
 
 @pytest.mark.parametrize(
+    "option",
+    [
+        # ossfs2 runs it, as root.
+        "credential_process=evil", "credential-process=evil", "flagfile=evil", "fromenv=ram_role",
+        "http_proxy=elsewhere", "temp_dir=x", "disk_data_cache_dir=x", "fuse_device_fd=3",
+        "oss_hdfs_client_options=x", "agentic_bucket=other", "some_new_credential_helper=x",
+        "a_file_to_come=x", "uid=/etc/shadow", "umask=..\\057etc", "max_read=1\\054fd=5",
+        "gid='1'", 'gid="1"', "gid=$(x)", "gid=`x`", "rootmode=40000", "ssl_client_cert=x",
+    ],
+)  # fmt: skip
+def test_g44_no_option_names_programs_files_or_other_options(option: str) -> None:
+    with pytest.raises(errors.InvalidField, match="otherOpts"):
+        other_options.check("otherOpts", [option])
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "uid=1000", "umask=022", "allow_other", "use_path_request_style", "storage_class=IA",
+        "max_stat_cache_size=1000", "dir_mode=0755", "upload_buffer_size=8M", "close_to_open=true",
+        "cipher_suites=ECDHE+AESGCM:DHE", "log_file_max_size=100", "readdir_optimize",
+        "direct_read_local_file_cache_size_mb=10", "ensure_diskfree=100", "nonempty",
+    ],
+)  # fmt: skip
+def test_g44_what_tunes_a_client_is_a_users(option: str) -> None:
+    assert other_options.check("otherOpts", [option]) == (option,)
+
+
+@pytest.mark.parametrize(
     ("url", "over_vpc", "result"),
     [
         ("oss-cn-hangzhou.aliyuncs.com", False, "https://oss-cn-hangzhou.aliyuncs.com"),
@@ -103,6 +132,8 @@ def test_g44_signature_v4_needs_a_region() -> None:
     assert "sigv4" not in plan(parse())
     assert "sigv4" in plan(parse(region="cn-hangzhou"))
     assert "sigv4" not in plan(parse(region="cn-hangzhou", sigVersion="v1"))
+    assert "sigv1" in plan(parse(sigVersion="V1"))
+    assert "sigv1" not in plan(parse())
     with pytest.raises(errors.InvalidField, match="region"):
         plan(parse(url="oss.example", sigVersion="V4"))
 
@@ -169,6 +200,52 @@ def test_g44_a_later_option_wins_and_the_drivers_own_win_over_all() -> None:
     assert {"dbglevel=info", "uid=2", "gid=1", "max_stat_cache_size=0"} <= made
     assert not {"dbglevel=warn", "uid=1", "gid=2"} & made
     assert "url=https://oss-cn-hangzhou.aliyuncs.com" in made
+
+
+OSSFS, OSSFS2, S3FS = FuseType
+
+
+@pytest.mark.parametrize(
+    ("kind", "attributes", "read_only", "expected"),
+    [
+        (OSSFS, {}, False, {"url=https://oss-cn-hangzhou.aliyuncs.com", "allow_other"}),
+        (OSSFS, {"sigVersion": "v4"}, True, {"sigv4", "region=cn-hangzhou", "ro"}),
+        (OSSFS, {"sigVersion": "v1"}, False, {"sigv1"}),
+        (OSSFS, {"encrypted": "aes256"}, False, {"use_sse=1"}),
+        (OSSFS, {"encrypted": "kms"}, False, {"use_sse=kmsid"}),
+        (OSSFS, {"encrypted": "kms", "kmsKeyId": "k-1"}, False, {"use_sse=kmsid:k-1"}),
+        (OSSFS, {"metricsTop": "5"}, False, {"use_metrics", "metrics_top=5"}),
+        (OSSFS, {"authType": "public"}, False, {"public_bucket=1"}),
+        (
+            OSSFS, {"authType": "sts", "ramRole": "r"}, False,
+            {"ram_role=http://100.100.100.200/latest/meta-data/ram/security-credentials/r"},
+        ),
+        (
+            OSSFS2, {"path": "/a"}, True,
+            {
+                "oss_endpoint=https://oss-cn-hangzhou.aliyuncs.com", "oss_bucket=bucket",
+                "oss_bucket_prefix=a/", "ro=true", "log_level=info", "log_dir=/dev/stdout",
+            },
+        ),
+        (OSSFS2, {"region": "cn-x"}, False, {"oss_region=cn-x"}),
+        (OSSFS2, {"authType": "sts", "roleName": "r"}, False, {"ram_role=r"}),
+        (OSSFS2, {"metricsTop": "5"}, False, {"use_metrics=true", "metrics_top=5"}),
+        (S3FS, {}, True, {"endpoint=cn-hangzhou", "ro"}),
+        (S3FS, {"url": "http://127.0.0.1:9", "region": "r"}, False, {"use_path_request_style"}),
+        (S3FS, {"authType": "public"}, False, {"public_bucket=1"}),
+    ],
+)  # fmt: skip
+def test_g44_the_table_of_options(
+    kind: FuseType, attributes: dict[str, str], *, read_only: bool, expected: set[str]
+) -> None:
+    made = plan(parse(fuseType=kind, **attributes), read_only=read_only)
+
+    assert expected <= made
+
+
+def test_g44_mount_flags_are_for_all_but_ossfs2() -> None:
+    assert "uid=1" in plan(parse(), flags=("uid=1",))
+    assert "uid=1" not in plan(parse(fuseType="ossfs2"), flags=("uid=1",))
 
 
 def test_g44_a_whole_bucket_has_no_prefix() -> None:
