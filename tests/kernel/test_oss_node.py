@@ -17,7 +17,7 @@ from alibabacloud_sts20150401 import models as sts_models
 from host import mountinfo
 from tests.sim.conftest import KEY_ID, SECRET
 from tests.sim.oss_harness import bucket
-from tests.support import oss_node, rpc
+from tests.support import containers, oss_node, rpc, wrappers
 
 pytestmark = [
     pytest.mark.kernel,
@@ -167,36 +167,61 @@ def test_a_running_container_sees_it_again_too(
     inside, part = tmp_path / "inside", tmp_path / "part"
     inside.mkdir()
     part.mkdir()
-    script = (
+    prepare = (
         f"mount --bind {target} {inside}; mount --bind {target}/sub {part}; "
-        f"mount -o remount,bind,ro {part}; echo ready; exec sleep 100"
+        f"mount -o remount,bind,ro {part}"
     )
-    container = subprocess.Popen(
-        ["unshare", "--mount", "--propagation", "private", "sh", "-c", script],
-        stdout=subprocess.PIPE,
-    )
-    try:
-        assert container.stdout.readline() == b"ready\n"
-
-        def seen(path: pathlib.Path) -> str:
-            words = ["nsenter", "-t", str(container.pid), "-m", "cat", str(path)]
-            return subprocess.run(words, capture_output=True, text=True, check=False).stdout
-
-        assert seen(inside / "sub" / "a") == "kept"
-        os.kill(int(str(node.volume()["pid"])), signal.SIGKILL)
-        rpc.wait_until(lambda: node.volume()["restarts"] == 1, timeout_s=20)
-        assert seen(inside / "sub" / "a") == ""
+    with containers.running(prepare) as container:
+        assert container.read(inside / "sub" / "a") == "kept"
+        node.kill_client()
+        assert container.read(inside / "sub" / "a") == ""
         node.publish()
 
-        assert seen(inside / "sub" / "a") == "kept"
-        assert seen(part / "a") == "kept"
-        words = ["nsenter", "-t", str(container.pid), "-m", "touch", str(part / "b")]
-        denied = subprocess.run(words, capture_output=True, text=True, check=False)
-        assert "Read-only" in denied.stderr
+        assert container.read(inside / "sub" / "a") == "kept"
+        assert container.read(part / "a") == "kept"
+        assert "Read-only" in container.run("touch", str(part / "b")).stderr
+
+
+def test_the_subpaths_of_a_pod_are_healed_where_kubelet_binds_them(node: oss_node.OssNode) -> None:
+    target = node.publish()
+    (target / "sub").mkdir()
+    (target / "sub" / "a").write_text("kept")
+    part = node.rig.kubelet / "pods/pod/volume-subpaths/pv/container/0"
+    part.mkdir(parents=True)
+    subprocess.run(["mount", "--bind", str(target / "sub"), str(part)], check=True)
+
+    node.kill_client()
+    node.publish()
+
+    assert (part / "a").read_text() == "kept"
+    assert len(mountinfo.mounts_at(part)) == 1
+
+
+@pytest.mark.parametrize("phase", wrappers.Phase)
+def test_a_plug_in_that_is_killed_while_it_heals_leaves_no_container_behind(
+    tmp_path: pathlib.Path, phase: wrappers.Phase
+) -> None:
+    killing = wrappers.Wrappers(tmp_path / "bin")
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    node = oss_node.OssNode(PATH=f"{killing.directory}:{os.environ['PATH']}")
+    try:
+        node.start()
+        target = node.publish()
+        (target / "a").write_text("kept")
+        with containers.running(f"mount --bind {target} {inside}") as container:
+            node.kill_client()
+            killing.arm(node.plugin.pid, 1, phase)
+            assert rpc.refusal(node.publish).code is Code.UNAVAILABLE
+            assert killing.calls()[0].startswith("umount")
+            killing.disarm()
+            node.start_plugin()
+            node.publish()
+
+            assert container.read(inside / "a") == (target / "a").read_text() == "kept"
+        assert len(mountinfo.mounts_at(target)) == 1
     finally:
-        container.kill()
-        container.wait()
-        container.stdout.close()
+        node.close()
 
 
 def test_plug_in_and_mounter_are_replaced_under_a_writer(node: oss_node.OssNode) -> None:

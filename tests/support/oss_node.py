@@ -3,13 +3,14 @@
 import os
 import pathlib
 import shutil
+import signal
 import socket
 import tempfile
 from collections.abc import Mapping
 
 from csi._pb import csi_pb2 as pb
 from tests.sim.conftest import KEY_ID, SECRET, Sim
-from tests.support import csi_client, mounter, processes
+from tests.support import csi_client, mounter, processes, rpc
 
 BUCKET = "simulated-bucket"
 MODE = "MULTI_NODE_MULTI_WRITER"
@@ -139,6 +140,13 @@ class OssNode:
         """The mounter's row of the only volume."""
         (row,) = self.mounter.ask("status")["volumes"]
         return dict(row)
+
+    def kill_client(self, number: int = signal.SIGKILL) -> None:
+        """Send *number* to the only volume's client; returns when there is a new one."""
+        before = int(str(self.volume()["restarts"]))
+        os.kill(int(str(self.volume()["pid"])), number)
+        rpc.wait_until(lambda: self.volume()["restarts"] == before + 1, timeout_s=20)
+        rpc.wait_until(lambda: self.volume()["state"] == "mounted", timeout_s=20)
 
     def left_mounts(self) -> list[str]:
         """Mounts below this node's directories."""

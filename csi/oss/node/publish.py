@@ -19,9 +19,6 @@ from host import files, mount_api, mountinfo, mounts
 
 log = structlog.get_logger()
 
-_SUBPATHS = "volume-subpaths"
-"""Where kubelet binds parts of what a pod has already."""
-
 
 class Publisher:
     """Publishes and unpublishes; the callers hold the volume's lock."""
@@ -107,7 +104,11 @@ class Publisher:
         dead = [row for row in there if row.fs_type.startswith("fuse")]
         if len(dead) != len(there):
             raise errors.Exists(f"something else is mounted at {target}; unmount it first")
-        for _ in there:
+        # First what was made of the dead bind: only the bind tells its device, also to whoever
+        # comes after us if we are killed.
+        for device in {row.device for row in dead}:
+            transplant.heal_copies(device, want.global_path)
+        while mountinfo.mounts_at(target):
             mounts.detach(target)
         with contextlib.ExitStack() as undo:
             if not there:
@@ -115,14 +116,12 @@ class Publisher:
             _attach(want)
             undo.pop_all()
         log.info("published", volume_id=want.volume_id, target=str(target), healed=bool(dead))
-        for device in {row.device for row in dead}:
-            transplant.heal_containers(device, want.global_path)
 
     def _require_alone(self, want: node_requests.Publishing, living: mountinfo.Mount) -> None:
         """SINGLE_NODE_SINGLE_WRITER allows one path; the kernel's table knows the others."""
         for row in mountinfo.mounts_of(living.device):
             path = pathlib.Path(row.mount_point)
-            if path in (want.global_path, want.target_path) or _SUBPATHS in path.parts:
+            if path in (want.global_path, want.target_path) or transplant.SUBPATHS in path.parts:
                 continue
             raise errors.Precondition(
                 f"volume {want.volume_id} is already published at {path}, and access mode "

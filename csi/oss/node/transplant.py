@@ -1,9 +1,10 @@
-"""Dead mounts inside running containers, replaced by living ones. Blocking.
+"""Dead mounts that were made from a pod's, replaced by living ones. Blocking.
 
 A container has a mount namespace of its own, which nothing done at the pod's target path reaches.
 So its dead mount is replaced there, by a process that enters it (`python -m host.transplant`).
 Needs the node's process numbers (hostPID); without them no container is seen, and a pod must be
-started again to see its volume.
+started again to see its volume. And kubelet binds the subPaths of a pod beside its target, from
+where the containers that it starts later get them.
 """
 
 import json
@@ -17,12 +18,17 @@ from host import mountinfo, own_program
 
 log = structlog.get_logger()
 
+SUBPATHS = "volume-subpaths"
+"""Directory of a pod in which kubelet binds parts of what the pod has already."""
 _PROGRAM = "host.transplant"
 _TIMEOUT_S = 20.0
 
 
-def heal_containers(device: str, living: pathlib.Path) -> int:
-    """Replace every mount of *device* ("0:52", dead) in other namespaces; how many there were."""
+def heal_copies(device: str, living: pathlib.Path) -> int:
+    """Replace what was made of *device* ("0:52", dead): in other namespaces, and subPaths in ours.
+
+    living: the mount that takes its place. How many were replaced. May be repeated.
+    """
     healed = 0
     for pid, dead in _find(device).items():
         asked = {
@@ -39,14 +45,19 @@ def heal_containers(device: str, living: pathlib.Path) -> int:
             log.warning("a container's dead mount stays", pid=pid, device=device, error=str(e))
         else:
             healed += len(dead)
-            log.info("healed in a container", pid=pid, mounts=[row.mount_point for row in dead])
+            log.info("healed in a namespace", pid=pid, mounts=[row.mount_point for row in dead])
     return healed
 
 
 def _find(device: str) -> dict[int, list[mountinfo.Mount]]:
-    """One process of each foreign namespace that has mounts of *device*, and those mounts."""
+    """One process of each namespace that has mounts of *device* to be replaced, and those."""
     seen = {os.readlink("/proc/self/ns/mnt")}  # noqa: PTH115 - a link whose text is no path
-    found = {}
+    ours = [
+        row
+        for row in mountinfo.mounts_of(device)
+        if SUBPATHS in pathlib.PurePath(row.mount_point).parts
+    ]
+    found = {os.getpid(): ours} if ours else {}
     for entry in pathlib.Path("/proc").glob("[0-9]*"):
         try:
             namespace = os.readlink(entry / "ns" / "mnt")  # noqa: PTH115
