@@ -31,6 +31,12 @@ class SingleFlight(Generic[T]):
             running.add_done_callback(lambda ended: self._ended(key, ended))
         return await asyncio.shield(running)
 
+    async def join(self, key: str) -> None:
+        """Return when nothing runs for *key*. How it ended is told to those who asked for it."""
+        running = self._running.get(key)
+        if running is not None:
+            await asyncio.wait([running])
+
     def close(self) -> None:
         """Stop what runs."""
         for running in list(self._running.values()):

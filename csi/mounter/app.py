@@ -21,6 +21,9 @@ SOCKET = "/run/fuse.ossfs/mounter.sock"
 WORK_DIR = "/run/fuse.ossfs"
 READY = "csi-mounter ready"
 _EXIT_USAGE = 2
+_OF_THE_REFERENCE = ("--enable-nftables", "--cleanup-nas-mounts-on-exit")
+_NOT_OURS = ("alinas",)
+"""Offered by the existing mount proxy, and named in its manifests. Source: spec 1.11."""
 
 _DESCRIPTION = """\
 Mounts object storage with FUSE clients, one process for each volume, for csi-plugin. Watches them,
@@ -70,7 +73,7 @@ def parser() -> argparse.ArgumentParser:
         type=_fuse_types,
         default="ossfs,ossfs2,s3fs",
         metavar="NAMES",
-        help="clients to offer (default ossfs,ossfs2,s3fs)",
+        help="clients to offer (default ossfs,ossfs2,s3fs); alinas is left out",
     )
     p.add_argument(
         "--work-dir",
@@ -100,6 +103,10 @@ def parser() -> argparse.ArgumentParser:
         help="end all clients on SIGTERM; without it they go on, and the next csi-mounter adopts "
         "them",
     )
+    for flag in _OF_THE_REFERENCE:
+        p.add_argument(
+            flag, nargs="?", metavar="BOOL", help="of the existing mount proxy, for NAS; no effect"
+        )
     p.add_argument(
         "-v", "--v", dest="v", type=int, default=2, metavar="N", help="4 and more = debug"
     )
@@ -179,8 +186,9 @@ def _absolute(text: str) -> pathlib.Path:
 
 
 def _fuse_types(text: str) -> tuple[fuse_type.FuseType, ...]:
+    words = [word.strip() for word in text.split(",")]
     try:
-        return tuple(fuse_type.FuseType(word.strip()) for word in text.split(","))
+        return tuple(fuse_type.FuseType(word) for word in words if word not in _NOT_OURS)
     except ValueError as e:
         allowed = ", ".join(fuse_type.FuseType)
         raise argparse.ArgumentTypeError(f"{text!r} is not a list of {allowed}") from e

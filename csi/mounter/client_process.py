@@ -87,8 +87,7 @@ def start(
     flags = os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
     output = os.open(log_file, flags, 0o600)
     try:
-        # Popen without its bookkeeping: the process is reaped through its descriptor.
-        pid = subprocess.Popen(
+        process = subprocess.Popen(
             list(argv),
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -96,15 +95,17 @@ def start(
             env={**inherited, **environment},
             cwd="/",
             start_new_session=True,
-        ).pid
+        )
     except FileNotFoundError as e:
         raise errors.Precondition(
             f"client {argv[0]} is not installed where csi-mounter runs"
         ) from e
     finally:
         os.close(output)
-    _limit(pid)
-    return ClientProcess(pid, os.pidfd_open(pid))
+    # It is reaped through its descriptor, and Popen's own bookkeeping would do so before.
+    process.returncode = 0
+    _limit(process.pid)
+    return ClientProcess(process.pid, os.pidfd_open(process.pid))
 
 
 def find(argvs: Sequence[Sequence[str]]) -> dict[tuple[str, ...], int]:

@@ -43,6 +43,16 @@ async def appears(target: pathlib.Path) -> None:
 
 async def answers(target: pathlib.Path, *, timeout_s: float) -> bool:
     """Whether the client at *target* tells its size within *timeout_s* seconds."""
+    return await _ask(target, timeout_s) == 0
+
+
+async def is_dead(target: pathlib.Path, *, timeout_s: float) -> bool:
+    """Whether *target* has no client any more; one that is silent may have."""
+    return await _ask(target, timeout_s) not in (0, None)
+
+
+async def _ask(target: pathlib.Path, timeout_s: float) -> int | None:
+    """Exit status of a command that asks for the size; None = no answer in time."""
     asked = await asyncio.create_subprocess_exec(
         "stat",
         "--file-system",
@@ -56,9 +66,9 @@ async def answers(target: pathlib.Path, *, timeout_s: float) -> bool:
     )
     try:
         async with asyncio.timeout(timeout_s):
-            return await asked.wait() == 0
+            return await asked.wait()
     except TimeoutError:
-        return False
+        return None
     finally:
         if asked.returncode is None:
             # A killed stat ends when the client does; the loop's child watcher reaps it then.

@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -15,17 +15,17 @@ from csi.mounter import (
     clients,
     credentials,
     fuse_mount,
+    orphans,
     protocol,
     records,
+    state_dir,
     token_server,
 )
 from csi.mounter import volume as volume_module
-from host import mountinfo
 
 log = structlog.get_logger()
 
 _STATE_DIR = ".mounter"
-_TMPFS = "tmpfs"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +46,9 @@ class Mounter:
         self._root = settings.work_dir / _STATE_DIR
         self._volumes: dict[pathlib.Path, volume_module.Volume] = {}
         self._flights: single_flight.SingleFlight[None] = single_flight.SingleFlight("request")
+        self._asked: dict[pathlib.Path, protocol.Mount] = {}
+        self._finishing: set[asyncio.Task[None]] = set()
+        self._claim = -1
         self._tokens = token_server.TokenServer(self._root)
         measured.gauges("csi_mounter_volumes", "volumes by state", ("state",), self._count_states)
         self._restarts = measured.counter(
@@ -60,9 +63,10 @@ class Mounter:
     async def adopt(self) -> None:
         """Take over what an earlier mounter left: go on, start again, or clean away."""
         # What is mounted below is open to every user who can get there (allow_other).
-        self._settings.work_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._root.mkdir(mode=0o700, exist_ok=True)
-        _warn_unless_memory(self._root)
+        work_dir = self._settings.work_dir
+        work_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._claim = state_dir.claim(work_dir)
+        await asyncio.to_thread(state_dir.ensure, self._root)
         left = list(records.load_all(self._root))
         living = client_process.find([record.argv for record in left])
         for record in left:
@@ -70,15 +74,13 @@ class Mounter:
             await made.adopt(living.get(record.argv), lost=await self._is_lost(record))
             self._volumes[record.target] = made
             if not record.wanted:
-                try:
-                    await self._remove(made)
-                except errors.Error as e:
-                    log.warning(
-                        "unmount cannot be finished", target=str(record.target), error=str(e)
-                    )
+                finishing = asyncio.create_task(self._finish(made), name=f"finish {record.target}")
+                self._finishing.add(finishing)
+                finishing.add_done_callback(self._finishing.discard)
+        await orphans.clean(work_dir, self._volumes, self._settings.limits.probe_timeout_s)
 
     async def mount(self, want: protocol.Mount) -> None:
-        """Bring *want* about; once for all who ask at the same time. Raises Error."""
+        """Bring *want* about; once for all who ask for it at the same time. Raises Error."""
         fs_type = clients.parse_fuse_type(want.fs_type, self._settings.enabled)
         protocol.check_target(want.target, self._settings.roots)
         clients.check_options(fs_type, want.options)
@@ -86,9 +88,7 @@ class Mounter:
         loop = asyncio.get_running_loop()
         began_s, outcome = loop.time(), "failed"
         try:
-            await self._flights.run(
-                f"mount {want.target}", lambda: self._mount(want, fs_type, credential)
-            )
+            await self._turn(want, lambda: self._mount(want, fs_type, credential))
             outcome = "mounted"
         finally:
             self._mount_seconds.observe(loop.time() - began_s, str(fs_type), outcome)
@@ -108,6 +108,8 @@ class Mounter:
     async def close(self, *, unmount: bool) -> None:
         """Stop. unmount: end the clients as well; else they go on without us."""
         self._flights.close()
+        for finishing in self._finishing:
+            finishing.cancel()
         await self._tokens.stop()
         for found in list(self._volumes.values()):
             if unmount:
@@ -117,6 +119,30 @@ class Mounter:
                     log.warning("not unmounted", target=str(found.record.target), error=str(e))
             else:
                 await found.leave()
+        if not self._volumes:
+            await asyncio.to_thread(state_dir.release, self._root)
+
+    async def _turn(self, want: protocol.Mount, work: Callable[[], Awaitable[None]]) -> None:
+        """Run *work*. Who asks for the same target in other words waits, and then has a turn."""
+        key = f"mount {want.target}"
+        while self._asked.setdefault(want.target, want) != want:
+            await self._flights.join(key)
+            await asyncio.sleep(0)
+
+        async def take_turn() -> None:
+            try:
+                await work()
+            finally:
+                del self._asked[want.target]
+
+        await self._flights.run(key, take_turn)
+
+    async def _finish(self, found: volume_module.Volume) -> None:
+        """An unmount that an earlier mounter began."""
+        try:
+            await self._flights.run(f"unmount {found.record.target}", lambda: self._remove(found))
+        except errors.Error as e:
+            log.warning("unmount cannot be finished", target=str(found.record.target), error=str(e))
 
     async def _mount(
         self,
@@ -187,8 +213,11 @@ class Mounter:
             return
         limit_s = self._settings.limits.probe_timeout_s
         if await fuse_mount.answers(target, timeout_s=limit_s):
-            raise errors.Exists(f"something else is mounted at {target}; unmount it first")
-        log.warning("removing a dead mount", target=str(target))
+            if not await orphans.is_one(target, self._settings.work_dir):
+                raise errors.Exists(f"something else is mounted at {target}; unmount it first")
+            log.warning("replacing a mount whose mounter is gone", target=str(target))
+        else:
+            log.warning("removing a dead mount", target=str(target))
         await fuse_mount.discard(target)
 
     async def _remove(self, found: volume_module.Volume) -> None:
@@ -196,7 +225,7 @@ class Mounter:
         target = found.record.target
         if self._volumes.get(target) is not found:
             return
-        wanted = found.record
+        wanted = dataclasses.replace(found.record, wanted=True)
         found.record = dataclasses.replace(wanted, wanted=False)
         found.place.save(found.record)
         try:
@@ -237,12 +266,3 @@ class Mounter:
         for row in self._volumes.values():
             counts[str(row.health.state),] += 1
         return counts
-
-
-def _warn_unless_memory(root: pathlib.Path) -> None:
-    """Credentials must not reach a disk."""
-    above = (row for row in mountinfo.read() if root.is_relative_to(row.mount_point))
-    if max(above, key=lambda row: len(row.mount_point)).fs_type != _TMPFS:
-        log.warning(
-            "credentials are kept on a disk; mount a tmpfs at the work directory", path=str(root)
-        )

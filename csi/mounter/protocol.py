@@ -92,6 +92,8 @@ def check_target(target: pathlib.Path, roots: Sequence[pathlib.Path]) -> None:
 
 
 def _mount(body: Mapping[str, object]) -> Mount:
+    if body.get("overlay"):
+        raise errors.InvalidField("overlay", "is not offered", allowed="false")
     flags = _texts(body, "mountFlags")
     return Mount(
         source=_text(body, "source"),

@@ -41,6 +41,14 @@ class Reason(enum.StrEnum):
     UNMOUNTED = "unmounted"
 
 
+EVENTS: Mapping[Reason, str] = {
+    Reason.ENDED: "FuseClientEnded",
+    Reason.SILENT: "FuseClientSilent",
+    Reason.UNMOUNTED: "FuseMountRemoved",
+}
+"""Reasons in the form that Kubernetes events have."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """Seconds. mount_s: until a new mount answers. probe_*: how a mount is looked at."""
@@ -52,12 +60,16 @@ class Limits:
 
 @dataclasses.dataclass(slots=True, kw_only=True)
 class Health:
-    """What is told of a volume. reason: the last trouble in words, "" = none yet."""
+    """What is told of a volume.
+
+    reason: the last trouble in words; event: the same as an event of Kubernetes has it. "" = none.
+    """
 
     state: State = State.MOUNTING
     restarts: int = 0
     since_s: float = dataclasses.field(default_factory=time.time)
     reason: str = ""
+    event: str = ""
 
 
 class Volume:
@@ -102,6 +114,7 @@ class Volume:
             "restarts": self.health.restarts,
             "since_s": self.health.since_s,
             "reason": self.health.reason,
+            "event": self.health.event,
         }
 
     async def mount(self) -> None:
@@ -124,9 +137,11 @@ class Volume:
             self._client.send(signal.SIGKILL)
         if self._client is not None:
             log.info("adopted", volume_id=self.record.volume_id, pid=pid)
-            if fuse_mount.mounted(self.record.target) is not None:
+            # One that is unwanted was mounted, and may still write what it was given.
+            if fuse_mount.mounted(self.record.target) is not None or not self.record.wanted:
                 self._is_mounted()
-        self._watch()
+        if self.record.wanted:
+            self._watch()
 
     async def wait_mounted(self, timeout_s: float) -> None:
         """Return when it is mounted. Raises Unavailable with the reason why it is not."""
@@ -177,7 +192,12 @@ class Volume:
         wait_s = _BACKOFF_MIN_S
         while True:
             began_s = time.monotonic()
-            self._is_ill(*await self._illness())
+            try:
+                self._is_ill(*await self._illness())
+            except Exception:
+                log.exception("watching failed; it goes on", **self._about())
+                await asyncio.sleep(_BACKOFF_MIN_S)
+                continue
             # Started again at once, unless it dies again and again.
             if time.monotonic() - began_s >= _BACKOFF_MAX_S:
                 wait_s = _BACKOFF_MIN_S
@@ -192,6 +212,7 @@ class Volume:
         """Whether the client could be started again."""
         try:
             await self._tear_down()
+            self.record.target.mkdir(mode=0o755, parents=True, exist_ok=True)
             await self._bring_up()
         except errors.Error as e:
             self.health.state, self.health.reason = State.FAILED, str(e)
@@ -289,6 +310,7 @@ class Volume:
 
     def _is_ill(self, cause: Reason, why: str) -> None:
         self.health.state, self.health.since_s, self.health.reason = State.HEALING, time.time(), why
+        self.health.event = EVENTS[cause]
         self.health.restarts += 1
         self._restarts.inc(str(cause))
         log.warning("client is ill; starting it again", **self._about())
@@ -297,6 +319,7 @@ class Volume:
         return {
             "volume_id": self.record.volume_id,
             "target": str(self.record.target),
+            "cause": self.health.event,
             "reason": self.health.reason,
             "restarts": self.health.restarts,
         }

@@ -121,7 +121,8 @@ def test_pods_see_the_volume_again_after_the_next_publish(
         (first / "a").read_text()
     condition = node.stats("pod-1").volume_condition
     assert condition.abnormal
-    assert "its client is mounted, was started again 1 times" in condition.message
+    event = "FuseClientEnded" if number == signal.SIGKILL else "FuseClientSilent"
+    assert f"; {event}: its client is mounted, was started again 1 times" in condition.message
     assert "the pod sees it after the next publish" in condition.message
     node.publish("pod-1")
     node.publish("pod-2", readonly=True)

@@ -27,10 +27,9 @@ class Container:
 @contextlib.contextmanager
 def running(prepare: str) -> Iterator[Container]:
     """A container in which the shell commands *prepare* were run first."""
+    shell = ["sh", "-ec", f"{prepare}; echo ready; exec sleep 100"]
     process = subprocess.Popen(
-        ["unshare", "--mount", "--propagation", "private", "sh", "-ec"]
-        + [f"{prepare}; echo ready; exec sleep 100"],
-        stdout=subprocess.PIPE,
+        ["unshare", "--mount", "--propagation", "private", *shell], stdout=subprocess.PIPE
     )
     assert process.stdout is not None
     try:

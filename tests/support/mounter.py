@@ -15,6 +15,7 @@ from typing import Any
 from csi.mounter import client_process, records
 
 READY = "csi-mounter ready"
+BUCKET = "simulated-bucket"
 
 
 class MounterProcess:
@@ -29,6 +30,14 @@ class MounterProcess:
             *("--allow-target", str(directory), *flags),
         ]
         self._process: subprocess.Popen[bytes] | None = None
+
+    def serve(self, socket_path: pathlib.Path, *, allow: pathlib.Path) -> None:
+        """Start at *socket_path*, as a FUSE pod of the reference does, for mounts below *allow*."""
+        self.socket.parent.mkdir(parents=True, exist_ok=True)
+        self.socket = socket_path
+        self._flags[1] = str(socket_path)
+        self._flags += ["--allow-target", str(allow)]
+        self.start()
 
     def start(self) -> None:
         before = self.log.stat().st_size if self.log.exists() else 0
@@ -84,6 +93,11 @@ class MounterProcess:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         unmount_below(self.work_dir.parent)
+
+
+def is_gone(pid: int) -> bool:
+    """Whether not even a zombie is left of a process."""
+    return not pathlib.Path(f"/proc/{pid}").exists()
 
 
 def unmount_below(directory: pathlib.Path) -> None:

@@ -149,13 +149,14 @@ class OssNode:
         rpc.wait_until(lambda: self.volume()["state"] == "mounted", timeout_s=20)
 
     def left_mounts(self) -> list[str]:
-        """Mounts below this node's directories."""
+        """Mounts below this node's directories, but for the mounter's own memory."""
         points = [
             line.split(" ")[4]
             for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines()
         ]
         roots = (f"{self.run_dir}/", f"{self.rig.dir}/")
-        return [point for point in points if point.startswith(roots)]
+        memory = f"{self.mounter.work_dir}/.mounter"
+        return [point for point in points if point.startswith(roots) and point != memory]
 
     def files_with(self, word: str) -> list[str]:
         """Files of this node that hold *word*, but for what is inside volumes and the cloud."""

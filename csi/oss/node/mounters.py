@@ -79,9 +79,10 @@ class Mounters:
         again = (
             "; the pod sees it after the next publish" if found.get("state") == "mounted" else ""
         )
+        event = f"{found['event']}: " if found.get("event") else ""
         return (
-            f"its client is {found.get('state')}, was started again {found.get('restarts')} times"
-            f" ({found.get('reason') or 'no trouble yet'}){again}"
+            f"{event}its client is {found.get('state')}, was started again "
+            f"{found.get('restarts')} times ({found.get('reason') or 'no trouble yet'}){again}"
         )
 
     def _ask(

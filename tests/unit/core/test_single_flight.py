@@ -78,6 +78,27 @@ async def test_who_comes_after_the_end_gets_a_run_of_his_own() -> None:
     assert await first == 1
 
 
+async def test_who_joins_waits_for_the_end_and_is_told_no_error() -> None:
+    flight: single_flight.SingleFlight[None] = single_flight.SingleFlight("test")
+    go_on = asyncio.Event()
+
+    async def fail() -> None:
+        await go_on.wait()
+        raise ValueError
+
+    asked = asyncio.create_task(flight.run("a", fail))
+    await asyncio.sleep(0)
+    joined = asyncio.create_task(flight.join("a"))
+    await asyncio.sleep(0)
+    assert not joined.done()
+    go_on.set()
+
+    await joined
+    with pytest.raises(ValueError):
+        await asked
+    await flight.join("a")
+
+
 async def test_close_ends_what_runs() -> None:
     flight: single_flight.SingleFlight[None] = single_flight.SingleFlight("test")
     asked = asyncio.create_task(flight.run("a", lambda: asyncio.sleep(60)))

@@ -17,6 +17,7 @@ def test_every_flag_is_documented() -> None:
 
 def test_every_method_state_and_cause_is_documented() -> None:
     words = [*protocol._METHODS.split(", "), *volume.State, *volume.Reason]
+    words += volume.EVENTS.values()
 
     assert [word for word in words if f"`{word}`" not in TEXT] == []
 

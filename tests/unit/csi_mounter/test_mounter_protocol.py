@@ -6,7 +6,8 @@ import pathlib
 import pytest
 
 from core import errors
-from csi.mounter import protocol
+from csi.fuse_type import FuseType
+from csi.mounter import app, protocol
 
 
 def line(method: str, **body: object) -> bytes:
@@ -41,6 +42,7 @@ def test_a_mount_is_parsed_and_shows_no_secret() -> None:
         line("unmount", target="relative"),
         line("unmount", target="/run/../etc"),
         line("mount", source="b", target="/t", fstype="ossfs", secrets={"a": 1}),
+        line("mount", source="b", target="/t", fstype="ossfs", overlay=True),
         b" " * (protocol.REQUEST_MAX_BYTES + 1),
     ],
 )
@@ -66,3 +68,30 @@ def test_an_answer_is_one_line_with_its_number() -> None:
 def test_a_target_outside_the_roots_is_refused(target: str) -> None:
     with pytest.raises(errors.InvalidField):
         protocol.check_target(pathlib.Path(target), [pathlib.Path("/run/fuse.ossfs")])
+
+
+def test_the_command_line_of_the_existing_mount_proxy_is_taken() -> None:
+    told = app.parser().parse_args(
+        [
+            "--socket=/run/fuse.ossfs/x/mounter.sock", "--driver=ossfs,ossfs2,alinas", "-v=4",
+            "--timeout=30s", "--enable-nftables=true", "--cleanup-nas-mounts-on-exit",
+        ]
+    )  # fmt: skip
+
+    assert told.driver == (FuseType.OSSFS, FuseType.OSSFS2)
+    assert (told.v, told.timeout) == (4, 30.0)
+    with pytest.raises(SystemExit):
+        app.parser().parse_args(["--driver=alinas,nfs"])
+
+
+def test_the_request_of_the_existing_node_service_is_taken() -> None:
+    asked = protocol.parse_request(
+        line(
+            "mount", source="b:/p", target="/run/fuse.ossfs/x/globalmount", fstype="ossfs",
+            options=["url=u", "allow_other"], mountFlags=None, secrets=None, volumeID="v",
+            metricsPath="/var/run/ossfs/x", overlay=False,
+        )
+    )  # fmt: skip
+
+    assert isinstance(asked, protocol.Mount)
+    assert (asked.options, asked.secrets) == (("url=u", "allow_other"), {})

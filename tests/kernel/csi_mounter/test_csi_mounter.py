@@ -6,71 +6,20 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent import futures
 
 import pytest
 from alibabacloud_sts20150401 import models as sts_models
 
 from host import mountinfo
-from tests.sim.conftest import KEY_ID, SECRET, Sim
+from tests.sim.conftest import SECRET, Sim
 from tests.support import mounter, rpc
 
 pytestmark = [
     pytest.mark.kernel,
     pytest.mark.skipif(os.geteuid() != 0, reason="mounts need root"),
 ]
-
-QUICK = ("--probe-interval", "1s", "--probe-timeout", "1s", "--timeout", "10s")
-BUCKET = "simulated-bucket"
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sim]:
-    running = Sim(tmp_path_factory.mktemp("cloud") / "state")
-    running.start()
-    yield running
-    running.stop()
-
-
-@pytest.fixture
-def node(tmp_path: pathlib.Path) -> Iterator[mounter.MounterProcess]:
-    made = mounter.MounterProcess(tmp_path, *QUICK)
-    made.start()
-    try:
-        yield made
-    finally:
-        made.close()
-
-
-@pytest.fixture
-def mount(cloud: Sim, node: mounter.MounterProcess) -> Callable[..., pathlib.Path]:
-    """Mounts the bucket at a target and returns that; *error* is the answer that is expected."""
-
-    def ask(name: str = "mnt", *, error: str = "", **changes: object) -> pathlib.Path:
-        target = node.work_dir / name
-        body = {
-            "source": BUCKET,
-            "target": str(target),
-            "fstype": "s3fs",
-            "options": [
-                f"url=http://{cloud.endpoint}", "use_path_request_style", "endpoint=cn-hangzhou",
-                "allow_other",
-            ],
-            "secrets": {"passwd-s3fs": f"{BUCKET}:{KEY_ID}:{SECRET}"},
-            "volumeID": f"pv-{name}",
-        }  # fmt: skip
-        answer = node.ask("mount", {**body, **changes})
-        assert error in answer.get("error", "")
-        assert bool(error) == ("error" in answer), answer
-        return target
-
-    return ask
-
-
-def is_gone(pid: int) -> bool:
-    """Not even a zombie is left."""
-    return not pathlib.Path(f"/proc/{pid}").exists()
 
 
 def test_g45_a_client_is_used_again_and_goes_without_a_trace(
@@ -87,7 +36,7 @@ def test_g45_a_client_is_used_again_and_goes_without_a_trace(
 
     assert node.ask("status")["volumes"] == []
     assert mountinfo.mounts_at(target) == []
-    rpc.wait_until(lambda: is_gone(told["pid"]), timeout_s=10)
+    rpc.wait_until(lambda: mounter.is_gone(told["pid"]), timeout_s=10)
     assert list((node.work_dir / ".mounter").glob("*/")) == []
     again = node.ask("unmount", {"target": str(target)})
     assert again["error"] == "target not managed by mount broker"
@@ -109,7 +58,7 @@ def test_a_client_that_dies_or_hangs_is_started_again(
     assert told["pid"] != pid
     assert "ended" in told["reason"] or "did not answer" in told["reason"]
     assert (target / "kept").read_text() == "x"
-    assert is_gone(pid)
+    assert mounter.is_gone(pid)
 
 
 def test_a_mount_that_somebody_removed_comes_back(
@@ -118,6 +67,7 @@ def test_a_mount_that_somebody_removed_comes_back(
     target = mount()
 
     subprocess.run(["umount", str(target)], check=True)
+    target.rmdir()
 
     rpc.wait_until(lambda: node.volume(target)["restarts"] == 1, timeout_s=20)
     rpc.wait_until(lambda: os.path.ismount(target), timeout_s=20)
@@ -208,8 +158,8 @@ def test_a_mounter_that_is_killed_while_it_unmounts_finishes_at_its_next_start(
     record.write_text(record.read_text().replace('"wanted": true', '"wanted": false'))
 
     node.start()
+    rpc.wait_until(lambda: node.ask("status")["volumes"] == [], timeout_s=10)
 
-    assert node.ask("status")["volumes"] == []
     assert mountinfo.mounts_at(target) == []
     assert node.client_pids() == []
 
