@@ -1,7 +1,7 @@
 """The simulated time: the machine's clock with an offset and a rate, or frozen.
 
 Latencies, expirations and creation times use it. Signature dates do not: they are checked against
-the machine's clock, because clients sign with theirs.
+the machine's clock, because clients sign with theirs; `skew_s` makes theirs wrong.
 """
 
 import datetime
@@ -15,8 +15,11 @@ _TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2})?Z", re.ASCII)
 class Clock:
     """Simulated epoch seconds, starting at the machine's time.
 
-    rate: simulated seconds per real second; 0 while frozen.
+    rate: simulated seconds per real second; 0 while frozen. skew_s: how far all clients' clocks are
+    behind, as signatures are judged.
     """
+
+    skew_s: float
 
     def __init__(self) -> None:
         self.reset()
@@ -24,7 +27,12 @@ class Clock:
     def reset(self) -> None:
         """Show the machine's time at rate 1 again."""
         self._thawed_rate = 1.0
+        self.skew_s = 0.0
         self._rebase(time.time(), 1.0)
+
+    def signing_s(self) -> float:
+        """Epoch seconds by which the dates of signatures are judged."""
+        return time.time() + self.skew_s
 
     def now_s(self) -> float:
         """Simulated epoch seconds."""
@@ -62,11 +70,13 @@ class Clock:
             "real_s": time.time(),
             "rate": self._rate,
             "thawed_rate": self._thawed_rate,
+            "skew_s": self.skew_s,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Carry on from a `state` of an earlier process, as if it had never stopped."""
         self._thawed_rate = state["thawed_rate"]
+        self.skew_s = state.get("skew_s", 0.0)
         gone_s = max(0.0, time.time() - state["real_s"])
         self._rebase(state["now_s"] + gone_s * state["rate"], state["rate"])
 

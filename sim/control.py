@@ -136,7 +136,7 @@ class Control:
         return {"time": self._cloud.clock.timestamp(), "now_s": self._cloud.clock.now_s()}
 
     def _set_clock(self, ask: web.Request, body: Plain) -> object:
-        _known(body, "freeze", "scale", "advance_s")
+        _known(body, "freeze", "scale", "advance_s", "skew_s")
         scale = _number(body.get("scale", 1.0), "scale")
         advance_s = _number(body.get("advance_s", 0.0), "advance_s")
         if scale <= 0 or advance_s < 0:
@@ -146,6 +146,8 @@ class Control:
             clock.set_rate(scale)
         if "freeze" in body:
             (clock.freeze if body["freeze"] else clock.thaw)()
+        if "skew_s" in body:
+            clock.skew_s = _number(body["skew_s"], "skew_s")
         clock.advance(advance_s)
         self._cloud.remember("clock", clock.state())
         self._cloud.settle()

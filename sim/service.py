@@ -145,7 +145,9 @@ class Service:
             )
         trace.access_key_id = claim.access_key_id[:_LONGEST_NAME]
         key = identity.find_key(self.cloud, claim.access_key_id)
-        signature.verify(claim, key.secret, now_s=time.time(), use_nonce=self._nonces.use)
+        signature.verify(
+            claim, key.secret, now_s=self.cloud.clock.signing_s(), use_nonce=self._nonces.use
+        )
         identity.check_security_token(key, claim.security_token, self.cloud.clock.now_s())
         return key.principal
 

@@ -25,6 +25,10 @@ def _always(_: OssVolume) -> bool:
 _TABLE: Mapping[FuseType, Sequence[_Row]] = {
     FuseType.OSSFS: (
         (_always, lambda v: [f"url={v.url}"]),
+        (
+            lambda v: not endpoint.takes_virtual_hosts(v.url),
+            lambda _: ["use_path_request_style"],
+        ),
         (lambda v: v.sign_v4, lambda v: ["sigv4", f"region={v.region}"]),
         (lambda v: v.sign_v1, lambda _: ["sigv1"]),
         (lambda v: bool(v.sse), lambda v: [f"use_sse={v.sse}"]),

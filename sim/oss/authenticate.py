@@ -2,7 +2,6 @@
 
 import base64
 import hmac
-import time
 from datetime import UTC, datetime
 
 from sim import cloud as cloud_module
@@ -17,7 +16,7 @@ def authenticate(cloud: cloud_module.Cloud, ask: wire.OssRequest) -> tuple[ident
     """The caller and its access key id; the anonymous one and "" of an unsigned request.
 
     Raises OssError.
-    Time is the machine's: clients sign with their own clocks.
+    Time is the machine's, by which clients sign, and what control says of its skew.
     """
     claim = claims.read(ask, cloud.world.region_id)
     if claim is None:
@@ -27,7 +26,7 @@ def authenticate(cloud: cloud_module.Cloud, ask: wire.OssRequest) -> tuple[ident
     except api_errors.ApiError as e:
         raise _unknown_key(claim.access_key_id) from e
     _check_signature(claim, key.secret)
-    _check_time(claim, time.time())
+    _check_time(claim, cloud.clock.signing_s())
     _check_token(key, _token(ask), cloud.clock.now_s())
     return key.principal, key.access_key_id
 

@@ -48,8 +48,9 @@ class Sim:
         self.port = 0
         self.log = state_dir.parent / f"{state_dir.name}.log"
 
-    def start(self) -> None:
-        command = [sys.executable, "-m", "sim", "serve", "--listen", "127.0.0.1:0"]
+    def start(self, port: int = 0) -> None:
+        """Start; port: where, 0 = a free one."""
+        command = [sys.executable, "-m", "sim", "serve", "--listen", f"127.0.0.1:{port}"]
         command += ["--state-dir", str(self.state_dir), *self._options]
         with self.log.open("a") as log:
             self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)

@@ -1,5 +1,6 @@
 """The OSS node service as a process, csi-mounter beside it, and the simulated object storage."""
 
+import contextlib
 import os
 import pathlib
 import shutil
@@ -7,27 +8,38 @@ import signal
 import socket
 import tempfile
 from collections.abc import Mapping
+from typing import Any
+
+import grpc
+import pytest
 
 from csi._pb import csi_pb2 as pb
 from tests.sim.conftest import KEY_ID, SECRET, Sim
 from tests.support import csi_client, mounter, processes, rpc
 
 BUCKET = "simulated-bucket"
+WORLD = "oss_buckets: [{name: simulated-bucket}, {name: far-away, region_id: cn-beijing}]\n"
 MODE = "MULTI_NODE_MULTI_WRITER"
 QUICK = ("--probe-interval", "1s", "--probe-timeout", "1s", "--timeout", "10s")
 
 
 class OssNode:
-    """One node. starts_mounter: csi-plugin starts its mounter by itself."""
+    """One node. starts_mounter: csi-plugin starts its mounter by itself. fuse_type: of volumes."""
 
-    def __init__(self, *, starts_mounter: bool = False, **environment: str) -> None:
+    def __init__(
+        self, *, starts_mounter: bool = False, fuse_type: str = "s3fs", **environment: str
+    ) -> None:
+        self._fuse_type = fuse_type
         self.rig = processes.Rig(hardware="none")
         # A socket's path must be short.
         self.run_dir = pathlib.Path(tempfile.mkdtemp(prefix="oss-"))
         with socket.socket() as found:
             found.bind(("127.0.0.1", 0))
             self._open_port: int = found.getsockname()[1]
-        self.cloud = Sim(self.run_dir / "cloud", "--oss-address", f"127.0.0.1:{self._open_port}")
+        world = self.run_dir / "world.yaml"
+        world.write_text(WORLD)
+        options = ("--world", str(world), "--oss-address", f"127.0.0.1:{self._open_port}")
+        self.cloud = Sim(self.run_dir / "cloud", *options)
         self.mounter = mounter.MounterProcess(self.run_dir, *QUICK)
         self.environment = {
             "OSS_WORK_DIR": str(self.mounter.work_dir),
@@ -100,7 +112,7 @@ class OssNode:
             "bucket": BUCKET,
             "url": f"http://{self.cloud.endpoint}",
             "region": "cn-hangzhou",
-            "fuseType": "s3fs",
+            "fuseType": self._fuse_type,
             **context,
         }
         given = {"akId": KEY_ID, "akSecret": SECRET} if secrets is None else secrets
@@ -141,6 +153,16 @@ class OssNode:
         (row,) = self.mounter.ask("status")["volumes"]
         return dict(row)
 
+    def started_mounters(self) -> list[int]:
+        """Mounters of this node, whoever started them."""
+        found = []
+        for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                words = path.read_bytes().split(b"\0")
+                if b"csi.mounter" in words and str(self.mounter.socket).encode() in words:
+                    found.append(int(path.parent.name))
+        return found
+
     def kill_client(self, number: int = signal.SIGKILL) -> None:
         """Send *number* to the only volume's client; returns when there is a new one."""
         before = int(str(self.volume()["restarts"]))
@@ -169,3 +191,13 @@ class OssNode:
                 if word.encode() in path.read_bytes():
                     found.append(os.fspath(path))
         return found
+
+
+def refused(node: OssNode, code: grpc.StatusCode, *words: str, **changes: Any) -> str:
+    """Words of a publish that is refused with *code*, and has all *words*."""
+    with pytest.raises(grpc.RpcError) as refusal:
+        node.publish(**changes)
+    said = refusal.value.details() or ""
+    assert refusal.value.code() is code, said
+    assert all(word in said for word in words), said
+    return said

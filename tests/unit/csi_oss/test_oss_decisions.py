@@ -211,6 +211,7 @@ OSSFS, OSSFS2, S3FS = FuseType
         (OSSFS, {}, False, {"url=https://oss-cn-hangzhou.aliyuncs.com", "allow_other"}),
         (OSSFS, {"sigVersion": "v4"}, True, {"sigv4", "region=cn-hangzhou", "ro"}),
         (OSSFS, {"sigVersion": "v1"}, False, {"sigv1"}),
+        (OSSFS, {"url": "http://10.0.0.1"}, False, {"use_path_request_style"}),
         (OSSFS, {"encrypted": "aes256"}, False, {"use_sse=1"}),
         (OSSFS, {"encrypted": "kms"}, False, {"use_sse=kmsid"}),
         (OSSFS, {"encrypted": "kms", "kmsKeyId": "k-1"}, False, {"use_sse=kmsid:k-1"}),
