@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from core import errors
-from csi.disk.node import mark
+from csi.node import device_state
 from host import mounts
 from tests.unit.csi_disk_node import disk_node_harness as harness
 
@@ -183,7 +183,7 @@ async def test_an_xfs_that_mkfs_did_not_finish_is_made_anew(node: harness.Node) 
 
     await node.stage(disk, fs_type="xfs")
 
-    assert not mark.is_unfinished_xfs(disk.device)
+    assert not device_state.is_unfinished_xfs(disk.device)
 
 
 async def test_an_unfinished_xfs_is_not_touched_for_readers(node: harness.Node) -> None:

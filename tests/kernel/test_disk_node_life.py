@@ -10,7 +10,8 @@ import pytest
 
 from core import errors
 from csi._pb import csi_pb2
-from csi.disk.node import grow, mark
+from csi.disk.node import mark
+from csi.node import grow
 from tests.unit.csi_disk_node import disk_node_harness as harness
 
 pytestmark = [

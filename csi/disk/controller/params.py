@@ -10,8 +10,8 @@ from collections.abc import Mapping
 
 from cloud import ecs_model
 from core import errors
-from csi import class_parameters, requests, values
-from csi.disk import node_options
+from csi import class_parameters, node_options, requests, values
+from csi.disk import disk_options
 from csi.disk.controller import category, tags
 
 VOLUME_SIZE_FLOOR_GIB = 20
@@ -153,7 +153,7 @@ def _check_for_the_node(own: Mapping[str, str]) -> None:
     for key in ("readOnly", "omitfsck"):
         values.boolean(f"parameters[{key}]", own.get(key, ""))
     node_options.parse_filesystem(_ANY, own)
-    node_options.parse_sys_config(own.get("sysConfig", ""))
+    disk_options.parse_sys_config(own.get("sysConfig", ""))
     node_options.parse_io_limits(own)
     if own.get("dataCacheMode") and not own.get("dataCacheSize"):
         raise errors.InvalidField("parameters[dataCacheSize]", "is required by dataCacheMode")

@@ -12,8 +12,10 @@ from collections.abc import Iterable, Sequence
 import structlog
 
 from core import call, clock, errors, executor
-from csi.disk import node_options
-from csi.disk.node import device_content, mark, node_settings
+from csi import node_options
+from csi.disk import disk_options
+from csi.disk.node import node_settings
+from csi.node import device_content, device_state
 from host import block, filesystem, mountinfo, run
 
 log = structlog.get_logger()
@@ -71,7 +73,7 @@ class Devices:
         """
         if not serial:
             raise errors.Precondition(
-                f"publish_context[{node_options.SERIAL_KEY}] of volume {volume_id} is missing; "
+                f"publish_context[{disk_options.SERIAL_KEY}] of volume {volume_id} is missing; "
                 "call ControllerPublishVolume first and pass its publish_context on"
             )
         call.doing(f"waiting for the device of {volume_id}")
@@ -146,7 +148,7 @@ class Devices:
     ) -> device_content.Content:
         """What to do with *source*. Raises Precondition when its data does not fit the request."""
         probe = filesystem.probe(source.path)
-        unfinished = probe.fs_type == "xfs" and mark.is_unfinished_xfs(source.path)
+        unfinished = probe.fs_type == "xfs" and device_state.is_unfinished_xfs(source.path)
         if unfinished:
             log.warning("file system was never finished, making it anew", device=str(source.path))
         return device_content.choose_content(

@@ -4,7 +4,8 @@ import pathlib
 from collections.abc import Collection, Iterable
 
 from core import call, errors
-from csi.disk.node import device, grow, node_mounts, node_requests
+from csi.disk.node import device, node_requests
+from csi.node import grow, node_mounts
 from host import block, mountinfo
 
 

@@ -1,14 +1,6 @@
-"""Marks on devices that outlive this process.
-
-Nothing is kept in files of our own: what a crash interrupted is told by the device itself.
-* `mkfs.ext4` and `mkfs.ext3` write the superblock last: killed at any of its 152 writes, blkid
-  finds nothing, and the next attempt starts afresh (tried with strace, 2026-11-23, e2fsprogs 1.47).
-* `mkfs.xfs` writes the superblock early with `sb_inprogress` = 1 and clears it last. The kernel
-  refuses to mount such a file system, so it never held data (tried likewise, xfsprogs 6.1).
-"""
+"""The mark on the devices of disks that are volumes of ours. It outlives this process."""
 
 import contextlib
-import errno
 import os
 import pathlib
 
@@ -19,32 +11,6 @@ log = structlog.get_logger()
 MANAGED_XATTR = "trusted.csi-managed-disk"
 """On the device node: the disk's id. devtmpfs forgets it at the detach.
 Source: spec/csi-driver.md 2.13; the reference reads it too."""
-
-_XFS_MAGIC = b"XFSB"
-_XFS_IN_PROGRESS_OFFSET = 126
-"""Offset of sb_inprogress. Source: XFS algorithms and data structures, "Superblocks"."""
-
-
-def is_unfinished_xfs(device: pathlib.Path) -> bool:
-    """Whether *device* starts with an XFS superblock that mkfs did not live to finish."""
-    with device.open("rb", buffering=0) as f:
-        head = f.read(_XFS_IN_PROGRESS_OFFSET + 1)
-    return head.startswith(_XFS_MAGIC) and head[_XFS_IN_PROGRESS_OFFSET:] == b"\x01"
-
-
-def is_claimed(device: pathlib.Path) -> bool:
-    """Whether the kernel or a program has *device* for itself: a mount, a running mkfs, LVM.
-
-    Linux grants O_EXCL on a block device to one holder at a time; see open(2).
-    """
-    try:
-        fd = os.open(device, os.O_RDONLY | os.O_EXCL | os.O_CLOEXEC)
-    except OSError as e:
-        if e.errno == errno.EBUSY:
-            return True
-        raise
-    os.close(fd)
-    return False
 
 
 def mark_managed(device: pathlib.Path, disk_id: str) -> None:

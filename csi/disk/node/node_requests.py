@@ -14,9 +14,9 @@ import pathlib
 from collections.abc import Mapping
 
 from core import errors
-from csi import requests
+from csi import node_options, requests
 from csi._pb import csi_pb2
-from csi.disk import node_options
+from csi.disk import disk_options
 from csi.node import at_path
 from host import cgroup, paths
 
@@ -161,13 +161,13 @@ def _staging(
     flags = node_options.parse_mount_flags(capability.mount_flags)
     return Staging(
         volume_id=volume_id,
-        serial=node_options.parse_serial(volume_id, publish_context),
+        serial=disk_options.parse_serial(volume_id, publish_context),
         staging_target_path=staging_target_path,
         access=capability.access,
         read_only=_wants_read_only(capability),
         mount_flags=tuple(flag for flag in flags if flag not in {"ro", "rw"}),
         filesystem=node_options.parse_filesystem(capability, volume_context),
-        sys_config=node_options.parse_sys_config(volume_context.get("sysConfig", "")),
+        sys_config=disk_options.parse_sys_config(volume_context.get("sysConfig", "")),
     )
 
 

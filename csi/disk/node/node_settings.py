@@ -5,7 +5,7 @@ import os
 import pathlib
 
 from core import settings
-from csi.disk import node_options
+from csi import node_options
 
 DEVICE_WAIT_S = 10.0
 """How long a device may take to appear after its attach. Source: spec/csi-driver.md 2.13."""

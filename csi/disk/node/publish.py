@@ -11,8 +11,8 @@ import structlog
 
 from core import call, errors, executor
 from csi import requests
-from csi.disk.node import device, node_mounts, node_requests, node_settings, stage
-from csi.node import at_path
+from csi.disk.node import device, node_requests, node_settings, stage
+from csi.node import at_path, node_mounts
 from host import cgroup, files, mountinfo, mounts
 
 log = structlog.get_logger()

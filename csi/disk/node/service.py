@@ -14,11 +14,10 @@ from csi.disk.node import (
     node_settings,
     publish,
     stage,
-    stats,
     unstage,
     volume_limits,
 )
-from csi.node import at_path
+from csi.node import at_path, device_stats
 
 _Rpc = csi_pb2.NodeServiceCapability.RPC
 _HANGING_MAX = 64
@@ -127,9 +126,9 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
             accessible_topology=csi_pb2.Topology(segments=info.segments),
         )
 
-    def _read_stats(self, request: csi_pb2.NodeGetVolumeStatsRequest) -> stats.VolumeStats:
+    def _read_stats(self, request: csi_pb2.NodeGetVolumeStatsRequest) -> device_stats.VolumeStats:
         """In a thread from the first look at the path on: the volume may be the one that hangs."""
-        return stats.read(node_requests.parse_stats(request, self._root), self._devices)
+        return device_stats.read(node_requests.parse_stats(request, self._root), self._devices)
 
     async def close(self) -> None:
         """Take no more work; what runs ends in its own time."""

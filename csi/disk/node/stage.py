@@ -11,15 +11,8 @@ import structlog
 
 from core import call, errors, executor
 from csi import requests
-from csi.disk.node import (
-    device,
-    device_content,
-    grow,
-    mark,
-    node_mounts,
-    node_requests,
-    node_settings,
-)
+from csi.disk.node import device, mark, node_requests, node_settings
+from csi.node import device_content, device_state, grow, node_mounts
 from host import block, files, filesystem, mountinfo, mounts
 
 log = structlog.get_logger()
@@ -108,7 +101,7 @@ class Stager:
         if used_at:
             # A second staging path. The kernel shares the mounted file system; hands off.
             return content
-        if mark.is_claimed(source.path):
+        if device_state.is_claimed(source.path):
             raise errors.Busy(
                 f"device {source.path} is in use by another program, perhaps an mkfs that outlived "
                 "a killed driver; retry when it has ended"

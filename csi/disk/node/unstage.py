@@ -9,8 +9,8 @@ import pathlib
 import structlog
 
 from core import call, errors, executor
-from csi.disk.node import device, mark, node_mounts, node_settings
-from csi.node import at_path
+from csi.disk.node import device, node_settings
+from csi.node import at_path, device_state, node_mounts
 from host import block, mountinfo, mounts, run
 
 log = structlog.get_logger()
@@ -89,7 +89,7 @@ class Unstager:
     def _report_other_users(self, volume_id: str, number: str) -> None:
         """Say so when the device is still open: a container with a private copy of the mount."""
         try:
-            claimed = mark.is_claimed(self._devices.path_of(number))
+            claimed = device_state.is_claimed(self._devices.path_of(number))
         except (OSError, errors.Unavailable):
             return  # gone or broken meanwhile; the unstage is done all the same
         if claimed:

@@ -6,8 +6,9 @@ import pathlib
 import pytest
 
 from core import call, errors, executor
-from csi.disk import node_options
-from csi.disk.node import device, device_content, mark, node_settings
+from csi import node_options
+from csi.disk.node import device, node_settings
+from csi.node import device_content, device_state
 from host import filesystem, mountinfo
 
 EXT4, EXT3, XFS = node_options.FsType.EXT4, node_options.FsType.EXT3, node_options.FsType.XFS
@@ -264,4 +265,4 @@ def test_an_unfinished_xfs_is_told_by_its_super_block(
     image = tmp_path / "image"
     image.write_bytes(head)
 
-    assert mark.is_unfinished_xfs(image) is unfinished
+    assert device_state.is_unfinished_xfs(image) is unfinished

@@ -4,7 +4,8 @@ import pathlib
 
 import pytest
 
-from csi.disk.node import expand, node_mounts, stats
+from csi.disk.node import expand
+from csi.node import device_stats, node_mounts
 from host import mountinfo
 
 ROOT = pathlib.Path("/var/lib/kubelet")
@@ -121,7 +122,7 @@ def test_the_topmost_mount_is_the_one_seen() -> None:
 def test_the_condition_of_a_file_system(
     *, options: str, super_options: str, alive: bool, io_error: str, message: str
 ) -> None:
-    condition = stats.judge(
+    condition = device_stats.judge(
         mount(options=options, super_options=super_options), is_alive=alive, io_error=io_error
     )
 

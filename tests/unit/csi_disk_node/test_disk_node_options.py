@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core import errors
-from csi import requests
-from csi.disk import node_options
+from csi import node_options, requests
+from csi.disk import disk_options
 from host import cgroup
 
 
@@ -108,7 +108,7 @@ def test_omitfsck_alone_skips_the_check(*, told: str, skip: bool) -> None:
 
 
 def test_sys_config_is_a_list_of_pairs() -> None:
-    assert node_options.parse_sys_config("queue/read_ahead_kb=1024, bdi/min_ratio=1") == (
+    assert disk_options.parse_sys_config("queue/read_ahead_kb=1024, bdi/min_ratio=1") == (
         ("queue/read_ahead_kb", "1024"),
         ("bdi/min_ratio", "1"),
     )
@@ -119,7 +119,7 @@ def test_sys_config_is_a_list_of_pairs() -> None:
 )
 def test_sys_config_stays_below_the_device(text: str) -> None:
     with pytest.raises(errors.InvalidField, match="sysConfig"):
-        node_options.parse_sys_config(text)
+        disk_options.parse_sys_config(text)
 
 
 def test_io_limits_are_read_with_binary_units() -> None:
@@ -166,15 +166,15 @@ def test_io_limits_need_a_pod_uid(uid: str) -> None:
 def test_the_serial_number_is_the_published_one_or_the_disk_ids(
     volume_id: str, context: dict[str, str], serial: str
 ) -> None:
-    assert node_options.parse_serial(volume_id, context) == serial
+    assert disk_options.parse_serial(volume_id, context) == serial
 
 
 def test_a_disk_without_serial_number_is_refused_with_a_way_out() -> None:
     with pytest.raises(errors.Precondition, match="snapshot"):
-        node_options.parse_serial("d-old", {"serialNumber": ""})
+        disk_options.parse_serial("d-old", {"serialNumber": ""})
 
 
 @pytest.mark.parametrize("serial", ["../vda", "a/b", "a*", "a b"])
 def test_a_serial_number_is_never_a_path_or_a_pattern(serial: str) -> None:
     with pytest.raises(errors.InvalidField, match="serialNumber"):
-        node_options.parse_serial("d-1", {"serialNumber": serial})
+        disk_options.parse_serial("d-1", {"serialNumber": serial})

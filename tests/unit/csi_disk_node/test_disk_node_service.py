@@ -10,8 +10,8 @@ import pytest
 from core import clock, errors, grpc_server, metrics
 from csi import redact, rpc_metrics
 from csi._pb import csi_pb2, csi_pb2_grpc
-from csi.disk.node import device, node_settings, service, stats
-from csi.node import at_path
+from csi.disk.node import device, node_settings, service
+from csi.node import at_path, device_stats
 from tests.unit.csi_disk_node import disk_node_harness as harness
 
 Code = grpc.StatusCode
@@ -146,14 +146,14 @@ async def test_a_disk_that_hangs_does_not_keep_the_statistics_of_others(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     release = threading.Event()
-    usual = stats.read
+    usual = device_stats.read
 
-    def read(at: at_path.AtPath, devices: device.Devices) -> stats.VolumeStats:
+    def read(at: at_path.AtPath, devices: device.Devices) -> device_stats.VolumeStats:
         if at.volume_id == "d-dead":
             release.wait(30)
         return usual(at, devices)
 
-    monkeypatch.setattr(stats, "read", read)
+    monkeypatch.setattr(device_stats, "read", read)
     monkeypatch.setattr(node_settings, "STATS_TIMEOUT_S", 0.3)
     node = harness.Node(tmp_path)
     path = str(node.staging())

@@ -7,15 +7,21 @@ import dataclasses
 import errno
 import os
 import pathlib
+from typing import Protocol
 
 from core import errors
 from csi import volume_stats
-from csi.disk.node import device, node_mounts
-from csi.node import at_path
+from csi.node import at_path, node_mounts
 from host import block, mountinfo, stats
 
 _IO_ERRORS = frozenset({errno.EIO, errno.ENXIO, errno.ENODEV, errno.EUCLEAN, errno.ESHUTDOWN})
 """EUCLEAN is Linux's name for a corrupt file system."""
+
+
+class Devices(Protocol):
+    """Knows whether the block device "major:minor" still exists."""
+
+    def is_alive(self, number: str) -> bool: ...
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +33,7 @@ class VolumeStats:
     total_bytes: int | None = None
 
 
-def read(at: at_path.AtPath, devices: device.Devices) -> VolumeStats:
+def read(at: at_path.AtPath, devices: Devices) -> VolumeStats:
     """Usage and condition of the volume at *at*. Raises NotFound when it is not there."""
     there = node_mounts.locate(at.volume_id, at.path)
     path = pathlib.Path(there.mount_point)
@@ -51,7 +57,7 @@ def judge(mount: mountinfo.Mount, *, is_alive: bool, io_error: str) -> volume_st
     is_alive: its device still exists. io_error: what reading it said, "" = nothing.
     """
     if not is_alive:
-        return _ill(f"device {mount.device} is gone: the disk was detached while it was mounted")
+        return _ill(f"device {mount.device} is gone: it was detached while it was mounted")
     if io_error:
         return _ill(f"the file system cannot be read: {io_error}")
     if node_mounts.is_broken(mount):
@@ -64,9 +70,9 @@ def judge(mount: mountinfo.Mount, *, is_alive: bool, io_error: str) -> volume_st
     )
 
 
-def _read_block(path: pathlib.Path, devices: device.Devices) -> VolumeStats:
+def _read_block(path: pathlib.Path, devices: Devices) -> VolumeStats:
     if not devices.is_alive(block.device_number(path)):
-        return VolumeStats(condition=_ill("the device is gone: the disk was detached while in use"))
+        return VolumeStats(condition=_ill("the device is gone: it was detached while in use"))
     try:
         total_bytes = block.size_bytes(path)
     except OSError as e:

@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 
 from core import errors
-from csi.disk import node_options
+from csi import node_options
 from host import filesystem
 
 _FALSE_TABLE = "atari"

@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Collection, Iterable, Sequence
 
 from core import errors
-from csi.disk import node_options
+from csi import node_options
 from host import block, mountinfo
 
 _KUBELET_CSI_DIR = pathlib.PurePath("plugins/kubernetes.io/csi")
