@@ -24,6 +24,8 @@ DRIVER_MODULES: Mapping[str, str] = {
     "bmcpfsplugin.csi.alibabacloud.com": "csi.cpfs.driver",
     "cpfsplugin.csi.alibabacloud.com": "csi.cpfs.legacy",
     "ossplugin.csi.alibabacloud.com": "csi.oss.driver",
+    "localplugin.csi.alibabacloud.com": "csi.lvm.driver",
+    "lvmplugin.csi.alibabacloud.com": "csi.lvm.legacy",
 }
 
 REMOVED: Mapping[str, str] = {

@@ -81,7 +81,7 @@ def parse_filesystem(
     """File system options of a request."""
     return FilesystemOptions(
         fs_type=parse_fs_type(capability),
-        mkfs_options=_parse_mkfs_options(volume_context.get("mkfsOptions", "")),
+        mkfs_options=parse_mkfs_options(volume_context.get("mkfsOptions", "")),
         skip_check=volume_context.get("omitfsck", "").lower() in _YES,
     )
 
@@ -137,7 +137,8 @@ def parse_pod_uid(volume_context: Mapping[str, str]) -> str:
     return uid
 
 
-def _parse_mkfs_options(text: str) -> tuple[str, ...] | None:
+def parse_mkfs_options(text: str) -> tuple[str, ...] | None:
+    """Words of *text* for mkfs, None = none are given. They may name no file."""
     words = tuple(text.split())
     for word in words:
         if not _MKFS_WORD.fullmatch(word):

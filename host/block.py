@@ -44,6 +44,12 @@ def find_device(
     return _by_any_link(serial, by_id_dir) or _by_sysfs(serial, sysfs)
 
 
+def path_of(link: str | os.PathLike[str]) -> pathlib.Path:
+    """The device behind *link*, links followed. Raises Precondition for anything else."""
+    device_number(link)
+    return pathlib.Path(os.path.realpath(link))
+
+
 def is_block_device(path: str | os.PathLike[str]) -> bool:
     """Whether *path*, links followed, is a block device; False when missing."""
     try:

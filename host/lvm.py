@@ -10,6 +10,8 @@ from host import lvm_commands, lvm_model, run
 log = structlog.get_logger()
 
 _LOOK_S, _CHANGE_S = 20.0, 60.0
+_REPORT_MAX = 32 << 20
+"""Bytes of a report: a line of `lvs` has some 500, and a group may have thousands of volumes."""
 
 
 class Lvm:
@@ -31,6 +33,10 @@ class Lvm:
         argv = lvm_commands.list_disks(self._config, lvm_commands.require_name("group", group))
         return lvm_commands.parse_disks(self._look(argv))
 
+    def all_disks(self) -> list[lvm_model.PhysicalVolume]:
+        """The disks of all groups."""
+        return lvm_commands.parse_disks(self._look(lvm_commands.list_disks(self._config)))
+
     def volumes(self, *, group: str = "", tag: str = "") -> list[lvm_model.LogicalVolume]:
         """The volumes of *group*, "" = of all; with *tag*, "" = any."""
         argv = lvm_commands.list_volumes(self._config, group=group, tag=tag)
@@ -47,6 +53,37 @@ class Lvm:
         """
         self._change(lvm_commands.create(self._config, wish))
         log.info("volume made", group=wish.group, name=wish.name, size_bytes=wish.size_bytes)
+
+    def create_pool(self, group: str, name: str, size_bytes: int, *, tag: str) -> None:
+        """Make a thin pool. Raises as `create`."""
+        self._change(lvm_commands.create_pool(self._config, group, name, size_bytes, tag))
+        log.info("thin pool made", group=group, name=name, size_bytes=size_bytes)
+
+    def snapshot(self, wish: lvm_model.SnapshotWish) -> None:
+        """Make a snapshot: the file system of the origin is still for that moment, so it is clean.
+
+        Raises as `create`, and NotFound without the origin.
+        """
+        self._change(lvm_commands.snapshot(self._config, wish))
+        log.info("snapshot made", group=wish.group, name=wish.name, origin=wish.origin)
+
+    def create_group(self, name: str, devices: Sequence[str], *, tag: str) -> None:
+        """Make a volume group on *devices*, which the caller knows to be empty."""
+        self._change(lvm_commands.create_group(self._config, name, devices, tag))
+        log.info("volume group made", group=name, devices=list(devices))
+
+    def remove_tagged(self, name: str, tags: Iterable[str], *, unless: str) -> bool:
+        """Remove volume *name* if it has all *tags*, not *unless*, and no thick snapshots.
+
+        One step. Whether one was removed. Raises Busy for one in use.
+        """
+        said = self._run(
+            lvm_commands.remove_tagged(self._config, name, tags, unless=unless), _CHANGE_S
+        )
+        if "successfully removed" not in said:
+            return False
+        log.info("volume removed", name=name)
+        return True
 
     def remove(self, group: str, name: str) -> None:
         """Remove a volume; one that is gone is fine. Raises Busy for one in use."""
@@ -67,6 +104,11 @@ class Lvm:
             return
         self._change(lvm_commands.extend(self._config, group, name, size_bytes))
         log.info("volume grown", group=group, name=name, size_bytes=size_bytes)
+
+    def extend_metadata(self, group: str, pool: str, more_bytes: int) -> None:
+        """Let the metadata of thin *pool* have *more_bytes* more. Not to be repeated blindly."""
+        self._change(lvm_commands.extend_metadata(self._config, group, pool, more_bytes))
+        log.info("thin pool's metadata grown", group=group, pool=pool, more_bytes=more_bytes)
 
     def retag(
         self, group: str, name: str, *, add: Iterable[str] = (), delete: Iterable[str] = ()
@@ -90,7 +132,7 @@ class Lvm:
 
     def _run(self, argv: Sequence[str], timeout_s: float) -> str:
         try:
-            return run.run(argv, timeout_s=timeout_s).stdout
+            return run.run(argv, timeout_s=timeout_s, output_max=_REPORT_MAX).stdout
         except run.CommandFailed as e:
             kind = lvm_commands.meaning(e.result.stderr)
             if kind is None:

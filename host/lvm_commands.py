@@ -13,9 +13,11 @@ from core import errors
 from host import lvm_model
 
 NAME_MAX_CHARS = 127
+_SECTOR_BYTES = 512
 _NAME = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9_+.-]*")
 _TAG = re.compile(r"[A-Za-z0-9_+./=!:&#-]+")
-_RESERVED_NAMES = ("snapshot", "pvmove", ".", "..")
+_RESERVED_NAMES = (".", "..")
+_RESERVED_STARTS = ("snapshot", "pvmove")
 _RESERVED_PARTS = (
     "_cdata", "_cmeta", "_corig", "_mlog", "_mimage", "_pmspare", "_rimage", "_rmeta", "_tdata",
     "_tmeta", "_vorigin", "_vdata", "_imeta", "_iorig", "_wcorig",
@@ -28,7 +30,7 @@ _GROUP_FIELDS = (
 _DISK_FIELDS = "pv_name,vg_name,pv_pe_count,pv_pe_alloc_count,pv_missing,pv_allocatable"
 _VOLUME_FIELDS = (
     "lv_name,vg_name,lv_uuid,lv_size,lv_layout,stripes,lv_tags,lv_active,lv_device_open,origin,"
-    "pool_lv,lv_health_status,data_percent"
+    "pool_lv,lv_health_status,data_percent,metadata_percent,copy_percent,origin_size"
 )
 
 
@@ -51,10 +53,19 @@ def configuration(devices: Sequence[str]) -> str:
     )
 
 
+def is_name(text: str) -> bool:
+    """Whether LVM takes *text* for a volume or a group."""
+    reserved = (
+        text in _RESERVED_NAMES
+        or text.startswith(_RESERVED_STARTS)
+        or any(part in text for part in _RESERVED_PARTS)
+    )
+    return bool(_NAME.fullmatch(text)) and len(text) <= NAME_MAX_CHARS and not reserved
+
+
 def require_name(field: str, name: str) -> str:
     """*name*, which LVM takes for a volume or a group. Raises InvalidField."""
-    reserved = name in _RESERVED_NAMES or any(part in name for part in _RESERVED_PARTS)
-    if not _NAME.fullmatch(name) or len(name) > NAME_MAX_CHARS or reserved:
+    if not is_name(name):
         raise errors.InvalidField(
             field, "is not a name in LVM", value=name,
             allowed=f"at most {NAME_MAX_CHARS} letters, digits and _+.-, no name LVM keeps",
@@ -67,9 +78,10 @@ def list_groups(config: str) -> list[str]:
     return _report("vgs", config, _GROUP_FIELDS)
 
 
-def list_disks(config: str, group: str) -> list[str]:
-    """`pvs` of one group."""
-    return [*_report("pvs", config, _DISK_FIELDS), "--select", f"vg_name={group}"]
+def list_disks(config: str, group: str = "") -> list[str]:
+    """`pvs` of one group or all."""
+    argv = _report("pvs", config, _DISK_FIELDS)
+    return [*argv, "--select", f"vg_name={group}"] if group else argv
 
 
 def list_volumes(config: str, *, group: str = "", tag: str = "") -> list[str]:
@@ -81,13 +93,41 @@ def list_volumes(config: str, *, group: str = "", tag: str = "") -> list[str]:
 
 
 def create(config: str, wish: lvm_model.Wish) -> list[str]:
-    """`lvcreate`: signatures on the new volume are wiped, and its start is zeroed."""
-    tags = [word for tag in wish.tags for word in ("--addtag", _require_tag(tag))]
-    stripes = ["--stripes", str(wish.stripes)] if wish.stripes > 1 else []
+    """`lvcreate`: signatures on the new volume are wiped, and its start is zeroed.
+
+    A thin volume needs neither: what was not written yet reads as zeros.
+    """
+    group = require_name("group", wish.group)
+    named = ["lvcreate", "--config", config, "--yes", "--name", require_name("name", wish.name)]
+    if wish.pool:
+        pool = f"{group}/{require_name('pool', wish.pool)}"
+        kind = ["--type", "thin", "--virtualsize", _bytes(wish.size_bytes), "--thinpool", pool]
+        return [*named, *kind, *_add_tags(wish.tags)]
+    kind = ["--stripes", str(wish.stripes)] if wish.stripes > 1 else []
+    if wish.mirrors:
+        kind = ["--type", "raid1", "--mirrors", str(wish.mirrors)]
     return [
-        *("lvcreate", "--config", config, "--yes", "--wipesignatures", "y", "--zero", "y"),
-        *("--name", require_name("name", wish.name), "--size", f"{wish.size_bytes}b"),
-        *(*stripes, *tags, "--", require_name("group", wish.group)),
+        *(*named, "--size", _bytes(wish.size_bytes), "--wipesignatures", "y", "--zero", "y"),
+        *(*kind, *_add_tags(wish.tags), "--", group, *wish.disks),
+    ]
+
+
+def create_pool(config: str, group: str, name: str, size_bytes: int, tag: str) -> list[str]:
+    """`lvcreate` of a thin pool that fails writes at once when it is full."""
+    return [
+        *("lvcreate", "--config", config, "--yes", "--type", "thin-pool", "--errorwhenfull", "y"),
+        *("--name", require_name("name", name), "--size", _bytes(size_bytes)),
+        *(*_add_tags([tag]), "--", require_name("group", group)),
+    ]
+
+
+def snapshot(config: str, wish: lvm_model.SnapshotWish) -> list[str]:
+    """`lvcreate --snapshot`: of a thick volume with room for changes, or of a thin one."""
+    size = ["--size", _bytes(wish.size_bytes)] if wish.size_bytes else ["--setactivationskip", "n"]
+    return [
+        *("lvcreate", "--config", config, "--yes", "--snapshot"),
+        *("--name", require_name("name", wish.name), *size, *_add_tags(wish.tags)),
+        *("--", f"{require_name('group', wish.group)}/{require_name('origin', wish.origin)}"),
     ]
 
 
@@ -96,12 +136,35 @@ def remove(config: str, group: str, name: str) -> list[str]:
     return ["lvremove", "--config", config, "--yes", "--", f"{group}/{name}"]
 
 
+def remove_tagged(config: str, name: str, tags: Iterable[str], *, unless: str) -> list[str]:
+    """`lvremove` of volume *name* with all *tags* and not *unless*, in any group that is looked at.
+
+    Nothing that has thick snapshots, which would go too.
+    """
+    fits = [f'lv_name="{require_name("name", name)}"', "lv_role!={thickorigin}"]
+    fits.append(f"lv_tags!={{{_require_tag(unless)}}}")
+    fits += [f"lv_tags={{{_require_tag(tag)}}}" for tag in tags]
+    return ["lvremove", "--config", config, "--yes", "--select", " && ".join(fits)]
+
+
+def create_group(config: str, name: str, devices: Sequence[str], tag: str) -> list[str]:
+    """`vgcreate`, which is not told to overwrite anything: on a signature it asks, and so fails."""
+    tags = _add_tags([tag])
+    return ["vgcreate", "--config", config, *tags, "--", require_name("group", name), *devices]
+
+
 def extend(config: str, group: str, name: str, size_bytes: int) -> list[str]:
     """`lvextend` to at least *size_bytes*, the file system untouched."""
     return [
-        *("lvextend", "--config", config, "--yes", "--size", f"{size_bytes}b"),
+        *("lvextend", "--config", config, "--yes", "--size", _bytes(size_bytes)),
         *("--", f"{group}/{name}"),
     ]
+
+
+def extend_metadata(config: str, group: str, pool: str, more_bytes: int) -> list[str]:
+    """`lvextend` of a thin pool's metadata."""
+    more = f"+{_bytes(more_bytes)}"
+    return ["lvextend", "--config", config, "--yes", "--poolmetadatasize", more, f"{group}/{pool}"]
 
 
 def retag(
@@ -109,7 +172,7 @@ def retag(
 ) -> list[str]:
     """`lvchange`: tags that come and go in one step."""
     words = [word for tag in delete for word in ("--deltag", _require_tag(tag))]
-    words += [word for tag in add for word in ("--addtag", _require_tag(tag))]
+    words += _add_tags(add)
     return ["lvchange", "--config", config, "--yes", *words, "--", f"{group}/{name}"]
 
 
@@ -170,7 +233,10 @@ def parse_volumes(text: str) -> list[lvm_model.LogicalVolume]:
             origin=row["origin"],
             pool=row["pool_lv"],
             health=row["lv_health_status"],
-            data_percent=float(row["data_percent"]) if row["data_percent"] else None,
+            data_percent=_percent(row["data_percent"]),
+            metadata_percent=_percent(row["metadata_percent"]),
+            copy_percent=_percent(row["copy_percent"]),
+            origin_bytes=int(row["origin_size"] or 0),
         )
         for row in found.values()
     ]
@@ -191,6 +257,19 @@ def meaning(said: str) -> type[errors.Error] | None:
         if any(text in low for text in texts):
             return kind
     return None
+
+
+def _bytes(size_bytes: int) -> str:
+    """A size, which must be whole sectors."""
+    return f"{-(-size_bytes // _SECTOR_BYTES) * _SECTOR_BYTES}b"
+
+
+def _add_tags(tags: Iterable[str]) -> list[str]:
+    return [word for tag in tags for word in ("--addtag", _require_tag(tag))]
+
+
+def _percent(text: str) -> float | None:
+    return float(text) if text else None
 
 
 def _report(program: str, config: str, fields: str) -> list[str]:

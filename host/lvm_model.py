@@ -57,6 +57,9 @@ class LogicalVolume:
     """A volume. stripes: disks side by side. health: "" = well, else LVM's word, such as "partial".
 
     data_percent: how full a snapshot or a thin volume or pool is, None for others.
+    metadata_percent: of a pool. copy_percent: of a mirror, 100 = both copies are the same.
+    origin: what it is a snapshot of, "" = none. origin_bytes: the size that a thick snapshot
+    shows, whose size_bytes is its room for changes; 0 for others.
     """
 
     name: str
@@ -72,6 +75,19 @@ class LogicalVolume:
     pool: str
     health: str
     data_percent: float | None
+    metadata_percent: float | None = None
+    copy_percent: float | None = None
+    origin_bytes: int = 0
+
+    @property
+    def is_thick_snapshot(self) -> bool:
+        """Whether it keeps what its origin held, in room of its own."""
+        return bool(self.origin) and not self.pool
+
+    @property
+    def content_bytes(self) -> int:
+        """Size of what can be read from it."""
+        return self.origin_bytes if self.is_thick_snapshot else self.size_bytes
 
     @property
     def device(self) -> str:
@@ -81,10 +97,28 @@ class LogicalVolume:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """A volume to be made. stripes: 1 = linear. The size is rounded up to whole extents."""
+    """A volume to be made. The size is rounded up to whole extents.
+
+    stripes: 1 = not striped. mirrors: further copies, 0 or 1. disks: where it may lie, none = LVM
+    chooses. pool: a thin volume of that pool, "" = thick.
+    """
 
     name: str
     group: str
     size_bytes: int
     stripes: int = 1
+    mirrors: int = 0
+    disks: tuple[str, ...] = ()
+    pool: str = ""
+    tags: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotWish:
+    """A snapshot of *origin* to be made. size_bytes: room for changes; 0 = of a thin volume."""
+
+    name: str
+    group: str
+    origin: str
+    size_bytes: int = 0
     tags: tuple[str, ...] = ()

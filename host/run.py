@@ -58,6 +58,14 @@ DEBIAN_PACKAGE = {
     "lvextend": "lvm2",
     "lvremove": "lvm2",
     "lvs": "lvm2",
+    "vgcreate": "lvm2",
+    "cryptsetup": "cryptsetup-bin",
+    "blkdiscard": "util-linux",
+    "chattr": "e2fsprogs",
+    "lsattr": "e2fsprogs",
+    "setquota": "quota",
+    "repquota": "quota",
+    "xfs_quota": "xfsprogs",
     "pvs": "lvm2",
     "vgs": "lvm2",
 }
@@ -65,7 +73,7 @@ DEBIAN_PACKAGE = {
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """How a command ended; output is cut to its last 64 KiB."""
+    """How a command ended; output is cut to its last 64 KiB, or what was asked for."""
 
     returncode: int
     stdout: str
@@ -122,10 +130,12 @@ def run(
     stdin: bytes | None = None,
     check: bool = True,
     cwd: pathlib.Path = _ROOT,
+    output_max: int = _OUTPUT_MAX,
 ) -> Result:
     """Result of running *argv*; its first word is looked up in PATH.
 
     cwd: never a volume by accident, since that could not be unmounted then.
+    output_max: bytes of stdout that are kept, the last ones.
     Callers put no secret into *argv*: it is logged, and every process of the node can read it.
     Returns or raises at most 2 s after *timeout_s* has passed, whatever the command does.
     Raises CommandMissing, CommandNotStarted, CommandTimeout, and with *check* CommandFailed.
@@ -134,7 +144,7 @@ def run(
         raise CommandMissing(argv[0])
     started_s = time.monotonic()
     process = _start(argv, stdin, cwd)
-    stdout, stderr = _Tail(), _Tail()
+    stdout, stderr = _Tail(output_max), _Tail(_OUTPUT_MAX)
     try:
         ended = _attend(process, stdin or b"", stdout, stderr, started_s + timeout_s)
     except BaseException:
@@ -159,9 +169,10 @@ def run(
 
 
 class _Tail:
-    """The last 64 KiB of an output, however long that is."""
+    """The last *kept* bytes of an output, however long that is."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept: int) -> None:
+        self._kept = kept
         self._bytes = bytearray()
 
     def collect(self, fd: int) -> bool:
@@ -171,13 +182,13 @@ class _Tail:
         except BlockingIOError:
             return False
         self._bytes += more
-        if len(self._bytes) > 2 * _OUTPUT_MAX:
-            del self._bytes[:-_OUTPUT_MAX]
+        if len(self._bytes) > 2 * self._kept:
+            del self._bytes[: -self._kept]
         return not more
 
     def text(self) -> str:
         """What was kept."""
-        return self._bytes[-_OUTPUT_MAX:].decode(errors="replace")
+        return self._bytes[-self._kept :].decode(errors="replace")
 
 
 class _Feeder:

@@ -61,7 +61,7 @@ def run(
     parameters: Mapping[str, str] = DISK_PARAMETERS,
     mutable_parameters: Mapping[str, str] = DISK_MUTABLE_PARAMETERS,
     prefix: Sequence[str] = (),
-    size_gib: int = 20,
+    size_gib: float = 20,
 ) -> Report:
     """One run. *work* must be below the driver's kubelet directory; it is emptied before.
 
@@ -79,8 +79,8 @@ def run(
         f"-csi.endpoint=unix://{endpoint}",
         f"-csi.mountdir={work}/mount",
         f"-csi.stagingdir={work}/staging",
-        f"-csi.testvolumesize={size_gib << 30}",
-        f"-csi.testvolumeexpandsize={2 * size_gib << 30}",
+        f"-csi.testvolumesize={int(size_gib * (1 << 30))}",
+        f"-csi.testvolumeexpandsize={int(2 * size_gib * (1 << 30))}",
         f"-csi.testvolumeparameters={work}/params.yaml",
         f"-csi.testvolumemutableparameters={work}/mutable.yaml",
         f"-csi.secrets={work}/secrets.yaml",

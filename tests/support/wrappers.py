@@ -7,6 +7,7 @@ the real command; at the planned call it kills the driver first, afterwards, or 
 import enum
 import pathlib
 import shutil
+from collections.abc import Sequence
 
 COMMANDS = (
     "blockdev",
@@ -49,16 +50,16 @@ class Phase(enum.StrEnum):
 
 
 class Wrappers:
-    """The wrapper programs in *directory*, which is to be the first entry of the driver's PATH."""
+    """The wrapper programs of *commands* in *directory*, the first entry of the driver's PATH."""
 
-    def __init__(self, directory: pathlib.Path) -> None:
+    def __init__(self, directory: pathlib.Path, commands: Sequence[str] = COMMANDS) -> None:
         self.directory = directory
         self._control = directory.with_name(f"{directory.name}-plan")
         for made in (self.directory, self._control):
             made.mkdir(parents=True)
         (self._control / "lock").touch()
         self.disarm()
-        for name in COMMANDS:
+        for name in commands:
             real = shutil.which(name)
             if real is None:
                 continue

@@ -18,6 +18,7 @@ def volume_row(**changes: str) -> dict[str, str]:
         "lv_layout": "linear", "stripes": "1", "lv_tags": "csi,csi-state=ready",
         "lv_active": "active", "lv_device_open": "open", "origin": "", "pool_lv": "",
         "lv_health_status": "", "data_percent": "",
+        "metadata_percent": "", "copy_percent": "", "origin_size": "",
     }  # fmt: skip
     return {**row, **changes}
 
@@ -40,7 +41,9 @@ def test_what_is_no_device(device: str) -> None:
         lvm_commands.configuration([device])
 
 
-@pytest.mark.parametrize("name", ["", "-a", "a b", "a/b", "snapshot", "x_tmeta", "a" * 128, ".."])
+@pytest.mark.parametrize(
+    "name", ["", "-a", "a b", "a/b", "snapshot", "snapshot-1", "x_tmeta", "a" * 128, ".."]
+)
 def test_what_is_no_name(name: str) -> None:
     with pytest.raises(errors.InvalidField):
         lvm_commands.create(CONFIG, lvm_model.Wish(name=name, group="vg", size_bytes=1))
@@ -52,7 +55,7 @@ def test_tags_and_stripes_are_options() -> None:
     argv = lvm_commands.create(CONFIG, wish)
 
     assert argv[-8:] == ["--stripes", "2", "--addtag", "a", "--addtag", "b=c", "--", "vg"]
-    assert "5b" in argv
+    assert "512b" in argv
     with pytest.raises(errors.InvalidField):
         lvm_commands.list_volumes(CONFIG, tag="a}|b")
 

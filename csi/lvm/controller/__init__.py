@@ -1,0 +1,1 @@
+"""The controller half: requests and answers."""

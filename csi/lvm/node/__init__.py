@@ -1,0 +1,1 @@
+"""The node half: staging, publishing, growing."""

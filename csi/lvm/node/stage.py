@@ -1,0 +1,211 @@
+"""NodeStageVolume and its undoing: a volume's device as a mounted file system, or as a file.
+
+Every step can be repeated: a call that was killed half way is finished by the next one. A volume
+that nobody used yet is made empty first, whatever its disks held before; from then on its content
+counts, and only what blkid calls empty gets a file system.
+"""
+
+import contextlib
+import pathlib
+
+import structlog
+
+from core import call, errors
+from csi.lvm import model, settings
+from csi.lvm.node import node_requests
+from csi.lvm.stores import volumes
+from csi.node import at_path, device_content, device_state, grow, node_mounts
+from csi.node_options import FsType
+from host import block, block_content, files, filesystem, mountinfo, mounts, run
+
+log = structlog.get_logger()
+
+_UNMOUNT_TIMEOUT_S = 30.0
+_COMMAND_TIMEOUT_S = 10.0
+_NO_JOURNAL = {"ext3": "noload", "ext4": "noload", "xfs": "norecovery"}
+"""A read-only device cannot be recovered, and a snapshot needs none: its file system was still."""
+
+
+class StagedDifferently(errors.Exists):
+    """Something incompatible is at the staging path."""
+
+    def __init__(self, volume_id: str, path: pathlib.Path, why: str) -> None:
+        super().__init__(
+            f"volume {volume_id} is staged at {path}, but not as asked for: {why}; "
+            "unstage it first, or ask for what is there"
+        )
+
+
+class Stager:
+    """Stages and unstages. Blocking; the callers hold the volume's lock."""
+
+    def __init__(self, config: settings.LocalSettings, stores: volumes.Volumes) -> None:
+        self._root = pathlib.Path(config.kubelet_root).resolve()
+        self._stores = stores
+
+    def stage(self, want: node_requests.Staging) -> None:
+        """Bring *want* about. Doing it again changes nothing."""
+        call.doing(f"staging {want.volume_id}")
+        opened = self._stores.open(want.volume_id)
+        files.ensure_dir(want.staging_target_path)
+        if want.is_block:
+            self._stage_block(want, opened)
+        else:
+            self._stage_filesystem(want, opened)
+
+    def unstage(self, at: at_path.AtPath) -> None:
+        """Undo `stage`. Raises Busy while the volume is published."""
+        call.doing(f"unstaging {at.volume_id}")
+        file = at.path / at.volume_id if "/" not in at.volume_id else at.path
+        for path in (at.path, file):
+            there = node_mounts.top_mount(path)
+            if there is None:
+                continue
+            number = _number(there, path)
+            self._require_unpublished(at, number)
+            if node_mounts.is_device_file(there):
+                _set_read_only(path, read_only=False)
+            mounts.ensure_unmounted(path, timeout_s=_UNMOUNT_TIMEOUT_S)
+        if file != at.path:
+            with contextlib.suppress(NotADirectoryError):
+                files.remove_empty(file)
+
+    def _stage_filesystem(self, want: node_requests.Staging, opened: model.Opened) -> None:
+        path = want.staging_target_path
+        if node_mounts.top_mount(path / want.volume_id) is not None:
+            raise StagedDifferently(want.volume_id, path, "it is there as a raw block device")
+        number = block.device_number(opened.device)
+        there = node_mounts.top_mount(path)
+        read_only = want.read_only or opened.read_only
+        if there is None:
+            there = self._mount(want, opened, number, read_only=read_only)
+        else:
+            _require_same(want, there, number, read_only=read_only)
+        if not read_only:
+            _grow(opened.device, there)
+
+    def _mount(
+        self, want: node_requests.Staging, opened: model.Opened, number: str, *, read_only: bool
+    ) -> mountinfo.Mount:
+        path = want.staging_target_path
+        source = device_content.Source(path=opened.device, number=number)
+        fs_type = self._make_ready(want, opened, source, read_only=read_only)
+        options = ["ro" if read_only else "rw", *want.mount_flags]
+        if fs_type == "xfs" and "nouuid" not in options:
+            # A restored or cloned volume has its origin's UUID, and both are on this node.
+            options.append("nouuid")
+        if opened.read_only:
+            options.append(_NO_JOURNAL[fs_type])
+        mounts.mount(opened.device, path, fs_type=fs_type, options=options)
+        there = node_mounts.top_mount(path)
+        if there is None or there.device != number:
+            raise errors.Unavailable(f"{path} was mounted over by someone else; retry")
+        return there
+
+    def _make_ready(
+        self,
+        want: node_requests.Staging,
+        opened: model.Opened,
+        source: device_content.Source,
+        *,
+        read_only: bool,
+    ) -> str:
+        """Type of the file system to mount, made or checked."""
+        options = want.filesystem
+        shared = bool(mountinfo.mounts_of(source.number))
+        if not shared and device_state.is_claimed(source.path):
+            raise errors.Busy(
+                f"device {source.path} is in use by another program, perhaps an mkfs that outlived "
+                "a killed driver; retry when it has ended"
+            )
+        if opened.is_fresh and not read_only and not shared:
+            block_content.clear_signatures(source.path)
+        content = _content(source, options.fs_type, read_only=read_only)
+        if content.make:
+            call.doing(f"making {content.fs_type} on {source.path}")
+            filesystem.make(source.path, content.fs_type, options.mkfs_options, over=content.over)
+            log.info("file system made", device=str(source.path), fs_type=content.fs_type)
+        elif not shared and not read_only and not options.skip_check:
+            filesystem.check(source.path, content.fs_type)
+            grow.grow_unmounted(source.path, content.fs_type)
+        if opened.is_fresh and not read_only:
+            self._stores.settle(want.volume_id)
+        return content.fs_type
+
+    def _stage_block(self, want: node_requests.Staging, opened: model.Opened) -> None:
+        path, file = want.staging_target_path, want.staged_path
+        if node_mounts.top_mount(path) is not None:
+            raise StagedDifferently(want.volume_id, path, "it is there as a mounted file system")
+        number = block.device_number(opened.device)
+        read_only = want.read_only or opened.read_only
+        there = node_mounts.top_mount(file)
+        if there is None:
+            if opened.is_fresh and not read_only:
+                block_content.clear_signatures(opened.device)
+                self._stores.settle(want.volume_id)
+            files.ensure_file(file)
+            mounts.bind(opened.device, file, read_only=read_only)
+            there = node_mounts.top_mount(file)
+        if there is None or not node_mounts.holds(there, {number}):
+            raise StagedDifferently(want.volume_id, path, "another device is there")
+        if node_mounts.is_read_only(there) != read_only:
+            why = "it is read-only" if node_mounts.is_read_only(there) else "it is writable"
+            raise StagedDifferently(want.volume_id, path, why)
+        _set_read_only(opened.device, read_only=read_only)
+
+    def _require_unpublished(self, at: at_path.AtPath, number: str) -> None:
+        published = node_mounts.published_elsewhere(
+            mountinfo.read(), {number}, kubelet_root=self._root, staging_target_path=at.path
+        )
+        if published is not None:
+            raise errors.Busy(
+                f"volume {at.volume_id} is still published at {published}; unpublish it first"
+            )
+
+
+def _content(
+    source: device_content.Source, wanted: FsType | None, *, read_only: bool
+) -> device_content.Content:
+    probe = filesystem.probe(source.path)
+    unfinished = probe.fs_type == "xfs" and device_state.is_unfinished_xfs(source.path)
+    return device_content.choose_content(
+        source,
+        probe,
+        wanted,
+        default=FsType.EXT4,
+        read_only=read_only,
+        unfinished=unfinished,
+    )
+
+
+def _require_same(
+    want: node_requests.Staging, there: mountinfo.Mount, number: str, *, read_only: bool
+) -> None:
+    """Check that what was mounted before is this volume, as asked for."""
+    if there.device != number:
+        why = f"device {there.device} is mounted there, and the volume's is {number}"
+    else:
+        why = node_mounts.mount_difference(
+            there, read_only=read_only, flags=want.mount_flags, fs_type=want.filesystem.fs_type
+        )
+    if why:
+        raise StagedDifferently(want.volume_id, want.staging_target_path, why)
+
+
+def _grow(device: pathlib.Path, there: mountinfo.Mount) -> None:
+    """Make the file system as large as its device, as after a restore to a larger volume."""
+    path = pathlib.Path(there.mount_point)
+    try:
+        grow.grow_mounted(device, there.fs_type, path, seen_at=path)
+    except grow.CannotGrowMounted as e:
+        log.warning("file system stays smaller than its device", error=str(e))
+
+
+def _number(there: mountinfo.Mount, path: pathlib.Path) -> str:
+    return block.device_number(path) if node_mounts.is_device_file(there) else there.device
+
+
+def _set_read_only(device: pathlib.Path, *, read_only: bool) -> None:
+    """A bound device file does not keep anybody from writing; the device itself does."""
+    word = "--setro" if read_only else "--setrw"
+    run.run(["blockdev", word, str(device)], timeout_s=_COMMAND_TIMEOUT_S)

@@ -1,0 +1,98 @@
+"""Settings of the node-local drivers, of both halves."""
+
+import dataclasses
+import pathlib
+import re
+from collections.abc import Mapping
+
+from core import settings
+from csi import values
+
+_COLLECT_MIN_S = 3600.0
+_NAME = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9_+.-]*")
+_PATH = re.compile(r"/dev/[A-Za-z0-9_+./:-]+")
+_POOL = re.compile(r"([A-Za-z0-9_+][A-Za-z0-9_+.-]*)/([A-Za-z0-9_+][A-Za-z0-9_+.-]*)=([1-9]\d?)%")
+_PATTERN = re.compile(r"/dev/[A-Za-z0-9_+./:*?\[\]-]+")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class LocalSettings:
+    """devices: paths and patterns of the only disks that LVM may look at, none = LVM is off.
+
+    groups: the volume groups that may be used, none = all on those disks.
+    thin_percent: virtual sizes of a thin pool's volumes may sum up to so much of its size.
+    adopt: volumes without our tag may be deleted when a request names them.
+    grow_percent: a thin pool that is so full grows, 0 = never. watch_s: seconds between two looks.
+    collect_s: seconds between two collections of leftovers, 0 = never.
+    new_groups: groups to make where they are missing, with the disks of each, all of devices.
+    new_pools: thin pools to make: group, name, and percent of the group's room.
+    """
+
+    kubelet_root: pathlib.Path
+    devices: tuple[str, ...]
+    groups: tuple[str, ...]
+    thin_percent: int
+    adopt: bool
+    grow_percent: int
+    watch_s: float
+    collect_s: float
+    new_groups: Mapping[str, tuple[str, ...]]
+    new_pools: tuple[tuple[str, str, int], ...]
+
+
+def read(reader: settings.Reader) -> LocalSettings:
+    """Effective settings; faults are left in *reader*."""
+    return LocalSettings(
+        kubelet_root=reader.absolute("KUBELET_ROOT_DIR", "/var/lib/kubelet"),
+        devices=_devices(reader, "LVM_DEVICES"),
+        groups=values.words(reader.text("LVM_GROUPS")),
+        thin_percent=reader.integer("LVM_THIN_PERCENT", 100, minimum=1, maximum=10000),
+        adopt=reader.boolean("LVM_ADOPT", default=False),
+        grow_percent=reader.integer("LVM_GROW_PERCENT", 80, minimum=0, maximum=99),
+        watch_s=reader.duration_s("LVM_WATCH_INTERVAL", 10.0),
+        collect_s=_collect_s(reader),
+        new_groups=_new_groups(reader, "LVM_CREATE_GROUPS"),
+        new_pools=_new_pools(reader, "LVM_CREATE_POOLS"),
+    )
+
+
+def _collect_s(reader: settings.Reader) -> float:
+    """Off by default; never twice within an hour, as in the reference."""
+    name = "LOCAL_GC_LVM_DURATION"
+    told = reader.duration_s(name, 0.0)
+    if told and told < _COLLECT_MIN_S:
+        reader.fault(f"{name}: {told:g} s is not allowed; allowed: 0 or at least 1h")
+    return told
+
+
+def _new_groups(reader: settings.Reader, name: str) -> dict[str, tuple[str, ...]]:
+    """`vg1=/dev/vdb,/dev/vdc;vg2=/dev/vdd`."""
+    told = {}
+    for part in filter(None, (p.strip() for p in reader.text(name).split(";"))):
+        group, _, devices = part.partition("=")
+        words = values.words(devices)
+        if not _NAME.fullmatch(group) or not words or not all(map(_PATH.fullmatch, words)):
+            reader.fault(f"{name}: {part!r} is not allowed; allowed: GROUP=/dev/A,/dev/B;…")
+            continue
+        told[group] = words
+    return told
+
+
+def _new_pools(reader: settings.Reader, name: str) -> tuple[tuple[str, str, int], ...]:
+    """`vg1/pool=80%,vg2/pool=50%`."""
+    told = []
+    for part in values.words(reader.text(name)):
+        match = _POOL.fullmatch(part)
+        if match is None:
+            reader.fault(f"{name}: {part!r} is not allowed; allowed: GROUP/POOL=80%,…")
+            continue
+        told.append((match[1], match[2], int(match[3])))
+    return tuple(told)
+
+
+def _devices(reader: settings.Reader, name: str) -> tuple[str, ...]:
+    told = values.words(reader.text(name))
+    for word in told:
+        if not _PATTERN.fullmatch(word) or ".." in word:
+            reader.fault(f"{name}: {word!r} is not allowed; allowed: paths or patterns in /dev")
+    return told

@@ -1,0 +1,1 @@
+"""The volumes of this node, as the kernel and LVM tell them. Blocking. Both halves use it."""

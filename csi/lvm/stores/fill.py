@@ -1,0 +1,156 @@
+"""Volumes that begin with somebody's content: of a snapshot, or of another volume.
+
+A thin volume is a snapshot of its source, made at once. A thick one is copied: it is made with a
+tag that says "not complete", filled, and the tag is taken away last. Whoever finds that tag throws
+the volume away and begins again. A source that is in use is copied from a snapshot of its own.
+"""
+
+import contextlib
+import pathlib
+from collections.abc import Iterator
+
+import structlog
+
+from core import errors
+from csi.lvm import model, names, params, tags
+from csi.lvm.stores import groups, placement
+from host import block, block_content, lvm_model
+
+log = structlog.get_logger()
+
+_SCRATCH_SHARE = 5
+"""A copy's own snapshot gets a fifth of the volume for what is written meanwhile."""
+
+
+class Filler:
+    """Makes volumes with content."""
+
+    def __init__(self, allowed: groups.Groups) -> None:
+        self._groups = allowed
+
+    def make(
+        self, want: model.VolumeWish, origin: model.Source, own_tags: tuple[str, ...]
+    ) -> lvm_model.LogicalVolume:
+        """The volume of *want* with the content of *origin*, complete.
+
+        Raises NotFound for the source, OutOfRange when it does not fit, Exhausted, Busy.
+        """
+        source = self._source(origin)
+        size_bytes = max(want.required_bytes, source.content_bytes)
+        if want.limit_bytes and size_bytes > want.limit_bytes:
+            raise errors.OutOfRange(
+                f"limit_bytes {want.limit_bytes} is less than the source's {source.content_bytes}"
+            )
+        if tags.READ_ONLY in source.tags:
+            return self._show(want, source)
+        if source.pool and want.parameters.lvm_type is params.LvmType.THIN:
+            self._clone_thin(want, source, size_bytes, own_tags)
+        else:
+            self._copy(want, source, size_bytes, own_tags)
+        for row in self._groups.volumes():
+            if row.name == want.volume_id:
+                return row
+        raise errors.Unavailable(f"volume {want.volume_id} vanished while it was made")
+
+    def _source(self, source: model.Source) -> lvm_model.LogicalVolume:
+        kind = tags.SNAPSHOT if source.kind is model.SourceKind.SNAPSHOT else tags.VOLUME
+        for row in self._groups.volumes():
+            if row.name == source.source_id and {tags.OWNER, kind} <= row.tags:
+                if tags.is_unusable(row.tags):
+                    raise errors.Precondition(f"source {row.name} is not complete, or going")
+                return row
+        raise errors.NotFound(f"there is no {source.kind} {source.source_id} on this node")
+
+    def _show(
+        self, want: model.VolumeWish, source: lvm_model.LogicalVolume
+    ) -> lvm_model.LogicalVolume:
+        """The volume is the snapshot itself."""
+        if want.required_bytes > source.content_bytes:
+            raise errors.OutOfRange(
+                f"a read-only volume of snapshot {source.name} has {source.content_bytes} bytes"
+            )
+        tag = f"{tags.IS_VOLUME}{want.volume_id}"
+        self._groups.commands().retag(source.group, source.name, add=[tag])
+        return source
+
+    def _clone_thin(
+        self,
+        want: model.VolumeWish,
+        source: lvm_model.LogicalVolume,
+        size_bytes: int,
+        own_tags: tuple[str, ...],
+    ) -> None:
+        on = self._groups.commands()
+        group, name = source.group, want.volume_id
+        site = self._groups.require_promise(group, source.pool, size_bytes)
+        grows = placement.rounded(size_bytes, site) > source.size_bytes
+        made_with = (*own_tags, tags.MAKING) if grows else own_tags
+        on.snapshot(
+            lvm_model.SnapshotWish(name=name, group=group, origin=source.name, tags=made_with)
+        )
+        if grows:
+            on.extend(group, name, placement.rounded(size_bytes, site))
+            on.retag(group, name, delete=[tags.MAKING])
+
+    def _copy(
+        self,
+        want: model.VolumeWish,
+        source: lvm_model.LogicalVolume,
+        size_bytes: int,
+        own_tags: tuple[str, ...],
+    ) -> None:
+        on = self._groups.commands()
+        site = placement.choose(
+            self._groups.sites(want.parameters), size_bytes, want.parameters.strategy
+        )
+        wish = lvm_model.Wish(
+            name=want.volume_id,
+            group=site.group,
+            size_bytes=placement.rounded(size_bytes, site),
+            stripes=site.stripes,
+            mirrors=site.mirrors,
+            disks=site.disks,
+            pool=site.pool,
+            tags=(*own_tags, tags.MAKING),
+        )
+        with self._still(source, want.volume_id) as device:
+            on.create(wish)
+            try:
+                target = pathlib.Path(f"/dev/{wish.group}/{wish.name}")
+                block_content.copy(device, target, skip_zeros=bool(site.pool))
+            except OSError as e:
+                raise errors.Unavailable(f"{device} cannot be copied: {e}") from e
+        on.retag(wish.group, wish.name, delete=[tags.MAKING])
+
+    @contextlib.contextmanager
+    def _still(self, source: lvm_model.LogicalVolume, volume_id: str) -> Iterator[pathlib.Path]:
+        """A device with the content of *source* that nobody changes meanwhile."""
+        on = self._groups.commands()
+        scratch = names.of_scratch(volume_id)
+        on.remove(source.group, scratch)  # of an attempt that was killed
+        on.activate(source.group, source.name)
+        device = block.path_of(source.device)
+        if tags.SNAPSHOT in source.tags:
+            yield device
+            return
+        with contextlib.ExitStack() as held:
+            try:
+                held.enter_context(block_content.claimed(device))
+            except errors.Busy:
+                log.info("the source is in use; copying from a snapshot", volume_id=volume_id)
+            else:
+                yield device
+                return
+        on.snapshot(
+            lvm_model.SnapshotWish(
+                name=scratch,
+                group=source.group,
+                origin=source.name,
+                size_bytes=0 if source.pool else max(1, source.size_bytes // _SCRATCH_SHARE),
+                tags=(tags.OWNER, tags.SCRATCH, tags.MAKING),
+            )
+        )
+        try:
+            yield block.path_of(f"/dev/{source.group}/{scratch}")
+        finally:
+            on.remove(source.group, scratch)

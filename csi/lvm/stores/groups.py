@@ -1,0 +1,132 @@
+"""Which volume groups may be used, and through which devices."""
+
+import contextlib
+import glob
+import pathlib
+from collections.abc import Iterator
+
+from core import errors
+from csi.lvm import params, settings
+from csi.lvm.stores import placement
+from host import block, lvm, lvm_model
+
+MEDIA_TAG = "csi-media="
+"""On a group: what its disks are, when the kernel does not know it."""
+_SYS_BLOCK = pathlib.Path("/sys/class/block")
+
+
+class Groups:
+    """The groups that the settings allow.
+
+    Devices are looked for anew each time: a disk may come while the process runs. No device means
+    no LVM: a command without a filter would see every disk of the node.
+    """
+
+    def __init__(self, config: settings.LocalSettings) -> None:
+        self._config = config
+
+    def commands(self) -> lvm.Lvm:
+        """LVM on the devices that are there. Raises Precondition when there is none."""
+        devices = self.devices()
+        if not devices:
+            raise errors.Precondition(
+                "no disk of LVM_DEVICES is on this node, so that there is no LVM: "
+                f"{', '.join(self._config.devices) or 'it is not set'}"
+            )
+        return lvm.Lvm(devices)
+
+    def devices(self) -> list[str]:
+        """Devices that LVM may look at."""
+        found: dict[str, None] = {}
+        for pattern in self._config.devices:
+            for path in sorted(glob.glob(pattern)):  # noqa: PTH207  # patterns are absolute
+                if block.is_block_device(path):
+                    found[path] = None
+        return list(found)
+
+    def allows(self, group: str) -> bool:
+        """Whether *group* may be used."""
+        return not self._config.groups or group in self._config.groups
+
+    def require_allowed(self, group: str) -> str:
+        """*group*, which may be used. Raises InvalidField."""
+        if not self.allows(group):
+            raise errors.InvalidField(
+                "parameters[vgName]", "may not be used on this node", value=group,
+                allowed=", ".join(self._config.groups),
+            )  # fmt: skip
+        return group
+
+    def volumes(self) -> list[lvm_model.LogicalVolume]:
+        """Every volume of every allowed group; none without a device."""
+        if not self.devices():
+            return []
+        return [row for row in self.commands().volumes() if self.allows(row.group)]
+
+    def sites(self, wanted: params.Parameters) -> list[placement.Site]:
+        """All ways to make a volume with *wanted*."""
+        if not self.devices():
+            return []
+        on = self.commands()
+        groups = {row.name: row for row in on.groups() if self._fits(row, wanted)}
+        if wanted.lvm_type is params.LvmType.THIN:
+            return list(self._thin_sites(on, groups, wanted))
+        disks = on.all_disks()
+        found = []
+        for name, group in groups.items():
+            own = [disk for disk in disks if disk.group == name]
+            if wanted.media_type in (None, _media_type(group, own)):
+                found.append(placement.site_of(group, own, wanted.lvm_type))
+        return found
+
+    def require_promise(self, group: str, pool: str, more_bytes: int) -> placement.Site:
+        """Raise Exhausted when thin *pool* may not promise *more_bytes*; the site where it does."""
+        wanted = params.Parameters(
+            volume_type=params.VolumeType.LVM,
+            group=group,
+            lvm_type=params.LvmType.THIN,
+            pool=pool,
+        )
+        return placement.choose(self.sites(wanted), more_bytes, wanted.strategy)
+
+    def extent_bytes(self, group: str) -> int:
+        """Size of the extents of *group*. Raises NotFound."""
+        for row in self.commands().groups():
+            if row.name == group:
+                return row.extent_bytes
+        raise errors.NotFound(f"volume group {group} is not on this node")
+
+    def _thin_sites(
+        self, on: lvm.Lvm, groups: dict[str, lvm_model.VolumeGroup], wanted: params.Parameters
+    ) -> Iterator[placement.Site]:
+        volumes = on.volumes()
+        for row in volumes:
+            is_pool = row.layout is lvm_model.Layout.POOL and wanted.pool in ("", row.name)
+            if is_pool and row.group in groups:
+                yield placement.thin_site(
+                    row,
+                    volumes,
+                    extent_bytes=groups[row.group].extent_bytes,
+                    percent=self._config.thin_percent,
+                )
+
+    def _fits(self, group: lvm_model.VolumeGroup, wanted: params.Parameters) -> bool:
+        return wanted.group in ("", group.name) and self.allows(group.name)
+
+
+def _media_type(
+    group: lvm_model.VolumeGroup, disks: list[lvm_model.PhysicalVolume]
+) -> params.MediaType:
+    """What the disks of *group* are: hdd when one of them turns."""
+    for kind in params.MediaType:
+        if f"{MEDIA_TAG}{kind}" in group.tags:
+            return kind
+    turns = any(_is_rotational(pathlib.Path(disk.device)) for disk in disks)
+    return params.MediaType.HDD if turns else params.MediaType.SSD
+
+
+def _is_rotational(device: pathlib.Path) -> bool:
+    with contextlib.suppress(OSError):
+        name = device.resolve().name
+        return (_SYS_BLOCK / name / "queue/rotational").read_text().strip() == "1"
+    return False

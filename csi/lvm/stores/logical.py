@@ -1,0 +1,325 @@
+"""Logical volumes: made, found, grown and removed.
+
+Nothing is remembered here: every question is answered by LVM, see `csi.lvm.tags`. A plain volume
+takes one command to make and one to remove, so that there is no step between which to be killed.
+"""
+
+import threading
+from collections.abc import Sequence
+
+import structlog
+
+from core import call, errors, units
+from csi.lvm import model, names, params, settings, tags
+from csi.lvm.stores import conditions, fill, groups, placement, removal
+from host import block, lvm_model
+
+log = structlog.get_logger()
+
+_DEFAULT_BYTES = units.GIB
+
+
+class NotOurs(errors.Precondition):
+    """A volume in our group that this driver did not make."""
+
+    def __init__(self, row: lvm_model.LogicalVolume) -> None:
+        super().__init__(
+            f"volume {row.group}/{row.name} lacks tag {tags.OWNER}, so it is not removed; if it is "
+            f"this driver's, as one of the reference's is: lvchange --addtag {tags.OWNER} "
+            f"{row.group}/{row.name}, or set LVM_ADOPT=true"
+        )
+
+
+class LogicalVolumes:
+    """The volumes of type LVM on this node."""
+
+    def __init__(self, config: settings.LocalSettings, allowed: groups.Groups) -> None:
+        self._config = config
+        self._groups = allowed
+        self._filler = fill.Filler(allowed)
+        self._planning = threading.Lock()
+        """Held from a look at a pool's promises to the next one: LVM does not watch over those."""
+
+    def create(self, want: model.VolumeWish) -> model.Volume:
+        """The volume of *want*, made if need be.
+
+        Raises Exists when the id is taken by something else, Exhausted without room, OutOfRange.
+        """
+        call.doing(f"making volume {want.volume_id}")
+        if _is_plain(want):
+            try:
+                return self._create_plain(want)
+            except errors.Exists:
+                log.info("a volume of that name is there", volume_id=want.volume_id)
+        found = self.find(want.volume_id)
+        if found is not None:
+            there = self._existing(found, want)
+            if there is not None:
+                return there
+        with self._planning:
+            return self._create_planned(want)
+
+    def delete(self, volume_id: str) -> bool:
+        """Remove the volume; whether there was one. Raises Busy, Precondition, NotOurs."""
+        if not self._groups.devices() or not names.can_be_ours(volume_id):
+            return False
+        call.doing(f"removing volume {volume_id}")
+        if self._groups.commands().remove_tagged(
+            volume_id, (tags.OWNER, tags.PLAIN), unless=tags.PROTECTED
+        ):
+            return True
+        rows = self._groups.volumes()
+        shown = [row for row in rows if f"{tags.IS_VOLUME}{volume_id}" in row.tags]
+        for row in shown:
+            tag = f"{tags.IS_VOLUME}{volume_id}"
+            self._groups.commands().retag(row.group, row.name, delete=[tag])
+        own = [row for row in rows if row.name == volume_id]
+        for row in own:
+            self._require_removable(row, rows)
+            removal.wipe_and_remove(self._groups.commands(), row)
+        return bool(shown or own)
+
+    def extend(self, volume_id: str, required_bytes: int, limit_bytes: int) -> int:
+        """Let the volume have at least *required_bytes*; its size then.
+
+        Raises NotFound, OutOfRange, Exhausted, Precondition while it has thick snapshots.
+        """
+        rows = self._groups.volumes()
+        row = next((row for row in rows if row.name == volume_id), None)
+        if row is None:
+            raise errors.NotFound(f"there is no volume {volume_id} on this node")
+        if row.size_bytes >= required_bytes:
+            return row.size_bytes
+        if limit_bytes:
+            step = self._groups.extent_bytes(row.group) * row.stripes
+            if -(-required_bytes // step) * step > limit_bytes:
+                raise errors.OutOfRange(
+                    f"limit_bytes {limit_bytes} cannot be kept: sizes are multiples of {step}"
+                )
+        _require_no_thick_snapshots(row, rows, "grow")
+        call.doing(f"growing volume {volume_id}")
+        with self._planning:
+            if row.pool:
+                more_bytes = required_bytes - row.size_bytes
+                self._groups.require_promise(row.group, row.pool, more_bytes)
+            self._groups.commands().extend(row.group, row.name, required_bytes)
+        return block.size_bytes(row.device)
+
+    def find(self, volume_id: str) -> lvm_model.LogicalVolume | None:
+        """The logical volume of that name, whatever it is; None when there is none."""
+        return next((row for row in self._groups.volumes() if row.name == volume_id), None)
+
+    def list(self) -> list[model.Volume]:
+        """Our volumes, by id."""
+        rows = self._groups.volumes()
+        own = [_volume(row, rows) for row in rows if _is_listed(row)]
+        own += [
+            _volume(row, rows, volume_id=volume_id)
+            for row in rows
+            for volume_id in tags.values(row.tags, tags.IS_VOLUME)
+        ]
+        return sorted(own, key=lambda volume: volume.volume_id)
+
+    def get(self, volume_id: str) -> model.Volume | None:
+        """The volume that a request names, made by us or not; None when there is none."""
+        rows = self._groups.volumes()
+        for row in rows:
+            if row.name == volume_id and tags.value(row.tags, "csi-kind=") in ("", "volume"):
+                return _volume(row, rows)
+            if f"{tags.IS_VOLUME}{volume_id}" in row.tags:
+                return _volume(row, rows, volume_id=volume_id)
+        return None
+
+    def capacity(self, wanted: params.Parameters) -> model.Capacity:
+        """Room for volumes with *wanted*."""
+        rooms = [site.room_bytes for site in self._groups.sites(wanted)]
+        return model.Capacity(available_bytes=sum(rooms), maximum_bytes=max(rooms, default=0))
+
+    def open(self, volume_id: str) -> model.Opened:
+        """Its device, active. Raises NotFound, Precondition for what nobody may use."""
+        row = next((row for row in self._groups.volumes() if _is_volume(row, volume_id)), None)
+        if row is None:
+            raise errors.NotFound(f"there is no volume {volume_id} on this node")
+        if tags.is_unusable(row.tags):
+            raise errors.Precondition(
+                f"volume {row.group}/{row.name} is not complete, or it is being deleted: "
+                f"{', '.join(sorted(row.tags))}"
+            )
+        if not row.is_active:
+            self._groups.commands().activate(row.group, row.name)
+        return model.Opened(
+            device=block.path_of(row.device),
+            is_fresh=tags.FRESH in row.tags,
+            read_only=tags.READ_ONLY in row.tags,
+        )
+
+    def settle(self, volume_id: str) -> None:
+        """Note that the volume's content counts from now on."""
+        row = self.find(volume_id)
+        if row is not None and tags.FRESH in row.tags:
+            self._groups.commands().retag(row.group, row.name, delete=[tags.FRESH])
+
+    def _create_plain(self, want: model.VolumeWish) -> model.Volume:
+        """One command, without a look before. Raises Exists when the name is taken."""
+        group = self._groups.require_allowed(want.parameters.group)
+        wish = lvm_model.Wish(
+            name=want.volume_id, group=group, size_bytes=wanted_bytes(want), tags=_tags(want)
+        )
+        on = self._groups.commands()
+        try:
+            on.create(wish)
+        except errors.NotFound as e:
+            raise errors.Exhausted(f"volume group {group} is not on this node") from e
+        size_bytes = block.size_bytes(f"/dev/{group}/{wish.name}")
+        if want.limit_bytes and size_bytes > want.limit_bytes:
+            on.remove(group, wish.name)
+            raise _above_limit(want, size_bytes)
+        return model.Volume(
+            volume_id=want.volume_id, capacity_bytes=size_bytes, context={"vgName": group}
+        )
+
+    def _create_planned(self, want: model.VolumeWish) -> model.Volume:
+        """Where it fits best; from a source, if there is one."""
+        if want.parameters.group:
+            self._groups.require_allowed(want.parameters.group)
+        if want.source is not None:
+            row = self._filler.make(want, want.source, _tags(want))
+            return _volume(row, self._groups.volumes(), volume_id=want.volume_id)
+        sites = self._groups.sites(want.parameters)
+        site = placement.choose(sites, wanted_bytes(want), want.parameters.strategy)
+        size_bytes = placement.rounded(wanted_bytes(want), site)
+        if want.limit_bytes and size_bytes > want.limit_bytes:
+            raise _above_limit(want, size_bytes)
+        self._groups.commands().create(wish_at(site, want.volume_id, size_bytes, _tags(want)))
+        return model.Volume(
+            volume_id=want.volume_id, capacity_bytes=size_bytes, context={"vgName": site.group}
+        )
+
+    def _existing(
+        self, found: lvm_model.LogicalVolume, want: model.VolumeWish
+    ) -> model.Volume | None:
+        """*found* if it is what *want* asks for; None when it was a leftover and is gone."""
+        own = {tags.OWNER, tags.VOLUME, f"{tags.NAME}{names.digest(want.name)}"}
+        if not own <= found.tags:
+            raise errors.Exists(f"{found.group}/{found.name} is there, and is not this volume")
+        if f"{tags.SPEC}{names.digest(want.identity)}" not in found.tags:
+            raise errors.Exists(f"volume {want.volume_id} is there with other parameters")
+        if tags.is_unusable(found.tags):
+            removal.wipe_and_remove(self._groups.commands(), found)
+            return None
+        size_bytes = found.content_bytes
+        if size_bytes < want.required_bytes or 0 < want.limit_bytes < size_bytes:
+            raise errors.Exists(f"volume {want.volume_id} is there with {size_bytes} bytes")
+        return _volume(found, self._groups.volumes())
+
+    def _require_removable(
+        self, row: lvm_model.LogicalVolume, rows: Sequence[lvm_model.LogicalVolume]
+    ) -> None:
+        if tags.PROTECTED in row.tags:
+            raise errors.Precondition(f"{row.group}/{row.name} has tag {tags.PROTECTED}")
+        if tags.OWNER not in row.tags and not self._config.adopt:
+            raise NotOurs(row)
+        if tags.OWNER in row.tags and tags.VOLUME not in row.tags:
+            raise errors.Precondition(f"{row.group}/{row.name} is no volume, but a snapshot or so")
+        if row.layout in (lvm_model.Layout.POOL, lvm_model.Layout.OTHER) or row.is_thick_snapshot:
+            raise errors.Precondition(f"{row.group}/{row.name} is no volume: {row.layout}")
+        _require_no_thick_snapshots(row, rows, "be deleted")
+        if row.is_open:
+            raise errors.Busy(f"volume {row.group}/{row.name} is in use; unpublish it first")
+
+
+def wanted_bytes(want: model.VolumeWish) -> int:
+    """Size to make, before it is rounded up. Pure."""
+    if want.required_bytes:
+        return want.required_bytes
+    return min(_DEFAULT_BYTES, want.limit_bytes or _DEFAULT_BYTES)
+
+
+def wish_at(
+    site: placement.Site, name: str, size_bytes: int, own_tags: tuple[str, ...]
+) -> lvm_model.Wish:
+    """What to ask LVM for. Pure."""
+    return lvm_model.Wish(
+        name=name,
+        group=site.group,
+        size_bytes=size_bytes,
+        stripes=site.stripes,
+        mirrors=site.mirrors,
+        disks=site.disks,
+        pool=site.pool,
+        tags=own_tags,
+    )
+
+
+def _is_plain(want: model.VolumeWish) -> bool:
+    """Whether LVM needs no advice."""
+    told = want.parameters
+    return bool(
+        told.group
+        and want.source is None
+        and told.lvm_type is params.LvmType.LINEAR
+        and told.media_type is None
+    )
+
+
+def _tags(want: model.VolumeWish) -> tuple[str, ...]:
+    own = [
+        tags.OWNER,
+        tags.VOLUME,
+        f"{tags.NAME}{names.digest(want.name)}",
+        f"{tags.SPEC}{names.digest(want.identity)}",
+    ]
+    if want.source is None:
+        own.append(tags.FRESH)
+    if want.parameters.wipe is params.Wipe.NONE:
+        own.append(tags.PLAIN)
+    else:
+        own.append(f"{tags.WIPE}{want.parameters.wipe}")
+    return tuple(own)
+
+
+def _is_volume(row: lvm_model.LogicalVolume, volume_id: str) -> bool:
+    """Whether *row* is what a request for *volume_id* means: ours, or one of nobody's."""
+    if f"{tags.IS_VOLUME}{volume_id}" in row.tags:
+        return True
+    kinds = tags.value(row.tags, "csi-kind=")
+    is_one = row.layout is not lvm_model.Layout.POOL and kinds in ("", "volume")
+    return row.name == volume_id and is_one
+
+
+def _is_listed(row: lvm_model.LogicalVolume) -> bool:
+    return {tags.OWNER, tags.VOLUME} <= row.tags and not tags.is_unusable(row.tags)
+
+
+def _volume(
+    row: lvm_model.LogicalVolume,
+    rows: Sequence[lvm_model.LogicalVolume],
+    *,
+    volume_id: str = "",
+) -> model.Volume:
+    return model.Volume(
+        volume_id=volume_id or row.name,
+        capacity_bytes=row.content_bytes,
+        condition=conditions.of(row, rows),
+        context={"vgName": row.group},
+    )
+
+
+def _require_no_thick_snapshots(
+    row: lvm_model.LogicalVolume, rows: Sequence[lvm_model.LogicalVolume], what: str
+) -> None:
+    names_ = [
+        each.name
+        for each in rows
+        if each.is_thick_snapshot and (each.group, each.origin) == (row.group, row.name)
+    ]
+    if names_:
+        raise errors.Precondition(
+            f"volume {row.name} cannot {what} while it has snapshots: {', '.join(names_)}"
+        )
+
+
+def _above_limit(want: model.VolumeWish, size_bytes: int) -> errors.OutOfRange:
+    return errors.OutOfRange(
+        f"limit_bytes {want.limit_bytes} cannot be kept: whole extents make {size_bytes} bytes"
+    )

@@ -1,0 +1,106 @@
+"""Where a logical volume goes, and how large one can be. Pure, and the same rule for both.
+
+What GetCapacity tells is what CreateVolume does: a group's room is worked out as LVM fills it, and
+where LVM could choose, the disks are named here. Sizes are bytes.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+from core import errors
+from csi.lvm import params
+from host import lvm, lvm_model
+
+_LEGS = 2
+_LEG_METADATA_EXTENTS = 1
+"""raid1 keeps one extent of metadata beside each copy. Source: lvmraid(7); tried, LVM 2.03.16."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """A way to make a volume in one group. room_bytes: the largest that fits.
+
+    step_bytes: sizes are multiples of it. disks: that LVM must use, none = it chooses.
+    """
+
+    group: str
+    room_bytes: int
+    step_bytes: int
+    stripes: int = 1
+    mirrors: int = 0
+    disks: tuple[str, ...] = ()
+    pool: str = ""
+
+
+def site_of(
+    group: lvm_model.VolumeGroup,
+    disks: Sequence[lvm_model.PhysicalVolume],
+    lvm_type: params.LvmType,
+) -> Site:
+    """The way to make a thick volume of *lvm_type* in *group*."""
+    extent = group.extent_bytes
+    usable = [disk for disk in disks if disk.is_allocatable and not disk.is_missing]
+    if group.missing:
+        return Site(group=group.name, room_bytes=0, step_bytes=extent)
+    match lvm_type:
+        case params.LvmType.STRIPING:
+            stripes = max(1, len(usable))
+            room = lvm.room_for(group, usable, stripes=stripes)
+            return Site(
+                group=group.name, room_bytes=room, step_bytes=extent * stripes, stripes=stripes
+            )
+        case params.LvmType.MIRROR:
+            legs = sorted(usable, key=lambda disk: (-disk.free_extents, disk.device))[:_LEGS]
+            least = min((leg.free_extents for leg in legs), default=0)
+            fits = max(0, least - _LEG_METADATA_EXTENTS) if len(legs) == _LEGS else 0
+            return Site(
+                group=group.name,
+                room_bytes=fits * extent,
+                step_bytes=extent,
+                mirrors=1,
+                disks=tuple(leg.device for leg in legs),
+            )
+        case _:
+            room = lvm.room_for(group, usable, stripes=1)
+            return Site(group=group.name, room_bytes=room, step_bytes=extent)
+
+
+def thin_site(
+    pool: lvm_model.LogicalVolume,
+    volumes: Sequence[lvm_model.LogicalVolume],
+    *,
+    extent_bytes: int,
+    percent: int,
+) -> Site:
+    """The way to make a thin volume in *pool*, which *volumes* are in too.
+
+    percent: what the virtual sizes of all volumes and snapshots may sum up to.
+    """
+    promised = sum(
+        each.size_bytes for each in volumes if (each.group, each.pool) == (pool.group, pool.name)
+    )
+    room = max(0, pool.size_bytes * percent // 100 - promised)
+    return Site(
+        group=pool.group,
+        room_bytes=room // extent_bytes * extent_bytes,
+        step_bytes=extent_bytes,
+        pool=pool.name,
+    )
+
+
+def choose(sites: Sequence[Site], size_bytes: int, strategy: params.Strategy) -> Site:
+    """The site for a volume of *size_bytes*. Raises Exhausted, telling what there is."""
+    fitting = [site for site in sites if site.room_bytes >= rounded(size_bytes, site)]
+    if not fitting:
+        told = ", ".join(f"{site.group} has {site.room_bytes}" for site in sites)
+        raise errors.Exhausted(
+            f"no volume group has room for {size_bytes} bytes: {told or 'there is none'}"
+        )
+    if strategy is params.Strategy.SPREAD:
+        return max(fitting, key=lambda site: (site.room_bytes, site.group))
+    return min(fitting, key=lambda site: (site.room_bytes, site.group))
+
+
+def rounded(size_bytes: int, site: Site) -> int:
+    """*size_bytes* in whole steps, at least one."""
+    return max(1, -(-size_bytes // site.step_bytes)) * site.step_bytes

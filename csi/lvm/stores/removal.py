@@ -1,0 +1,42 @@
+"""Wiping and removing a logical volume, in that order."""
+
+import structlog
+
+from core import errors
+from csi.lvm import params, tags
+from host import lvm, lvm_model, run
+
+log = structlog.get_logger()
+
+_WIPE_TIMEOUT_S = 24 * 3600.0
+
+
+def wipe_and_remove(on: lvm.Lvm, row: lvm_model.LogicalVolume) -> None:
+    """Remove *row*, whose content is wiped before if its class wants that.
+
+    It is marked before the first byte goes: whoever is killed here goes on, and nobody uses it.
+    Raises Busy when something uses it.
+    """
+    wipe = tags.value(row.tags, tags.WIPE)
+    if wipe:
+        if tags.GOING not in row.tags:
+            on.retag(row.group, row.name, add=[tags.GOING])
+        on.activate(row.group, row.name)
+        _wipe(row.device, params.Wipe(wipe))
+    on.remove(row.group, row.name)
+
+
+def _wipe(device: str, wipe: params.Wipe) -> None:
+    """Raises Busy when something uses the device."""
+    words = ["--zeroout"] if wipe is params.Wipe.ZERO else []
+    argv = ["blkdiscard", *words, "--", device]
+    result = run.run(argv, timeout_s=_WIPE_TIMEOUT_S, check=False)
+    if result.returncode == 0:
+        return
+    said = result.stderr.lower()
+    if "busy" in said:
+        raise errors.Busy(f"{device} is in use; unpublish it first")
+    if wipe is params.Wipe.DISCARD and "not supported" in said:
+        log.info("the disk has no discard", device=device)
+        return
+    raise run.CommandFailed(argv, result)

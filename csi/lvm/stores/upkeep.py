@@ -1,0 +1,173 @@
+"""What must not wait for a request: snapshots and thin pools that fill up, and leftovers.
+
+`plan` is pure. Nothing is remembered but for metrics: a leftover that was seen carries a tag.
+"""
+
+import dataclasses
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import structlog
+
+from core import errors, metrics
+from csi.lvm import settings, tags
+from csi.lvm.stores import groups, removal
+from host import lvm_model
+
+log = structlog.get_logger()
+
+POOL_LABELS = ("group", "pool")
+_FULL = 100.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Growth:
+    """What is to become larger: to size_bytes, or a pool's metadata by size_bytes."""
+
+    group: str
+    name: str
+    size_bytes: int
+    metadata: bool = False
+
+
+class Upkeep:
+    """Looks at everything at once, and does what is due. Blocking."""
+
+    def __init__(
+        self, config: settings.LocalSettings, allowed: groups.Groups, registry: metrics.Metrics
+    ) -> None:
+        self._config = config
+        self._groups = allowed
+        self._pools: Mapping[tuple[str, ...], lvm_model.LogicalVolume] = {}
+        self._alarms = registry.counter(
+            "csi_lvm_pool_full_looks_total",
+            "Looks at a thin pool that was fuller than LVM_GROW_PERCENT and could not grow",
+            POOL_LABELS,
+        )
+        registry.gauges(
+            "csi_lvm_pool_data_ratio", "How full a thin pool is of data", POOL_LABELS,
+            lambda: {key: (row.data_percent or 0.0) / _FULL for key, row in self._pools.items()},
+        )  # fmt: skip
+        registry.gauges(
+            "csi_lvm_pool_metadata_ratio", "How full a thin pool is of metadata", POOL_LABELS,
+            lambda: {
+                key: (row.metadata_percent or 0.0) / _FULL for key, row in self._pools.items()
+            },
+        )  # fmt: skip
+
+    def look(self) -> None:
+        """One look, and what follows from it."""
+        if not self._groups.devices():
+            return
+        rows = self._groups.volumes()
+        self._pools = {
+            (row.group, row.name): row for row in rows if row.layout is lvm_model.Layout.POOL
+        }
+        if any(_is_filling(row, self._config) for row in rows):
+            known = {row.name: row for row in self._groups.commands().groups()}
+            for growth in plan(rows, known, self._config):
+                self._grow(growth)
+            for row in starved(rows, known, self._config):
+                self._alarms.inc(row.group, row.name)
+                log.error(
+                    "thin pool is filling up and its group has no room",
+                    group=row.group, pool=row.name, percent=row.data_percent,
+                )  # fmt: skip
+
+    def collect(self) -> None:
+        """Remove leftovers that the last collection saw too; mark those that are new."""
+        for row in self._groups.volumes():
+            if not is_leftover(row):
+                continue
+            try:
+                self._collect(row)
+            except errors.Error as e:
+                log.warning("a leftover stays", group=row.group, name=row.name, error=str(e))
+
+    def _collect(self, row: lvm_model.LogicalVolume) -> None:
+        on = self._groups.commands()
+        seen = tags.value(row.tags, tags.STALE)
+        if not seen:
+            on.retag(row.group, row.name, add=[f"{tags.STALE}{int(time.time())}"])
+            return
+        log.info("removing a leftover", group=row.group, name=row.name, seen_at=seen)
+        removal.wipe_and_remove(on, row)
+
+    def _grow(self, growth: Growth) -> None:
+        on = self._groups.commands()
+        try:
+            if growth.metadata:
+                on.extend_metadata(growth.group, growth.name, growth.size_bytes)
+            else:
+                on.extend(growth.group, growth.name, growth.size_bytes)
+        except errors.Error as e:
+            log.warning("cannot grow", group=growth.group, name=growth.name, error=str(e))
+
+
+def plan(
+    rows: Iterable[lvm_model.LogicalVolume],
+    known: Mapping[str, lvm_model.VolumeGroup],
+    config: settings.LocalSettings,
+) -> list[Growth]:
+    """What is to grow now, as far as groups have room. Pure."""
+    free = {name: group.free_bytes for name, group in known.items()}
+    told = []
+    for row in rows:
+        if row.group not in known:
+            continue
+        extent = known[row.group].extent_bytes
+        for wanted, metadata in _wishes(row, extent, config):
+            more = min(max(extent, wanted), free[row.group]) // extent * extent
+            if more:
+                free[row.group] -= more
+                size_bytes = more if metadata else row.size_bytes + more
+                told.append(
+                    Growth(group=row.group, name=row.name, size_bytes=size_bytes, metadata=metadata)
+                )
+    return told
+
+
+def _wishes(
+    row: lvm_model.LogicalVolume, extent_bytes: int, config: settings.LocalSettings
+) -> Iterator[tuple[int, bool]]:
+    """(bytes more, whether of metadata) that *row* should get: of a pool a fifth of its size."""
+    if not _is_filling(row, config):
+        return
+    if row.layout is not lvm_model.Layout.POOL:
+        _, _, step = tags.value(row.tags, tags.GROW).partition("+")
+        yield int(step), False
+        return
+    if (row.data_percent or 0.0) >= config.grow_percent:
+        yield row.size_bytes // 5, False
+    if (row.metadata_percent or 0.0) >= config.grow_percent:
+        yield extent_bytes, True
+
+
+def starved(
+    rows: Iterable[lvm_model.LogicalVolume],
+    known: Mapping[str, lvm_model.VolumeGroup],
+    config: settings.LocalSettings,
+) -> Sequence[lvm_model.LogicalVolume]:
+    """Pools that are filling up in groups without any room. Pure."""
+    return [
+        row
+        for row in rows
+        if row.layout is lvm_model.Layout.POOL
+        and _is_filling(row, config)
+        and (row.group not in known or known[row.group].free_extents == 0)
+    ]
+
+
+def is_leftover(row: lvm_model.LogicalVolume) -> bool:
+    """Whether *row* is what a killed call left: ours, not complete or going, used by nobody."""
+    ours = tags.OWNER in row.tags and tags.PROTECTED not in row.tags
+    return ours and tags.is_unusable(row.tags) and not row.is_open
+
+
+def _is_filling(row: lvm_model.LogicalVolume, config: settings.LocalSettings) -> bool:
+    if row.layout is lvm_model.Layout.POOL:
+        fullest = max(row.data_percent or 0.0, row.metadata_percent or 0.0)
+        return bool(config.grow_percent) and fullest >= config.grow_percent
+    percent, _, _ = tags.value(row.tags, tags.GROW).partition("+")
+    full = row.data_percent or 0.0
+    return bool(percent) and row.is_thick_snapshot and int(percent) <= full < _FULL

@@ -1,0 +1,52 @@
+"""Has upkeep done from time to time, as long as the driver lives."""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from core import clock, executor
+from csi.lvm import settings
+from csi.lvm.stores import upkeep
+
+log = structlog.get_logger()
+
+
+class Watch:
+    """Looks every watch_s seconds, collects every collect_s. One event loop."""
+
+    def __init__(
+        self, config: settings.LocalSettings, work: upkeep.Upkeep, time: clock.Clock
+    ) -> None:
+        self._config = config
+        self._work = work
+        self._time = time
+        self._pool = executor.BoundedExecutor("lvm-watch", 1)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin; again changes nothing."""
+        if self._tasks:
+            return
+        for name, interval_s, call in (
+            ("watch", self._config.watch_s, self._work.look),
+            ("collect", self._config.collect_s, self._work.collect),
+        ):
+            if interval_s:
+                loop = self._again_and_again(interval_s, call)
+                self._tasks.append(asyncio.create_task(loop, name=f"lvm {name}"))
+
+    async def close(self) -> None:
+        """End; a look that runs ends in its own time."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._pool.close()
+
+    async def _again_and_again(self, interval_s: float, call: Callable[[], None]) -> None:
+        while True:
+            try:
+                await self._pool.run(call)
+            except Exception:
+                log.exception("upkeep failed; it is tried again", retry_s=interval_s)
+            await self._time.sleep(interval_s)

@@ -1,0 +1,252 @@
+"""What happens to data: failing disks, full pools, growth under load, wiping, foreign volumes."""
+
+import hashlib
+import pathlib
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support import csi_client, rpc
+from tests.support.lvm_driver import MIB, LvmDriver, code_of
+from tests.support.machine import run
+from tests.support.volume_group import VolumeGroup, loop_device, mapped, sectors
+
+WATCHED = {"LVM_WATCH_INTERVAL": "1s"}
+
+
+@pytest.fixture
+def driver(volume_group: VolumeGroup, tmp_path: pathlib.Path) -> Iterator[LvmDriver]:
+    driver = LvmDriver(tmp_path, volume_group.devices, **WATCHED)
+    yield driver
+    driver.close()
+
+
+def write(path: pathlib.Path, size_mib: int) -> str:
+    """Random bytes, on the disk; their checksum."""
+    run("sh", "-ec", f"dd if=/dev/urandom of={path} bs=1M count={size_mib} conv=fsync 2>&1")
+    return checksum(path)
+
+
+def checksum(path: pathlib.Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def test_stripes_lie_on_all_disks(driver: LvmDriver, volume_group: VolumeGroup) -> None:
+    volume = driver.create("pvc-1", 64 * MIB, lvmType="striping")
+
+    table = run("dmsetup", "table", f"{volume_group.name}-pvc--1").split()
+
+    assert table[2:4] == ["striped", "2"]
+    assert volume.volume_context["lvmType"] == "striping"
+    driver.delete("pvc-1")
+
+
+def test_a_volume_grows_while_it_is_written(driver: LvmDriver, volume_group: VolumeGroup) -> None:
+    volume = driver.create("pvc-1", 32 * MIB, lvmType="striping")
+    target = driver.publish(volume)
+    loop = f"i=0; while [ $i -lt 40 ]; do dd if=/dev/zero of={target}/$i bs=256k count=1 "
+    loop += "conv=fsync 2>/dev/null || exit 1; i=$((i + 1)); done"
+    with subprocess.Popen(["sh", "-c", loop]) as writer:
+        for size in (64, 96, 128):
+            assert driver.expand(volume, target, size * MIB) == size * MIB
+        assert writer.wait(60) == 0
+    assert len(list(target.iterdir())) == 41
+    driver.unpublish(volume, target)
+    driver.delete("pvc-1")
+
+
+def test_a_mirror_survives_the_loss_of_a_disk(tmp_path: pathlib.Path) -> None:
+    with loop_device(tmp_path, 128) as good, loop_device(tmp_path, 128) as bad:
+        size = sectors(bad)
+        with mapped(f"0 {size} linear {bad} 0") as ill:
+            run("vgcreate", "-qq", "--yes", "vgm", good, ill)
+            driver = LvmDriver(tmp_path, [good, ill], **WATCHED)
+            try:
+                volume = driver.create("pvc-1", 32 * MIB, lvmType="mirror")
+                target = driver.publish(volume)
+                wanted = write(target / "file", 8)
+                rpc.wait_until(
+                    lambda: (
+                        run("lvs", "--noheadings", "-o", "copy_percent", "vgm").strip() == "100.00"
+                    ),
+                    timeout_s=60,
+                )
+                assert not driver.get("pvc-1").status.volume_condition.abnormal
+
+                name = ill.removeprefix("/dev/mapper/")
+                error = f"dmsetup reload {name} --table '0 {size} error'"
+                run(
+                    "sh", "-ec", f"dmsetup suspend --noflush {name}; {error}; dmsetup resume {name}"
+                )
+                more = write(target / "more", 4)
+                run("sh", "-c", "echo 3 >/proc/sys/vm/drop_caches")
+
+                assert (checksum(target / "file"), checksum(target / "more")) == (wanted, more)
+                condition = driver.get("pvc-1").status.volume_condition
+                assert condition.abnormal
+                assert driver.listed()["pvc-1"].status.volume_condition.abnormal
+                assert driver.stats(volume, target).volume_condition.abnormal
+                driver.unpublish(volume, target)
+            finally:
+                driver.close()
+                run("sh", "-c", "vgchange -qq -an vgm; dmsetup remove_all --force; true")
+
+
+def test_a_full_pool_hurts_its_writers_alone_and_heals_by_growing(
+    driver: LvmDriver, volume_group: VolumeGroup
+) -> None:
+    name = volume_group.name
+    run("lvcreate", "-qq", "--yes", "--type", "thin-pool", "--errorwhenfull", "y", "--name", "pool",
+        "--size", "40m", name)  # fmt: skip
+    run("lvcreate", "-qq", "--yes", "--name", "filler", "--extents", "100%FREE", name)
+    driver.close()
+    wide = LvmDriver(driver.kubelet.parent, volume_group.devices, LVM_THIN_PERCENT="300", **WATCHED)
+    try:
+        thin = wide.create("pvc-1", 80 * MIB, lvmType="thin")
+        other = wide.create("pvc-2", 20 * MIB, lvmType="thin")
+        target, beside = wide.publish(thin), wide.publish(other, pod="other")
+        kept = write(beside / "file", 2)
+
+        with pytest.raises(AssertionError, match=r"error|space"):
+            write(target / "large", 60)
+
+        assert wide.get("pvc-1").status.volume_condition.abnormal
+        assert checksum(beside / "file") == kept
+        metrics = wide.metrics()
+        assert f'csi_lvm_pool_full_looks_total{{group="{name}",pool="pool"}}' in metrics
+        run("lvremove", "-qq", "--yes", f"{name}/filler")
+        rpc.wait_until(lambda: not wide.get("pvc-1").status.volume_condition.abnormal, timeout_s=60)
+        write(beside / "more", 2)
+        assert checksum(beside / "file") == kept
+        wide.unpublish(other, beside)
+        wide.unpublish(thin, target)
+        for each in ("pvc-1", "pvc-2"):
+            wide.delete(each)
+    finally:
+        wide.close()
+
+
+def test_a_thin_pool_promises_no_more_than_it_may(
+    driver: LvmDriver, volume_group: VolumeGroup
+) -> None:
+    run("lvcreate", "-qq", "--yes", "--type", "thin-pool", "--name", "pool", "--size", "100m",
+        volume_group.name)  # fmt: skip
+    room = driver.capacity(lvmType="thin", thinPool="pool").maximum_volume_size.value
+    assert room == 100 * MIB
+
+    driver.create("pvc-1", 60 * MIB, lvmType="thin", thinPool="pool")
+
+    assert driver.capacity(lvmType="thin").maximum_volume_size.value == 40 * MIB
+    assert code_of(driver.create, "pvc-2", 44 * MIB, lvmType="thin") == "RESOURCE_EXHAUSTED"
+    driver.create("pvc-2", 40 * MIB, lvmType="thin")
+    assert code_of(driver.snapshot, "s", "pvc-1") == "RESOURCE_EXHAUSTED"
+    for name in ("pvc-1", "pvc-2"):
+        driver.delete(name)
+
+
+def test_a_thick_snapshot_grows_as_it_fills(driver: LvmDriver, volume_group: VolumeGroup) -> None:
+    volume = driver.create("pvc-1", 64 * MIB)
+    target = driver.publish(volume)
+    kept = write(target / "file", 4)
+    snapshot = driver.snapshot(
+        "snapshot-1",
+        "pvc-1",
+        **{
+            "csi.aliyun.com/snapshot-initial-size": "8Mi",
+            "csi.aliyun.com/snapshot-expansion-threshold": "30%",
+            "csi.aliyun.com/snapshot-expansion-size": "16Mi",
+        },
+    )
+    for number in range(4):
+        write(target / f"more{number}", 4)
+        rpc.wait_until(
+            lambda: float(volume_group.report(snapshot.snapshot_id, "data_percent")) < 60,
+            timeout_s=60,
+        )
+
+    source = csi_client.snapshot_source(snapshot.snapshot_id)
+    restored = driver.create("pvc-2", 64 * MIB, source=source)
+    at = driver.publish(restored, pod="other")
+    assert checksum(at / "file") == kept
+    assert not (at / "more0").exists()
+    driver.unpublish(restored, at)
+    driver.unpublish(volume, target)
+    driver.delete_snapshot(snapshot.snapshot_id)
+    for name in ("pvc-1", "pvc-2"):
+        driver.delete(name)
+
+
+@pytest.mark.parametrize("policy", ["zero", "discard"])
+def test_a_volume_is_wiped_before_it_goes(
+    driver: LvmDriver, volume_group: VolumeGroup, policy: str
+) -> None:
+    volume = driver.create("pvc-1", 16 * MIB, vgName=volume_group.name, wipePolicy=policy)
+    target = driver.publish(volume, block=True)
+    with target.open("r+b") as device:
+        device.write(b"secret" * 4096)
+        device.flush()
+    driver.unpublish(volume, target)
+
+    driver.delete("pvc-1")
+
+    run("sync")
+    for device in volume_group.devices:
+        assert b"secret" not in pathlib.Path(device).read_bytes()
+
+
+def test_what_is_not_ours_is_never_touched(
+    driver: LvmDriver, volume_group: VolumeGroup, tmp_path: pathlib.Path
+) -> None:
+    other = VolumeGroup(tmp_path)
+    try:
+        foreign = pathlib.Path(other.create("pvc-1", "--size", "16m"))
+        beside = pathlib.Path(volume_group.create("theirs", "--size", "16m"))
+        for device in (foreign, beside):
+            with device.open("r+b") as disk:
+                disk.write(b"data of somebody else" * 100)
+        disks = [pathlib.Path(device) for device in other.devices]
+        before = [checksum(path) for path in (foreign, beside, *disks)]
+
+        assert code_of(driver.delete, "theirs") == "FAILED_PRECONDITION"
+        assert code_of(driver.create, "theirs", vgName=volume_group.name) == "ALREADY_EXISTS"
+        code = code_of(driver.create, "pvc-2", vgName=other.name)
+        assert code == "RESOURCE_EXHAUSTED"
+        volume = driver.create("pvc-1", wipePolicy="zero")
+        target = driver.publish(volume)
+        write(target / "file", 8)
+        driver.unpublish(volume, target)
+        driver.delete("pvc-1")
+        run("lvchange", "--addtag", "protected", f"{volume_group.name}/theirs")
+        assert code_of(driver.delete, "theirs") == "FAILED_PRECONDITION"
+
+        assert set(driver.listed()) == set()
+        assert [checksum(path) for path in (foreign, beside, *disks)] == before
+    finally:
+        other.close()
+
+
+def test_groups_are_made_of_blank_disks_alone(tmp_path: pathlib.Path) -> None:
+    with loop_device(tmp_path, 64) as blank, loop_device(tmp_path, 64) as used:
+        run("mkfs.ext4", "-q", used)
+        before = checksum(pathlib.Path(used))
+        settings = {
+            "LVM_CREATE_GROUPS": f"vgmade={blank},{used}", "LVM_CREATE_POOLS": "vgmade/pool=50%",
+        }  # fmt: skip
+        with pytest.raises(RuntimeError, match="never said"):
+            LvmDriver(tmp_path, [blank, used], ready_s=8, **settings)
+        assert run("vgs", "--noheadings") == ""
+        assert checksum(pathlib.Path(used)) == before
+
+        settings["LVM_CREATE_GROUPS"] = f"vgmade={blank}"
+        driver = LvmDriver(tmp_path, [blank, used], **settings)
+        driver.close()
+        driver = LvmDriver(tmp_path, [blank, used], **settings)
+        try:
+            driver.create("pvc-1", 8 * MIB, lvmType="thin")
+            driver.delete("pvc-1")
+        finally:
+            driver.close()
+            run("vgremove", "-qq", "--force", "--yes", "vgmade")
+        assert checksum(pathlib.Path(used)) == before

@@ -1,0 +1,218 @@
+"""The driver of node-local volumes on real LVM: csi-sanity, and what volumes are like."""
+
+import os
+import pathlib
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support import csi_client, sanity, sanity_skips
+from tests.support.lvm_driver import MIB, LvmDriver, code_of
+from tests.support.machine import run
+from tests.support.volume_group import VolumeGroup
+
+GIB = 1 << 30
+EXTENT = 4 * MIB
+OF_ANOTHER_PLACE = (  # a snapshot is where its volume is
+    "CreateSnapshot [Controller Server] should succeed when creating a snapshot with accessibility "
+    "requirements"
+)
+SKIPPED = sanity_skips.of(
+    "GROUP_SNAPSHOTS",
+    "MODIFY",
+    "ATTACH_LIMIT",  # nothing is attached
+    "PUBLISH_READONLY",
+    "PUBLISH",  # nothing is attached
+    "EXPAND",  # external-resizer runs once in a cluster; NodeExpandVolume does it all
+    "HEALTH",  # newer than CSI 1.13, which we serve; VolumeCondition tells health
+)
+
+
+@pytest.fixture
+def driver(volume_group: VolumeGroup, tmp_path: pathlib.Path) -> Iterator[LvmDriver]:
+    driver = LvmDriver(tmp_path, volume_group.devices)
+    yield driver
+    driver.close()
+
+
+@pytest.fixture
+def large_group(tmp_path: pathlib.Path) -> Iterator[VolumeGroup]:
+    """Two disks of 8 GiB, of which only what is written takes memory."""
+    group = VolumeGroup(tmp_path, size_mib=8192)
+    yield group
+    group.close()
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("access_type", ["mount", "block"])
+def test_csi_sanity(large_group: VolumeGroup, tmp_path: pathlib.Path, access_type: str) -> None:
+    driver = LvmDriver(tmp_path, large_group.devices)
+    try:
+        report = sanity.run(
+            driver.kubelet / "sanity",
+            driver.socket,
+            access_type=access_type,
+            seed=1,
+            parameters={"volumeType": "LVM", "vgName": large_group.name},
+            mutable_parameters={},
+            size_gib=1 / 16,
+        )
+
+        assert not report.failed, f"{report.failed}\n{report.output[:8000]}"
+        assert list(report.skipped) == sorted([*SKIPPED, OF_ANOTHER_PLACE])
+        assert driver.listed() == {}
+        assert run("lvs", "--noheadings", large_group.name) == ""
+    finally:
+        driver.close()
+
+
+@pytest.mark.parametrize("fs_type", ["ext4", "xfs"])
+def test_a_volume_through_its_life(
+    driver: LvmDriver, volume_group: VolumeGroup, fs_type: str
+) -> None:
+    size = 320 * MIB if fs_type == "xfs" else 64 * MIB
+    volume = driver.create("pvc-1", size, vgName=volume_group.name, fs_type=fs_type)
+    assert driver.create("pvc-1", size, vgName=volume_group.name, fs_type=fs_type) == volume
+    assert (volume.volume_id, volume.capacity_bytes) == ("pvc-1", size)
+    assert dict(volume.accessible_topology[0].segments) == {"kubernetes.io/hostname": "node-a"}
+    assert volume.volume_context["vgName"] == volume_group.name
+
+    target = driver.publish(volume, fs_type=fs_type)
+    (target / "file").write_text("kept")
+    assert driver.publish(volume, fs_type=fs_type) == target
+    stats = driver.stats(volume, target)
+    assert not stats.volume_condition.abnormal
+    before = stats.usage[0].total
+    assert driver.expand(volume, target, size + 64 * MIB) == size + 64 * MIB
+    assert driver.expand(volume, target, size + 64 * MIB) == size + 64 * MIB
+    assert driver.stats(volume, target).usage[0].total - before > 50 * MIB
+    assert code_of(driver.unstage, volume) == "ABORTED"
+    driver.unpublish(volume, target)
+    driver.unpublish(volume, target)
+
+    target = driver.publish(volume, fs_type=fs_type)
+    assert (target / "file").read_text() == "kept"
+    assert code_of(driver.delete, volume.volume_id) == "ABORTED"
+    driver.unpublish(volume, target)
+    driver.delete(volume.volume_id)
+    driver.delete(volume.volume_id)
+    assert run("lvs", "--noheadings", volume_group.name) == ""
+
+
+def test_a_raw_block_volume(driver: LvmDriver, volume_group: VolumeGroup) -> None:
+    volume = driver.create("pvc-1", block=True, vgName=volume_group.name)
+    target = driver.publish(volume, block=True)
+    with target.open("r+b") as device:
+        device.write(b"x" * 4096)
+    assert driver.expand(volume, target, 128 * MIB) == 128 * MIB
+    driver.unpublish(volume, target)
+
+    target = driver.publish(volume, block=True)
+    with target.open("rb") as device:
+        assert device.read(4096) == b"x" * 4096
+        assert device.seek(0, os.SEEK_END) == 128 * MIB
+    driver.unpublish(volume, target)
+
+
+@pytest.mark.parametrize("lvm_type", ["linear", "striping", "mirror"])
+def test_the_capacity_that_is_told_is_exact(
+    driver: LvmDriver, volume_group: VolumeGroup, lvm_type: str
+) -> None:
+    driver.create("first", 12 * MIB, vgName=volume_group.name)
+    room = driver.capacity(lvmType=lvm_type).maximum_volume_size.value
+
+    for size in (room + 1, room + EXTENT):
+        code = code_of(driver.create, "pvc-1", size, lvmType=lvm_type)
+        assert code == "RESOURCE_EXHAUSTED"
+    made = driver.create("pvc-1", room, lvmType=lvm_type)
+
+    assert made.capacity_bytes == room
+    assert driver.capacity(lvmType=lvm_type).maximum_volume_size.value == 0
+    assert set(driver.listed()) == {"first", "pvc-1"}
+    for name in ("first", "pvc-1"):
+        driver.delete(name)
+
+
+def test_what_lay_on_the_disk_before_is_never_seen(
+    driver: LvmDriver, volume_group: VolumeGroup
+) -> None:
+    """A volume that lvcreate made and did not live to wipe is made empty when it is first used."""
+    first = driver.create("pvc-1", vgName=volume_group.name)
+    target = driver.publish(first)
+    (target / "secret").write_text("of somebody else")
+    driver.unpublish(first, target)
+    # As if lvcreate had been killed before it wiped what lay there.
+    run("lvchange", "--addtag", "csi-fresh", f"{volume_group.name}/pvc-1")
+
+    target = driver.publish(first)
+
+    assert [path.name for path in target.iterdir()] == ["lost+found"]
+    driver.unpublish(first, target)
+    assert "csi-fresh" not in volume_group.report("pvc-1", "lv_tags")
+
+
+@pytest.mark.parametrize("lvm_type", ["linear", "thin"])
+def test_a_snapshot_keeps_what_was_there(
+    driver: LvmDriver, volume_group: VolumeGroup, lvm_type: str
+) -> None:
+    if lvm_type == "thin":
+        run("lvcreate", "-qq", "--yes", "--type", "thin-pool", "--name", "pool", "--size", "250m",
+            volume_group.name)  # fmt: skip
+    volume = driver.create("pvc-1", 32 * MIB, lvmType=lvm_type)
+    target = driver.publish(volume)
+    (target / "file").write_text("before")
+    run("sync", "-f", target)
+    snapshot = driver.snapshot("snapshot-1", "pvc-1")
+    assert (snapshot.ready_to_use, snapshot.size_bytes) == (True, 32 * MIB)
+    assert driver.snapshot("snapshot-1", "pvc-1") == snapshot
+    (target / "file").write_text("after")
+
+    source = csi_client.snapshot_source(snapshot.snapshot_id)
+    restored = driver.create("pvc-2", 48 * MIB, source=source, lvmType=lvm_type)
+    assert driver.create("pvc-2", 48 * MIB, source=source, lvmType=lvm_type) == restored
+    cloned = driver.create(
+        "pvc-3", 32 * MIB, source=csi_client.volume_source("pvc-1"), lvmType=lvm_type
+    )
+
+    at = driver.publish(restored)
+    assert (at / "file").read_text() == "before"
+    assert driver.stats(restored, at).usage[0].total > 38 * MIB
+    of_clone = driver.publish(cloned, pod="other")
+    assert (of_clone / "file").read_text() == "after"
+    assert (target / "file").read_text() == "after"
+    for each, path in ((volume, target), (restored, at), (cloned, of_clone)):
+        driver.unpublish(each, path)
+    if lvm_type == "linear":
+        assert code_of(driver.delete, "pvc-1") == "FAILED_PRECONDITION"
+    driver.delete_snapshot(snapshot.snapshot_id)
+    driver.delete_snapshot(snapshot.snapshot_id)
+    for name in ("pvc-1", "pvc-2", "pvc-3"):
+        driver.delete(name)
+    left = run("lvs", "--noheadings", "-o", "lv_name", volume_group.name).split()
+    assert left == (["pool"] if lvm_type == "thin" else [])
+
+
+def test_a_read_only_volume_is_the_snapshot_itself(
+    driver: LvmDriver, volume_group: VolumeGroup
+) -> None:
+    volume = driver.create("pvc-1", 32 * MIB)
+    target = driver.publish(volume)
+    (target / "file").write_text("before")
+    run("sync", "-f", target)
+    snapshot = driver.snapshot("snapshot-1", "pvc-1", **{"csi.aliyun.com/readonly": "true"})
+    (target / "file").write_text("after")
+    source = csi_client.snapshot_source(snapshot.snapshot_id)
+
+    shown = driver.create("pvc-2", 32 * MIB, source=source)
+
+    assert driver.create("pvc-2", 32 * MIB, source=source) == shown
+    at = driver.publish(shown, pod="other")
+    assert (at / "file").read_text() == "before"
+    with pytest.raises(OSError, match="Read-only"):
+        (at / "file").write_text("no")
+    assert code_of(driver.delete_snapshot, snapshot.snapshot_id) == "FAILED_PRECONDITION"
+    driver.unpublish(shown, at)
+    driver.delete("pvc-2")
+    driver.delete_snapshot(snapshot.snapshot_id)
+    driver.unpublish(volume, target)
+    driver.delete("pvc-1")

@@ -1,0 +1,61 @@
+"""docs/reference/lvm.md names every parameter and setting, and no other."""
+
+import re
+
+from core import metrics
+from core import settings as core_settings
+from csi.lvm import params, snapshot_params, topology
+from csi.lvm import settings as local_settings
+from csi.lvm.stores import groups, upkeep
+from tests.support import reference_page
+
+PAGE = reference_page.Page("lvm.md")
+rows = PAGE.rows
+PARITY = re.compile(r"same|better|differs|not in the reference|as open-local")
+
+
+def test_every_parameter_has_its_row_and_a_word_on_parity() -> None:
+    tables = {
+        "StorageClass parameters": params.KNOWN,
+        "VolumeSnapshotClass parameters": snapshot_params.KNOWN,
+    }
+    for title, known in tables.items():
+        table = rows(title)
+        assert set(table) == known, title
+        assert all(PARITY.search(cells[-1]) for cells in table.values()), title
+
+
+def test_every_value_of_a_choice_is_told() -> None:
+    table = rows("StorageClass parameters")
+    choices = {
+        "volumeType": params.VolumeType,
+        "lvmType": params.LvmType,
+        "mediaType": params.MediaType,
+        "strategy": params.Strategy,
+        "wipePolicy": params.Wipe,
+    }
+    for key, kind in choices.items():
+        assert {f"`{each}`" for each in kind} <= set(re.findall(r"`[\w-]+`", table[key][0])), key
+    assert all(f"`{name}`" in PAGE.text for name in params.REFUSED)
+
+
+def test_every_setting_is_told_with_its_default() -> None:
+    reader = reference_page.Recorder()
+    local_settings.read(reader)
+    topology.read(reader, node_id="", default_key=topology.HOSTNAME)
+
+    table = rows("Settings")
+    assert set(table) == set(reader.asked)
+    for name, default in reader.asked.items():
+        assert default in table[name][0], name
+
+
+def test_every_metric_is_told_with_its_labels() -> None:
+    registry = metrics.Metrics()
+    config = local_settings.read(core_settings.Reader({}))
+    upkeep.Upkeep(config, groups.Groups(config), registry)
+
+    table = rows("Metrics")
+    assert {name: cells[-1] for name, cells in table.items()} == registry.names()
+    for cells in table.values():
+        assert tuple(re.findall(r"`(\w+)`", cells[1])) == upkeep.POOL_LABELS
