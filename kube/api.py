@@ -21,6 +21,7 @@ class Kind(enum.StrEnum):
     PERSISTENT_VOLUME = "PersistentVolume"
     PERSISTENT_VOLUME_CLAIM = "PersistentVolumeClaim"
     STORAGE_CLASS = "StorageClass"
+    SECRET = "Secret"  # noqa: S105  # the kind's name
 
 
 class Api(Protocol):

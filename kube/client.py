@@ -82,21 +82,13 @@ def _resource(kind: api.Kind) -> Any:
     from lightkube import generic_resource  # noqa: PLC0415  # see the module
     from lightkube.resources import core_v1, storage_v1  # noqa: PLC0415
 
-    match kind:
-        case api.Kind.NODE:
-            return core_v1.Node
-        case api.Kind.CONFIG_MAP:
-            return core_v1.ConfigMap
-        case api.Kind.PERSISTENT_VOLUME:
-            return core_v1.PersistentVolume
-        case api.Kind.PERSISTENT_VOLUME_CLAIM:
-            return core_v1.PersistentVolumeClaim
-        case api.Kind.STORAGE_CLASS:
-            return storage_v1.StorageClass
-        case api.Kind.CNFS:
-            return generic_resource.create_global_resource(
-                "storage.alibabacloud.com", "v1beta1", kind.value, "containernetworkfilesystems"
-            )
+    if kind is api.Kind.CNFS:
+        return generic_resource.create_global_resource(
+            "storage.alibabacloud.com", "v1beta1", kind.value, "containernetworkfilesystems"
+        )
+    if kind is api.Kind.STORAGE_CLASS:
+        return storage_v1.StorageClass
+    return getattr(core_v1, kind.value)
 
 
 _NOT_FOUND = 404

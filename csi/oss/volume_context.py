@@ -17,9 +17,6 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 _ROLE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _NEEDS_POD = "needs a FUSE pod, which this driver does not start"
 REFUSED: Mapping[str, str] = {
-    "containerNetworkFileSystem": "needs the Kubernetes API, which this driver does not ask yet; "
-    "set bucket and url",
-    "secretRef": f"{_NEEDS_POD}; name the Secret in nodePublishSecretRef",
     "secretProviderClass": _NEEDS_POD,
     "agenticBucket": "is not offered; set bucket",
     "bucketSpace": "is not offered; set bucket",
@@ -33,6 +30,7 @@ KNOWN = frozenset(
         "bucket", "url", "path", "otheropts", "akid", "aksecret", "authtype", "rolename", "ramrole",
         "rolearn", "oidcproviderarn", "assumerolearn", "externalid", "fusetype", "metricstop",
         "encrypted", "kmskeyid", "sigversion", "region", "direct", "runtimeclass", "overlay",
+        "containernetworkfilesystem", "secretref",
     }
 )  # fmt: skip
 """Attributes that are read, in lower case."""

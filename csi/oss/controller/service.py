@@ -6,8 +6,10 @@ from typing import Any
 from core import errors, keyed_lock
 from csi import answers, requests
 from csi._pb import csi_pb2, csi_pb2_grpc
-from csi.oss import credentials, volume_context
+from csi.oss import cnfs, credentials, volume_context
 from csi.oss.controller import params, storage, volumes
+from kube import api as kube_api
+from kube import cnfs as kube_cnfs
 
 _Rpc = csi_pb2.ControllerServiceCapability.RPC
 _EIB = 1 << 60
@@ -23,8 +25,9 @@ CAPABILITIES = (
 class ControllerServicer(csi_pb2_grpc.ControllerServicer):
     """Tells where volumes are, and makes buckets and directories when it is asked to."""
 
-    def __init__(self, do: volumes.Volumes) -> None:
+    def __init__(self, do: volumes.Volumes, kubernetes: kube_api.Api) -> None:
         self._do = do
+        self._kubernetes = kubernetes
         self._locks = keyed_lock.KeyedLock()
 
     async def CreateVolume(
@@ -37,7 +40,7 @@ class ControllerServicer(csi_pb2_grpc.ControllerServicer):
         _refuse_sources(request)
         for capability in capabilities:
             _require_supported(capability)
-        given = params.parse(requests.string_map("parameters", request.parameters))
+        given = await self._parameters(request.parameters)
         with self._locks.hold(f"volume {name}"):
             made = await self._do.create(name, required_bytes or limit_bytes, given, key)
         return csi_pb2.CreateVolumeResponse(
@@ -79,13 +82,21 @@ class ControllerServicer(csi_pb2_grpc.ControllerServicer):
     async def GetCapacity(
         self, request: csi_pb2.GetCapacityRequest, context: Any
     ) -> csi_pb2.GetCapacityResponse:
-        params.parse(requests.string_map("parameters", request.parameters))
+        await self._parameters(request.parameters)
         return csi_pb2.GetCapacityResponse(available_capacity=_EIB)
 
     async def ControllerGetCapabilities(
         self, request: csi_pb2.ControllerGetCapabilitiesRequest, context: Any
     ) -> csi_pb2.ControllerGetCapabilitiesResponse:
         return answers.controller_capabilities(CAPABILITIES)
+
+    async def _parameters(self, given: Mapping[str, str]) -> params.Parameters:
+        """Of a class, with what the ContainerNetworkFileSystem says that it names."""
+        told: Mapping[str, str] = requests.string_map("parameters", given)
+        name = cnfs.name_in(told)
+        if name:
+            told = cnfs.complete(told, await kube_cnfs.read(self._kubernetes, name), name)
+        return params.parse(told)
 
     async def close(self) -> None:
         """Take no more calls."""

@@ -35,5 +35,6 @@ def build(context: driver.DriverContext) -> service.ControllerServicer:
             region_id=told.region_id,
             endpoint_url=reader.text("OSS_ENDPOINT"),
             over_vpc=told.vpc_network,
-        )
+        ),
+        context.kubernetes,
     )

@@ -47,14 +47,21 @@ class Publishing:
 
 
 def parse_publish(
-    request: csi_pb2.NodePublishVolumeRequest, settings: node_settings.NodeSettings, region_id: str
+    request: csi_pb2.NodePublishVolumeRequest,
+    settings: node_settings.NodeSettings,
+    *,
+    region_id: str,
+    context: Mapping[str, str],
+    secrets: Mapping[str, str],
 ) -> Publishing:
-    """NodePublishVolume. region_id: of this node, for endpoints that do not tell theirs."""
+    """NodePublishVolume. region_id: of this node, for endpoints that do not tell theirs.
+
+    context, secrets: the request's, with what Kubernetes objects tell.
+    """
     volume_id = requests.require("volume_id", request.volume_id)
     target = requests.path("target_path", request.target_path)
     capability = parse_capability(request.volume_capability)
-    requests.check_secrets(request.secrets)
-    context = requests.string_map("volume_context", request.volume_context)
+    requests.check_secrets(secrets)
     volume = volume_context.parse(context, fs_type=capability.fs_type, over_vpc=settings.over_vpc)
     if volume.sign_v4 and not volume.region:
         volume = dataclasses.replace(volume, region=region_id)
@@ -80,8 +87,8 @@ def parse_publish(
         ),
         read_only=request.readonly or volume_read_only,
         exclusive=capability.mode is requests.AccessMode.SINGLE_NODE_SINGLE_WRITER,
-        pod_token=roles.parse_token(context, request.secrets) if volume.rrsa else "",
-        credential=credentials.parse(volume, request.secrets, fallback=settings.fallback),
+        pod_token=roles.parse_token(context, secrets) if volume.rrsa else "",
+        credential=credentials.parse(volume, secrets, fallback=settings.fallback),
     )
 
 

@@ -7,7 +7,7 @@ from core import errors, executor, keyed_lock
 from csi import answers, driver, requests
 from csi._pb import csi_pb2, csi_pb2_grpc
 from csi.node import at_path, network_stats, servers
-from csi.oss.node import mounters, node_requests, publish, roles
+from csi.oss.node import mounters, node_requests, objects, publish, roles
 from csi.oss.node import settings as node_settings
 from host import paths
 
@@ -36,7 +36,9 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
         node_id: str,
         metadata: cloud_metadata.Metadata,
         publisher: publish.Publisher,
+        kubernetes: objects.Objects,
     ) -> None:
+        self._objects = kubernetes
         self._settings = settings
         self._node_id = node_id
         self._metadata = metadata
@@ -67,7 +69,14 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
     async def NodePublishVolume(
         self, request: csi_pb2.NodePublishVolumeRequest, context: Any
     ) -> csi_pb2.NodePublishVolumeResponse:
-        want = node_requests.parse_publish(request, self._settings, await self._region(request))
+        told = requests.string_map("volume_context", request.volume_context)
+        want = node_requests.parse_publish(
+            request,
+            self._settings,
+            region_id=await self._region(request),
+            context=await self._objects.context(told),
+            secrets=await self._objects.secrets(told, request.secrets),
+        )
         with self._locks.hold(want.volume_id, str(want.target_path)):
             await self._pool.run(self._publisher.publish, want, await self._pod_role(want))
         return csi_pb2.NodePublishVolumeResponse()
@@ -144,4 +153,5 @@ def build(context: driver.DriverContext) -> NodeServicer:
         publisher=publish.Publisher(
             mounters.Mounters(settings), roles.Roles(settings.imds), settings.work_dir
         ),
+        kubernetes=objects.Objects(context.kubernetes, settings.secret_namespace),
     )

@@ -17,6 +17,7 @@ class NodeSettings:
     socket: of csi-mounter. start_mounter: start one when nobody serves the socket.
     admin_options: of each client. fallback: key for volumes whose requests bring none.
     over_vpc: reach OSS inside the VPC. imds: URL of the metadata service.
+    secret_namespace: where Secrets of `secretRef` are.
     """
 
     kubelet_root: pathlib.Path
@@ -28,12 +29,13 @@ class NodeSettings:
     imds: str
     admin_options: Mapping[FuseType, tuple[str, ...]]
     fallback: credentials.Credential | None
+    secret_namespace: str = "ack-csi-fuse"  # noqa: S105  # a name
 
 
 def read_node(reader: settings.Reader) -> NodeSettings:
     """Effective settings; faults are left in *reader*. Where the cloud is, `cloud.settings` reads.
 
-    `OSS_MOUNTER_SOCKET`, `OSS_WORK_DIR` and `OSS_START_MOUNTER` are ours.
+    `OSS_MOUNTER_SOCKET`, `OSS_WORK_DIR`, `OSS_START_MOUNTER` and `OSS_SECRET_NAMESPACE` are ours.
     """
     cloud = cloud_settings.read_cloud(reader)
     work_dir = reader.absolute("OSS_WORK_DIR", "/run/fuse.ossfs")
@@ -52,6 +54,7 @@ def read_node(reader: settings.Reader) -> NodeSettings:
             FuseType.S3FS: _options(reader, "DEFAULT_S3FS_OPTIONS"),
         },
         fallback=_fallback(cloud),
+        secret_namespace=reader.text("OSS_SECRET_NAMESPACE", "ack-csi-fuse"),
     )
 
 

@@ -93,7 +93,8 @@ def test_what_is_wrong_is_refused_by_its_name(node: oss_node.OssNode) -> None:
     refused(node, Code.INVALID_ARGUMENT, "exclude each other", authType="public")
     refused(node, Code.INVALID_ARGUMENT, "passwd_file", otherOpts="-o passwd_file=/etc/shadow")
     refused(node, Code.INVALID_ARGUMENT, "not one option", flags=("uid=1 -o credlib=x",))
-    refused(node, Code.INVALID_ARGUMENT, "secretRef 'name' needs", secretRef="name")
+    refused(node, Code.INVALID_ARGUMENT, "exclude each other", secretRef="name")
+    refused(node, Code.FAILED_PRECONDITION, "KUBECONFIG", secretRef="name", secrets={})
     refused(node, Code.UNIMPLEMENTED, "runtimeClass 'rund'", runtimeClass="rund")
     refused(node, Code.FAILED_PRECONDITION, "ossfs2 is not installed", fuseType="ossfs2")
     assert node.left_mounts() == []

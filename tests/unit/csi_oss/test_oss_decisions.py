@@ -183,7 +183,6 @@ def test_g44_credentials_that_contradict_each_other(
         ({"encrypted": "rot13"}, "allowed: aes256 or kms"),
         ({"metricsTop": "many"}, "metricsTop"),
         ({"path": "/a/../../b"}, "is not a path in a bucket"),
-        ({"secretRef": "x"}, "nodePublishSecretRef"),
         ({"authType": "agent-identity"}, "needs a FUSE pod"),
     ],
 )
