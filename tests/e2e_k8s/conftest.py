@@ -10,8 +10,19 @@ import pytest
 from tests.support.cluster import audit, remains, storage, tenant
 from tests.support.cluster import cluster as cluster_module
 
+HERE = pathlib.Path(__file__).parent
 ASKED = os.environ.get("E2E_K8S") == "1"
 collect_ignore_glob = [] if ASKED else ["test_*.py"]
+
+
+TEST_S = 300
+"""Of one test: kubelet and the sidecars try again after seconds, and later each time."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.timeout(TEST_S))
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +37,7 @@ def cluster() -> Iterator[cluster_module.Cluster]:
         finally:
             made.down()
         assert remains.of_cluster(made.where) == []
-        assert denied == [], "requests that RBAC refused"
+        assert denied == [], "RBAC refused this"
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """What the API server's audit log tells of our service accounts."""
 
-import collections
 import dataclasses
 import json
 import pathlib
@@ -22,13 +21,18 @@ class Use:
 
 
 def denied(log: pathlib.Path, accounts: tuple[str, ...]) -> list[str]:
-    """Requests of *accounts* (of kube-system) that RBAC refused, each with how often."""
-    refused = collections.Counter(
-        f"{_account(event)} {event['verb']} {event['requestURI']}"
-        for event in _events(log)
-        if event.get("responseStatus", {}).get("code") == _FORBIDDEN and _account(event) in accounts
-    )
-    return [f"{request} ({count})" for request, count in sorted(refused.items())]
+    """Kinds of requests of *accounts* (of kube-system) that RBAC refused each time.
+
+    An API server that has just started refuses what its roles allow, until it has read them; so
+    what was granted at another time is left out.
+    """
+    refused: set[tuple[str, str, str]] = set()
+    granted: set[tuple[str, str, str]] = set()
+    for event in _events(log):
+        if _account(event) in accounts and "responseStatus" in event:
+            code = event["responseStatus"].get("code")
+            (refused if code == _FORBIDDEN else granted).add(_kind(event))
+    return sorted(f"{account} {verb} {what}" for account, verb, what in refused - granted)
 
 
 def used(log: pathlib.Path, accounts: tuple[str, ...]) -> set[Use]:
@@ -47,6 +51,13 @@ def used(log: pathlib.Path, accounts: tuple[str, ...]) -> set[Use]:
         for event in _events(log)
         if "objectRef" in event and _account(event) in accounts
     }
+
+
+def _kind(event: dict[str, Any]) -> tuple[str, str, str]:
+    """Account, verb, and what of; the same for every object of a resource in one namespace."""
+    told = event.get("objectRef", {})
+    words = [told.get(key, "") for key in ("apiGroup", "resource", "subresource", "namespace")]
+    return _account(event), event["verb"], "/".join(words) if told else event["requestURI"]
 
 
 def _account(event: dict[str, Any]) -> str:

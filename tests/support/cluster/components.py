@@ -21,6 +21,7 @@ class Component:
     """machine: "" = the machine we are on. argv: starts with an absolute path.
 
     ready: text in its log once it serves. environment: beside the ordinary one.
+    restarts: it is started again whenever it ends, by a process of its own.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Component:
     ready: str
     environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
     ready_timeout_s: float = 60.0
+    restarts: bool = False
 
 
 def cloudsim(where: layout.Layout, world: pathlib.Path, port: int) -> Component:

@@ -3,13 +3,16 @@
 import os
 import pathlib
 import signal
+import time
 from collections.abc import Mapping
 
 from tests.support import processes
 from tests.support.cluster import components, layout, process_table
 
 _INIT = pathlib.Path(__file__).parent / "machine_init.sh"
+_SUPERVISE = _INIT.with_name("supervise.sh")
 _STOP_S = 30.0
+_POLL_S = 0.1
 _KEPT = ("PATH", "HOME", "LANG")
 
 
@@ -44,11 +47,23 @@ class Launcher:
         """Start *component* and wait until it serves; False when it ran already."""
         if self.find(component) is not None:
             return False
-        argv = [*self.enter(component.machine), *component.argv]
+        supervisor = ["sh", str(_SUPERVISE)] if component.restarts else []
+        argv = [*supervisor, *component.argv]
+        if process_table.component(self.table(), component.name, argv) is not None:
+            self._wait_restarted(component)
+            return False
+        argv = [*self.enter(component.machine), *argv]
         self._start(
             component.name, argv, component.environment, component.ready, component.ready_timeout_s
         )
         return True
+
+    def _wait_restarted(self, component: components.Component) -> None:
+        give_up_s = time.monotonic() + component.ready_timeout_s
+        while self.find(component) is None:
+            if time.monotonic() > give_up_s:
+                raise RuntimeError(f"{component.name} is not started again")
+            time.sleep(_POLL_S)
 
     def stop(
         self, component: components.Component, number: signal.Signals = signal.SIGTERM

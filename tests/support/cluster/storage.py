@@ -59,6 +59,7 @@ def controllers(where: layout.Layout, programs: pathlib.Path) -> list[components
             f"--kubeconfig={where.kubeconfig(SNAPSHOT_ACCOUNT)}",
         ),
         ready="Starting snapshot controller",
+        restarts=True,
     )
     made = [plugin, snapshot_controller]
     for driver in DRIVERS:
@@ -138,6 +139,7 @@ def _sidecars(
                 *words,
             ),
             ready=ready,
+            restarts=True,
         )
         for program, used, ready, words in flags
         if used
