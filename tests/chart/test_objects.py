@@ -1,0 +1,223 @@
+"""What the chart makes: names, labels, pods."""
+
+import pathlib
+import re
+
+import pytest
+import yaml
+
+from core import version
+from csi import driver
+from tests.chart.conftest import Render
+from tests.support import chart
+
+LABELS = {
+    *("app.kubernetes.io/name", "app.kubernetes.io/instance", "app.kubernetes.io/component"),
+    *("app.kubernetes.io/version", "app.kubernetes.io/part-of", "app.kubernetes.io/managed-by"),
+    "helm.sh/chart",
+}
+LOCAL = {"localplugin.csi.alibabacloud.com", "lvmplugin.csi.alibabacloud.com"}
+CLUSTER_WIDE = {"CSIDriver", "ClusterRole", "ClusterRoleBinding", "StorageClass"}
+CLUSTER_WIDE |= {"VolumeSnapshotClass", "VolumeGroupSnapshotClass"}
+
+
+@pytest.mark.parametrize("name", chart.VARIANTS)
+def test_helm_lint_finds_nothing(name: str, tmp_path: pathlib.Path) -> None:
+    values = tmp_path / "values.yaml"
+    values.write_text(yaml.safe_dump(dict(chart.VARIANTS[name])))
+
+    told = chart.helm("lint", "--strict", str(chart.CHART), "--values", str(values))
+
+    assert "0 chart(s) failed" in told
+    assert not re.search(r"\[(WARNING|ERROR)\]", told)
+
+
+def test_every_object_has_the_standard_labels(objects: list[chart.Object]) -> None:
+    for each in objects:
+        labels = each["metadata"]["labels"]
+        assert set(labels) >= LABELS, each["metadata"]["name"]
+        assert all(labels.values())
+
+
+def test_no_two_objects_have_one_name(objects: list[chart.Object]) -> None:
+    names = [
+        (each["kind"], each["metadata"].get("namespace"), each["metadata"]["name"])
+        for each in objects
+    ]
+
+    assert len(names) == len(set(names))
+
+
+def test_objects_are_where_their_kind_belongs(objects: list[chart.Object]) -> None:
+    for each in objects:
+        assert ("namespace" not in each["metadata"]) == (each["kind"] in CLUSTER_WIDE)
+
+
+def test_the_charts_version_is_ours() -> None:
+    about = yaml.safe_load((chart.CHART / "Chart.yaml").read_text())
+
+    assert about["appVersion"] == about["version"] == version.VERSION
+
+
+def test_the_drivers_are_those_of_csi_plugin(everything: list[chart.Object]) -> None:
+    made = {each["metadata"]["name"] for each in chart.of_kind(everything, "CSIDriver")}
+
+    # A driver of node-local volumes may be of a later version than this csi-plugin.
+    assert made | LOCAL == set(driver.DRIVER_MODULES) | LOCAL
+
+
+def test_kubelet_is_told_what_each_driver_needs(everything: list[chart.Object]) -> None:
+    spec = {
+        each["metadata"]["name"].split("plugin.")[0]: each["spec"]
+        for each in chart.of_kind(everything, "CSIDriver")
+    }
+
+    assert all(each["podInfoOnMount"] for each in spec.values())
+    assert {name for name, each in spec.items() if each["attachRequired"]} == {"disk", "bmcpfs"}
+    assert {name for name, each in spec.items() if each["requiresRepublish"]} == {"oss"}
+    assert {name for name, each in spec.items() if each["storageCapacity"]} == {"local", "lvm"}
+    assert {name for name, each in spec.items() if each["seLinuxMount"]} == {"disk"}
+    assert spec["oss"]["tokenRequests"] == [
+        {"audience": "sts.aliyuncs.com", "expirationSeconds": 3600}
+    ]
+
+
+def test_selectors_find_their_own_pods_and_no_others(everything: list[chart.Object]) -> None:
+    workloads = chart.of_kind(everything, "Deployment", "DaemonSet")
+    for each in workloads:
+        selector = each["spec"]["selector"]["matchLabels"].items()
+        found = [
+            other["metadata"]["name"]
+            for other in workloads
+            if selector <= other["spec"]["template"]["metadata"]["labels"].items()
+        ]
+        assert found == [each["metadata"]["name"]]
+
+
+def test_every_account_of_a_pod_is_made(objects: list[chart.Object]) -> None:
+    made = {each["metadata"]["name"] for each in chart.of_kind(objects, "ServiceAccount")}
+
+    used = {
+        each["spec"]["template"]["spec"]["serviceAccountName"]
+        for each in chart.of_kind(objects, "Deployment", "DaemonSet")
+    }
+    assert used == made
+
+
+def test_every_mount_has_its_volume_and_every_volume_is_used(objects: list[chart.Object]) -> None:
+    for each in chart.of_kind(objects, "Deployment", "DaemonSet"):
+        pod = each["spec"]["template"]["spec"]
+        volumes = {volume["name"] for volume in pod.get("volumes") or ()}
+        mounts = {
+            mount["name"]
+            for container in chart.containers([each])
+            for mount in container.plain.get("volumeMounts") or ()
+        }
+        assert mounts == volumes, each["metadata"]["name"]
+
+
+def test_every_container_says_what_it_takes_and_may_do(objects: list[chart.Object]) -> None:
+    for each in chart.containers(objects):
+        allowed = each.plain["securityContext"]
+        assert allowed["readOnlyRootFilesystem"]
+        assert set(each.plain["resources"]["requests"]) == {"cpu", "memory"}
+        assert each.plain["imagePullPolicy"] == "IfNotPresent"
+        if not allowed.get("privileged"):
+            assert allowed["capabilities"] == {"drop": ["ALL"]}
+            assert allowed["allowPrivilegeEscalation"] is False
+
+
+def test_only_what_mounts_or_rules_the_network_is_privileged(
+    everything: list[chart.Object],
+) -> None:
+    privileged = {
+        (each.workload, each.name)
+        for each in chart.containers(everything)
+        if each.plain["securityContext"].get("privileged")
+    }
+
+    assert privileged == {
+        ("csi-provisioner", "csi-plugin-nas"),
+        ("csi-plugin", "csi-plugin"),
+        ("csi-local", "csi-plugin"),
+        ("csi-mounter", "csi-mounter"),
+        ("terway-eniip", "terway"),
+    }
+
+
+def test_ports_of_a_pod_and_of_a_node_are_used_once(everything: list[chart.Object]) -> None:
+    on_nodes: list[int] = []
+    for each in chart.of_kind(everything, "Deployment", "DaemonSet"):
+        pod = each["spec"]["template"]["spec"]
+        ports = [
+            port["containerPort"]
+            for container in chart.containers([each])
+            for port in container.plain.get("ports") or ()
+        ]
+        assert len(ports) == len(set(ports))
+        on_nodes += ports if pod.get("hostNetwork") else []
+
+    assert len(on_nodes) == len(set(on_nodes))
+
+
+def test_sidecars_find_the_socket_of_their_driver(everything: list[chart.Object]) -> None:
+    replace = "driverplugin.csi.alibabacloud.com-replace"
+    for workload in ("csi-provisioner", "csi-local"):
+        there = [each for each in chart.containers(everything) if each.workload == workload]
+        served: dict[str, tuple[str, int]] = {}
+        for each in there:
+            told = dict(word.split("=", 1) for word in each.arguments if "=" in word)
+            if each.program == "csi-plugin":
+                for name in told["--driver"].split(","):
+                    path = (
+                        told["--endpoint"]
+                        .removeprefix("unix://")
+                        .replace(replace, driver.full_name(name))
+                    )
+                    served[name] = path, each.plain["securityContext"]["runAsUser"]
+        asked = {
+            (
+                each.name.split("-")[0],
+                dict(word.split("=", 1) for word in each.arguments if "=" in word)["--csi-address"],
+                each.plain["securityContext"]["runAsUser"],
+            )
+            for each in there
+            if "--csi-address" in str(each.arguments)
+        }
+        # The socket is its owner's alone. On nodes sidecars see kubelet's csi-plugins as /csi.
+        assert asked == {
+            (name, path.replace("/var/lib/kubelet/csi-plugins", "/csi"), user)
+            for name, (path, user) in served.items()
+        }
+
+
+def test_the_mounters_clients_outlive_updates(everything: list[chart.Object]) -> None:
+    mounter = chart.one(everything, "DaemonSet", "csi-mounter")
+    (container,) = mounter["spec"]["template"]["spec"]["containers"]
+
+    assert mounter["spec"]["updateStrategy"] == {"type": "OnDelete"}
+    assert "livenessProbe" not in container
+
+
+def test_mounts_reach_the_node_and_its_pods(everything: list[chart.Object]) -> None:
+    told = {
+        (each.workload, mount["mountPath"]): mount["mountPropagation"]
+        for each in chart.containers(everything)
+        for mount in each.plain.get("volumeMounts") or ()
+        if "mountPropagation" in mount
+    }
+
+    assert told == {
+        ("csi-plugin", "/var/lib/kubelet"): "Bidirectional",
+        ("csi-plugin", "/run/fuse.ossfs"): "Bidirectional",
+        ("csi-local", "/var/lib/kubelet"): "Bidirectional",
+        ("csi-mounter", "/run/fuse.ossfs"): "Bidirectional",
+        ("terway-eniip", "/var/run/netns"): "HostToContainer",
+    }
+
+
+def test_the_registry_stands_before_every_image(render: Render) -> None:
+    made = render({**chart.EVERYTHING, "images": {"registry": "registry.example/mirror/"}})
+
+    for each in chart.containers(made):
+        assert re.fullmatch(r"registry\.example/mirror/[a-z/0-9-]+:v?[0-9.]+", each.plain["image"])
