@@ -16,8 +16,11 @@ from tests.support import chart, processes
 
 DOCUMENTED = re.compile(r"`([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)`")
 FLAGS = (processes.ROOT / "docs/reference/flags.md").read_text()
-NODE_LOCAL = {"LVM_DEVICES", "LVM_GROUPS", "LVM_ADOPT", "LVM_THIN_PERCENT"} | {
-    *("LOCAL_TOPO_KEY_DEFINED", "LOCAL_HOSTNAME_AS_TOPO"),
+NODE_LOCAL = {
+    *("LVM_DEVICES", "LVM_GROUPS", "LVM_ADOPT", "LVM_THIN_PERCENT", "LVM_GROW_PERCENT"),
+    *("LVM_CREATE_GROUPS", "LVM_CREATE_POOLS", "LVM_WATCH_INTERVAL", "LOCAL_GC_LVM_DURATION"),
+    *("LOCAL_SPARSE_TEMPLATE_FILEDIR", "LOCAL_SPARSE_TOTAL_AVAILABLE_GI", "LOCAL_QUOTA_PATHS"),
+    *("LOCAL_SPARSE_TOTAL_AVAILABLE_PERCENT", "LOCAL_TOPO_KEY_DEFINED", "LOCAL_HOSTNAME_AS_TOPO"),
 }
 """Of the driver of node-local volumes, which may be of a later version than this csi-plugin."""
 LOCAL_DRIVERS = {"local", "lvm"}

@@ -120,7 +120,7 @@ def test_a_wrong_value_is_refused_with_its_name(values: chart.Values, words: str
             "rrsa.oidcProviderArn is required",
         ),
         ({"cloud": {"metadataService": False}}, "cloud.regionId is required"),
-        ({"csi": {"lvm": {"enabled": True}}}, "csi.lvm.devices is required"),
+        ({"csi": {"lvm": {"enabled": True}}}, "csi.lvm.enabled needs csi.lvm.devices"),
         ({"csi": {"lvm": {"legacy": True}}}, "csi.lvm.legacy needs csi.lvm.enabled"),
         ({"mounter": {"clients": []}}, "mounter.clients is empty"),
         ({"classes": {"default": "fast"}}, "fast is none of the classes that are made: alicloud"),

@@ -34,6 +34,8 @@ EVERYTHING: Values = {
             "legacy": True,
             "devices": ["/dev/vdb"],
             "groups": ["volumegroup1"],
+            "loopDir": "/var/lib/csi-local/loop",
+            "quotaPaths": ["/mnt/quota"],
         },
     },
     "ipamd": {"enabled": True},
