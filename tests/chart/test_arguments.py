@@ -24,7 +24,6 @@ NODE_LOCAL = {
 }
 """Of the driver of node-local volumes, which may be of a later version than this csi-plugin."""
 LOCAL_DRIVERS = {"local", "lvm"}
-SIDECARS = ("csi-provisioner", "csi-attacher", "csi-resizer", "csi-snapshotter")
 HELP = re.compile(r"^\s+(?:-\w, )?--?([a-z][a-z0-9-]+)", re.MULTILINE)
 OF_SIDECARS = {"NODE_NAME", "NAMESPACE", "POD_NAME"}
 """Source: README of external-provisioner, "Capacity support", "Deployment on each node"."""
@@ -97,7 +96,7 @@ def test_csi_mounter_takes_its_flags(objects: list[chart.Object]) -> None:
 def sidecar_flags() -> dict[str, set[str]]:
     """Flags that each sidecar knows, as its help tells."""
     told = {}
-    for program in (*SIDECARS, "snapshot-controller"):
+    for program in (*chart.SIDECARS, "snapshot-controller"):
         done = subprocess.run(
             [str(chart.programs() / program), "--help"],
             capture_output=True,
@@ -121,7 +120,7 @@ def test_sidecars_know_their_flags(
 
 def test_every_program_is_one_we_know(objects: list[chart.Object]) -> None:
     ours = {"csi-plugin", "csi-mounter", "ipamd"}
-    others = {*SIDECARS, "snapshot-controller"}
+    others = {*chart.SIDECARS, "snapshot-controller"}
 
     for each in chart.containers(objects):
         assert each.initial or each.program in ours | others

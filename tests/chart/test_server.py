@@ -2,7 +2,6 @@
 
 import json
 import pathlib
-from collections.abc import Iterator
 
 import pytest
 import yaml
@@ -40,21 +39,6 @@ QUESTIONS = [
     ("snapshot-controller", "create", "volumesnapshotcontents.snapshot.storage.k8s.io", "", "yes"),
     ("csi-mounter", "get", "nodes", "", "no"),
 ]
-
-
-@pytest.fixture(scope="module")
-def kubernetes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[api_server.ApiServer]:
-    """With the CustomResourceDefinitions of snapshots, as the guide asks for."""
-    programs = chart.programs()
-    made = api_server.ApiServer(tmp_path_factory.mktemp("chart") / "api")
-    try:
-        made.start()
-        made.kubectl("apply", "-f", str(programs.parent / "crds"))
-        made.kubectl("wait", "crd", "--all", "--for=condition=Established", "--timeout=60s")
-        made.kubectl.wait("namespace", "kube-system", "jsonpath={.metadata.name}", limit_s=60)
-        yield made
-    finally:
-        made.close()
 
 
 @pytest.mark.parametrize("name", chart.VARIANTS)

@@ -21,6 +21,7 @@ NAMESPACE = "kube-system"
 RELEASE = "under-test"
 KUBERNETES = "1.34.3"
 _HELM_S = 60.0
+SIDECARS = ("csi-provisioner", "csi-attacher", "csi-resizer", "csi-snapshotter")
 _WORKLOADS = ("Deployment", "DaemonSet")
 
 Object = Mapping[str, Any]
