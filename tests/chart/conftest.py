@@ -35,6 +35,8 @@ def kubernetes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[api_server.
     try:
         made.start()
         made.kubectl("apply", "-f", str(programs.parent / "crds"))
+        # Where Secrets of OSS volumes are, in a cluster that has the existing driver.
+        made.kubectl("create", "namespace", "ack-csi-fuse")
         made.kubectl("wait", "crd", "--all", "--for=condition=Established", "--timeout=60s")
         made.kubectl.wait("namespace", "kube-system", "jsonpath={.metadata.name}", limit_s=60)
         yield made

@@ -30,6 +30,7 @@ Values = Mapping[str, Any]
 EVERYTHING: Values = {
     "csi": {
         "cpfs": {"enabled": True, "legacy": True},
+        "oss": {"secretRefs": ["key"]},
         "lvm": {
             "enabled": True,
             "legacy": True,
