@@ -22,6 +22,7 @@ class Kind(enum.StrEnum):
     PERSISTENT_VOLUME_CLAIM = "PersistentVolumeClaim"
     STORAGE_CLASS = "StorageClass"
     SECRET = "Secret"  # noqa: S105  # the kind's name
+    POD = "Pod"
 
 
 class Api(Protocol):
@@ -37,6 +38,10 @@ class Api(Protocol):
 
     async def post_event(self, namespace: str, event: Object) -> None:
         """Make an object of kind Event (core/v1). Raises as `read`."""
+        ...
+
+    async def patch_node(self, name: str, patch: Object, *, status: bool = False) -> None:
+        """Merge *patch* into a Node (strategic merge), or into its status. Raises as `read`."""
         ...
 
     async def close(self) -> None:
@@ -62,6 +67,10 @@ class Nowhere:
         raise NotConfigured
 
     async def post_event(self, namespace: str, event: Object) -> None:  # noqa: ARG002
+        """Raise NotConfigured."""
+        raise NotConfigured
+
+    async def patch_node(self, name: str, patch: Object, *, status: bool = False) -> None:  # noqa: ARG002
         """Raise NotConfigured."""
         raise NotConfigured
 

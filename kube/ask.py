@@ -1,9 +1,9 @@
 """`python -m kube.ask`: one call of the Kubernetes API, in a process of its own.
 
-Reads one JSON object: `settings` (of `kube.settings`), and either `read` with `kind`, `name` and
-`namespace`, or `event` with `namespace` and `object`. Prints one: `object` (null = there is none),
-or `error` and its `kind`. A process of its own, because the library takes a quarter of the memory
-that the whole node service may have.
+Reads one JSON object: `settings` (of `kube.settings`), and one of: `read` with `kind`, `name` and
+`namespace`; `event` with `namespace` and `object`; `patch_node` with `name`, `patch` and `status`.
+Prints one: `object` (null = there is none), or `error` and its `kind`. A process of its own,
+because the library takes a quarter of the memory that the whole node service may have.
 """
 
 import asyncio
@@ -24,17 +24,26 @@ def main() -> int:
 async def _answer(asked: dict[str, Any]) -> dict[str, Any]:
     asking = client.Client(settings.KubeSettings(**asked["settings"]))
     try:
+        return await answer(asking, asked)
+    finally:
+        await asking.close()
+
+
+async def answer(asking: client.Client, asked: dict[str, Any]) -> dict[str, Any]:
+    """What is printed for *asked*."""
+    try:
         return {"object": await _do(asking, asked)}
     except errors.Error as e:
         return {"error": str(e), "kind": e.kind.value}
-    finally:
-        await asking.close()
 
 
 async def _do(asking: client.Client, asked: dict[str, Any]) -> api.Object | None:
     if "event" in asked:
         event = asked["event"]
         await asking.post_event(event["namespace"], event["object"])
+        return None
+    if "patch_node" in asked:
+        await asking.patch_node(**asked["patch_node"])
         return None
     wanted = asked["read"]
     return await asking.read(api.Kind(wanted["kind"]), wanted["name"], wanted["namespace"])

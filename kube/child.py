@@ -44,6 +44,10 @@ class Child:
         """As `api.Api.post_event`."""
         await self._ask({"event": {"namespace": namespace, "object": event}})
 
+    async def patch_node(self, name: str, patch: api.Object, *, status: bool = False) -> None:
+        """As `api.Api.patch_node`."""
+        await self._ask({"patch_node": {"name": name, "patch": patch, "status": status}})
+
     async def close(self) -> None:
         """No child outlives its call."""
 
@@ -51,9 +55,14 @@ class Child:
         if not self._config.is_configured:
             raise api.NotConfigured
         told = await _run({**asked, "settings": dataclasses.asdict(self._config)})
-        if "error" in told:
-            raise _KINDS.get(told["kind"], errors.Internal)(told["error"])
-        return told["object"]
+        return result(told)
+
+
+def result(told: dict[str, Any]) -> Any:
+    """The object in an answer of `kube.ask.answer`. Raises the error in it."""
+    if "error" in told:
+        raise _KINDS.get(told["kind"], errors.Internal)(told["error"])
+    return told["object"]
 
 
 async def _run(asked: dict[str, Any]) -> dict[str, Any]:

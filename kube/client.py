@@ -15,17 +15,18 @@ TIMEOUT_S = 10.0
 
 
 class Client:
-    """One API server; one event loop."""
+    """One API server; one event loop. manager: who changes objects, as `managedFields` shows."""
 
-    def __init__(self, config: settings.KubeSettings) -> None:
+    def __init__(self, config: settings.KubeSettings, *, manager: str = "csi-plugin") -> None:
         self._config = config
+        self._manager = manager
         self._made: Any = None
 
     async def read(self, kind: api.Kind, name: str, namespace: str = "") -> api.Object | None:
         """As `api.Api.read`."""
         what = f"{kind} {name}"
         call.doing(f"reading {what}")
-        async with _translated(what):
+        async with translated(what):
             where = {"namespace": namespace} if namespace else {}
             try:
                 found = await self._lightkube().get(_resource(kind), name, **where)
@@ -40,9 +41,17 @@ class Client:
         """As `api.Api.post_event`."""
         from lightkube.resources import core_v1  # noqa: PLC0415  # see the module
 
-        async with _translated("event"):
+        async with translated("event"):
             made = core_v1.Event.from_dict(dict(event))
             await self._lightkube().create(made, namespace=namespace)
+
+    async def patch_node(self, name: str, patch: api.Object, *, status: bool = False) -> None:
+        """As `api.Api.patch_node`."""
+        from lightkube.resources import core_v1  # noqa: PLC0415  # see the module
+
+        what = core_v1.NodeStatus if status else core_v1.Node
+        async with translated(f"node {name}"):
+            await self._lightkube().patch(what, name, dict(patch))
 
     async def close(self) -> None:
         """End the connections."""
@@ -54,13 +63,28 @@ class Client:
         if not self._config.is_configured:
             raise api.NotConfigured
         if self._made is None:
-            self._made = _connect(self._config)
+            self._made = _connect(self._config, self._manager)
         return self._made
 
 
-def _connect(config: settings.KubeSettings) -> Any:
+def timeout(read_s: float = TIMEOUT_S) -> Any:
+    """As the HTTP library takes it; read_s: longest silence of the server."""
     import httpx2  # noqa: PLC0415  # see the module
-    import lightkube  # noqa: PLC0415
+
+    return httpx2.Timeout(TIMEOUT_S, read=read_s)
+
+
+def connect_http(config: settings.KubeSettings) -> Any:
+    """An HTTP client of the API server, with our identity. Raises Precondition."""
+    from lightkube.config import client_adapter  # noqa: PLC0415  # see the module
+
+    params = client_adapter.ConnectionParams(timeout=timeout(), trust_env=False)
+    return client_adapter.AsyncClient(_configured(config), params)
+
+
+def _configured(config: settings.KubeSettings) -> Any:
+    """Where the API server is and who we are there. Raises Precondition."""
+    import lightkube  # noqa: PLC0415  # see the module
     from lightkube.core import exceptions  # noqa: PLC0415
 
     try:
@@ -72,9 +96,15 @@ def _connect(config: settings.KubeSettings) -> Any:
         raise errors.Precondition(f"the Kubernetes API cannot be reached as configured: {e}") from e
     if found is not None and config.server:
         found.cluster.server = config.server
+    return found
+
+
+def _connect(config: settings.KubeSettings, manager: str) -> Any:
+    import lightkube  # noqa: PLC0415  # see the module
+
     # No proxy of the environment: the API server is inside.
     return lightkube.AsyncClient(
-        config=found, timeout=httpx2.Timeout(TIMEOUT_S), trust_env=False, field_manager="csi-plugin"
+        config=_configured(config), timeout=timeout(), trust_env=False, field_manager=manager
     )
 
 
@@ -92,7 +122,7 @@ def _resource(kind: api.Kind) -> Any:
 
 
 _NOT_FOUND = 404
-_KINDS: dict[int, type[errors.Error]] = {
+KINDS: dict[int, type[errors.Error]] = {
     400: errors.Invalid,
     401: errors.Unauthenticated,
     403: errors.Denied,
@@ -105,7 +135,7 @@ _SERVER_FAULT = 500
 
 
 @contextlib.asynccontextmanager
-async def _translated(what: str) -> AsyncIterator[None]:
+async def translated(what: str) -> AsyncIterator[None]:
     """Errors of lightkube as ours. The API server's own words name the verb and the resource."""
     try:
         yield
@@ -117,9 +147,7 @@ async def _translated(what: str) -> AsyncIterator[None]:
             ) from e
         code = status.code or _SERVER_FAULT
         fallback = errors.Unavailable if code >= _SERVER_FAULT else errors.Internal
-        raise _KINDS.get(code, fallback)(
-            f"{what}: the Kubernetes API says: {status.message}"
-        ) from e
+        raise KINDS.get(code, fallback)(f"{what}: the Kubernetes API says: {status.message}") from e
 
 
 def _api_error() -> Any:

@@ -73,15 +73,25 @@ class Recorder:
     """Posts events of one program; may be called from any thread once `start` was.
 
     component: its name, such as the driver's. host: the node, "" = none in particular.
+    at_once: events being posted; more are in the log only. logs: whether they are in the log.
     """
 
     def __init__(
-        self, kubernetes: api.Api, *, component: str, host: str, time: clock.Clock
+        self,
+        kubernetes: api.Api,
+        *,
+        component: str,
+        host: str,
+        time: clock.Clock,
+        at_once: int = _POSTING_MAX,
+        logs: bool = True,
     ) -> None:
         self._kubernetes = kubernetes
         self._component = component
         self._host = host
         self._clock = time
+        self._at_once = at_once
+        self._logs = logs
         self._posted: dict[tuple[Target, str, str], float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -112,7 +122,8 @@ class Recorder:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _record(self, target: Target | None, kind: str, reason: str, message: str) -> None:
-        log.info("event", reason=reason, message=message, about=target and target.name)
+        if self._logs:
+            log.info("event", reason=reason, message=message, about=target and target.name)
         if target is not None and self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop has just ended
                 self._loop.call_soon_threadsafe(self._begin, target, kind, reason, message)
@@ -121,7 +132,7 @@ class Recorder:
         """Post it beside everything else, unless it was posted a moment ago."""
         if self._is_known((target, reason, message)):
             return
-        if len(self._tasks) >= _POSTING_MAX:
+        if len(self._tasks) >= self._at_once:
             log.warning("event not posted: too many at once", reason=reason)
             return
         task = asyncio.create_task(

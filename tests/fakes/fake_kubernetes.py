@@ -10,11 +10,12 @@ from tests.fakes import virtual_clock
 
 @dataclasses.dataclass
 class FakeKubernetes:
-    """objects: by kind and name. fault: raised by every call."""
+    """objects: by kind and name. fault: raised by every call. patches: name, patch, of status."""
 
     objects: dict[tuple[api.Kind, str], api.Object] = dataclasses.field(default_factory=dict)
     events: list[tuple[str, api.Object]] = dataclasses.field(default_factory=list)
     reads: list[tuple[api.Kind, str, str]] = dataclasses.field(default_factory=list)
+    patches: list[tuple[str, api.Object, bool]] = dataclasses.field(default_factory=list)
     fault: errors.Error | None = None
 
     async def read(self, kind: api.Kind, name: str, namespace: str = "") -> api.Object | None:
@@ -27,6 +28,11 @@ class FakeKubernetes:
         if self.fault is not None:
             raise self.fault
         self.events.append((namespace, event))
+
+    async def patch_node(self, name: str, patch: api.Object, *, status: bool = False) -> None:
+        if self.fault is not None:
+            raise self.fault
+        self.patches.append((name, patch, status))
 
     async def close(self) -> None:
         """Nothing is open."""

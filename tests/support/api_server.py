@@ -6,8 +6,9 @@ For programs that ask the API; what needs kubelets is in `tests.support.cluster`
 import ipaddress
 import os
 import pathlib
+import shlex
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tests.support import processes
@@ -22,10 +23,18 @@ _READY_S = 180.0
 class ApiServer:
     """Starts with `start`; `stop` and `start` again keep everything. users: besides ADMIN.
 
-    address: of this machine, by which it is reached.
+    address: of this machine, by which it is reached. enter: words before each command, such as
+    those that enter a network namespace, whose loopback is meant then.
     """
 
-    def __init__(self, directory: pathlib.Path, *users: str, address: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        directory: pathlib.Path,
+        *users: str,
+        address: str = "127.0.0.1",
+        enter: Sequence[str] = (),
+    ) -> None:
+        self._enter = tuple(enter)
         self._directory = directory
         self._address = ipaddress.IPv4Address(address)
         directory.mkdir()
@@ -50,7 +59,8 @@ class ApiServer:
                 {"token": _TOKEN.format(user=user)},
             )
         script = directory / "kubectl"
-        argv = f"{self._programs / 'kubectl'} --kubeconfig {self.kubeconfig(ADMIN)}"
+        argv = shlex.join([*self._enter, str(self._programs / "kubectl")])
+        argv += f" --kubeconfig {self.kubeconfig(ADMIN)}"
         script.write_text(f'#!/bin/sh\nexec {argv} "$@"\n')
         script.chmod(0o700)
         self.kubectl = cluster_kubectl.Kubectl(script)
@@ -93,6 +103,7 @@ class ApiServer:
     def _etcd_process(self, peer_port: int) -> processes.Process:
         client, peer = f"http://127.0.0.1:{self._etcd_port}", f"http://127.0.0.1:{peer_port}"
         argv = [
+            *self._enter,
             str(self._programs / "etcd"),
             f"--data-dir={self._directory / 'etcd'}",
             "--unsafe-no-fsync",
@@ -105,6 +116,7 @@ class ApiServer:
     def _server_process(self) -> processes.Process:
         pki = self._directory / "pki"
         argv = [
+            *self._enter,
             str(self._programs / "kube-apiserver"),
             f"--etcd-servers=http://127.0.0.1:{self._etcd_port}",
             f"--bind-address={self._address}",

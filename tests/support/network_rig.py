@@ -88,7 +88,8 @@ class Node:
         argv += ["--readonly-listen", f"unix://{self.debug_socket}"]
         argv += ["--state-dir", str(self.state_dir), "--run-dir", str(self.run_dir)]
         argv += ["--cni-dir", str(self.cni_dir), "--log-level", "debug", *flags]
-        self.daemon = processes.Process(argv, self.dir / "ipamd.log", self._rig.environment())
+        variables = self._rig.environment() | {"NODE_NAME": self.name}
+        self.daemon = processes.Process(argv, self.dir / "ipamd.log", variables)
         self.daemon.start(ready)
         return self.daemon
 

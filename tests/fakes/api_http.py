@@ -1,0 +1,143 @@
+"""A few paths of a Kubernetes API server over plain HTTP, for `kube.agent` without the real one."""
+
+import contextlib
+import http.server
+import json
+import pathlib
+import queue
+import threading
+import urllib.parse
+from collections.abc import Iterator
+from typing import Any
+
+_Event = dict[str, Any] | None
+
+
+class ApiHttp:
+    """pods: what a list shows. refuse: (status, message) for every request.
+
+    `send` tells all watches of an event; None cuts them within a line. seen: method, path,
+    query and body of each request. accepts: what was asked for of pods.
+    """
+
+    def __init__(self) -> None:
+        self.pods: list[dict[str, Any]] = []
+        self.version = 1
+        self.refuse: tuple[int, str] | None = None
+        self.gone = False
+        self.seen: list[tuple[str, str, dict[str, list[str]], Any]] = []
+        self.accepts: set[str] = set()
+        self.watches: list[queue.Queue[_Event]] = []
+        outer = self
+
+        class Handler(_Handler):
+            api = outer
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    def write_kubeconfig(self, path: pathlib.Path) -> pathlib.Path:
+        """A kubeconfig that leads here."""
+        config = {
+            "clusters": [
+                {"name": "c", "cluster": {"server": f"http://127.0.0.1:{self._server.server_port}"}}
+            ],
+            "users": [{"name": "u", "user": {"token": "t"}}],
+            "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+            "current-context": "x",
+        }
+        path.write_text(json.dumps(config))
+        return path
+
+    def pod(self, name: str, **metadata: Any) -> dict[str, Any]:
+        self.version += 1
+        told = {"namespace": "default", "name": name, "uid": f"uid-{self.version}"}
+        return {"metadata": {**told, "resourceVersion": str(self.version), **metadata}}
+
+    def send(self, event: _Event) -> None:
+        for each in self.watches:
+            each.put(event)
+
+    def close(self) -> None:
+        self.send(None)
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    api: ApiHttp
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        query = self._note(None)
+        path = urllib.parse.urlsplit(self.path).path
+        if self.api.refuse is not None:
+            status, message = self.api.refuse
+            self._answer(status, {"kind": "Status", "code": status, "message": message})
+        elif path == "/api/v1/pods" and "watch" in query:
+            self._watch()
+        elif path == "/api/v1/pods":
+            metadata = {"resourceVersion": str(self.api.version)}
+            self._answer(200, {"metadata": metadata, "items": self.api.pods})
+        elif path == "/api/v1/nodes/node-1":
+            self._answer(200, {"kind": "Node", "metadata": {"name": "node-1"}})
+        else:
+            self._answer(404, {"kind": "Status", "code": 404, "message": "not found"})
+
+    def do_POST(self) -> None:
+        self._change()
+
+    def do_PATCH(self) -> None:
+        self._change()
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        """Nothing is printed."""
+
+    def _change(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self._note(body)
+        self._answer(200, body)
+
+    def _note(self, body: Any) -> dict[str, list[str]]:
+        where = urllib.parse.urlsplit(self.path)
+        query = urllib.parse.parse_qs(where.query)
+        self.api.seen.append((self.command, where.path, query, body))
+        if where.path == "/api/v1/pods":
+            self.api.accepts.add(self.headers["Accept"])
+        return query
+
+    def _answer(self, status: int, told: Any) -> None:
+        body = json.dumps(told).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _watch(self) -> None:
+        if self.api.gone:
+            self.api.gone = False
+            self._answer(410, {"kind": "Status", "code": 410, "message": "too old"})
+            return
+        told: queue.Queue[_Event] = queue.Queue()
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        self.api.watches.append(told)
+        with contextlib.suppress(OSError):
+            for event in self._events(told):
+                self._chunk(json.dumps(event).encode() + b"\n")
+            self._chunk(b'{"type": "ADD')
+        self.close_connection = True
+
+    def _events(self, told: "queue.Queue[_Event]") -> Iterator[dict[str, Any]]:
+        while (event := told.get()) is not None:
+            yield event
+        self.api.watches.remove(told)
+
+    def _chunk(self, data: bytes) -> None:
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+        self.wfile.flush()
