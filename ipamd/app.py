@@ -26,9 +26,9 @@ from ipamd import (
     conflist,
     counters,
     daemon,
-    events,
     gauges,
     instance_lock,
+    kubernetes,
     node_worker,
     pages,
     settings,
@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("ipamd: needs root: it programs the network of this node", file=sys.stderr)  # noqa: T201
         return EXIT_BAD_SETTINGS
     reader = core_settings.Reader({})
-    process = settings.read(flags, reader)
+    process = settings.read(flags, reader, os.environ)
     reader_of_cloud = core_settings.Reader(settings.with_access_key(os.environ, process.conf))
     cloud = cloud_settings.read_cloud(reader_of_cloud)
     faults = [*reader.faults, *reader_of_cloud.faults]
@@ -94,7 +94,17 @@ class App:
         self._counted = counters.Counters(self._registry)
         self._lock = instance_lock.InstanceLock(process.run_dir / _LOCK)
         self._alibaba = cloud_client.Alibaba(cloud, self._registry, self._clock)
-        self._metadata = cloud_metadata.make(cloud, environ=os.environ, openapi=None)
+        self._kubernetes = kubernetes.Kubernetes(
+            process.kube,
+            self._clock,
+            stateful_kinds=process.conf.custom_stateful_workload_kinds,
+        )
+        self._metadata = cloud_metadata.make(
+            cloud,
+            environ=os.environ,
+            openapi=None,
+            extra=self._kubernetes.metadata_providers(),
+        )
         self._worker = node_worker.NodeWorker(
             open_store=lambda: store.Store(process.state_dir / _DATABASE),
             make_datapath=_make_datapath,
@@ -111,7 +121,10 @@ class App:
             registry=self._registry,
             counted=self._counted,
             pages=self._pages,
-            tell=events.LogEvents(),
+            tell=self._kubernetes.events,
+            pods=self._kubernetes.pods,
+            watched=self._kubernetes.cache if self._kubernetes.has_node else None,
+            status=self._kubernetes.show_status if self._kubernetes.has_node else None,
             conflist_content=conflist_content,
         )
         self._interceptor = grpc_server.ServeInterceptor(
@@ -130,6 +143,8 @@ class App:
             log.warning(warning)
         await asyncio.to_thread(self._lock.take)
         stack.push_async_callback(self._alibaba.close)
+        self._kubernetes.start(self._registry)
+        stack.push_async_callback(self._kubernetes.close)
         await self._daemon.open()
         stack.push_async_callback(self._worker.close)
         http = http_status.HttpStatus(self._pages.routes())

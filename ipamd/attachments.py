@@ -7,15 +7,25 @@ and then it carries its key and address and is taken up again.
 """
 
 import asyncio
+import contextlib
 import dataclasses
 import pathlib
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Iterator
 from typing import Any, TypeVar
 
 import structlog
 
 from core import clock, errors, keyed_lock
-from ipamd import cni_config, cni_error, events, model, node_worker, pool
+from ipamd import (
+    cni_config,
+    cni_error,
+    events,
+    kube_pods,
+    model,
+    node_worker,
+    pod_wishes,
+    pool,
+)
 from ipamd.datapath import model as datapath_model
 from ipamd.datapath import names
 
@@ -41,6 +51,13 @@ class NoAttachment(cni_error.CniError):
         )
 
 
+class PodRefused(cni_error.CniError):
+    """The pod asks for what cannot be had here."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(cni_error.TRY_AGAIN_LATER, "no address for this pod", why)
+
+
 class CheckFailed(cni_error.CniError):
     """CHECK found differences."""
 
@@ -63,7 +80,10 @@ class Attachments:
         tell: events.Events,
         *,
         mtu: int,
+        pods: kube_pods.Pods | None = None,
     ) -> None:
+        self._pods = pods or kube_pods.NoPods()
+        self._unknown: set[model.AttachmentKey] = set()
         self._pool = addresses
         self._worker = worker
         self._clock = time
@@ -77,7 +97,7 @@ class Attachments:
         if asked.netns_path is None:
             raise cni_error.CniError(cni_error.INVALID_ENVIRONMENT, "CNI_NETNS is missing")
         started_s = self._clock.monotonic_s()
-        with self._locks.hold(str(asked.key)):
+        with self._locks.hold(str(asked.key)), self._told(asked.pod):
             added = await self._add(config, asked, asked.netns_path)
         took_s = self._clock.monotonic_s() - started_s
         log.info(
@@ -97,13 +117,19 @@ class Attachments:
 
     async def lease_only(self, asked: cni_config.Attachment) -> model.Lease:
         """Give an address to an attachment whose interface the caller makes."""
-        with self._locks.hold(str(asked.key)):
+        with self._locks.hold(str(asked.key)), self._told(asked.pod):
             known = self.leases.get(asked.key)
             if known is not None:
                 return known
-            eni, address = await self._pool.allocate(asked.key)
-            lease = self._lease(asked, eni, address, self._mtu, datapath_model.UNLIMITED)
-            return await _finish(self._keep(dataclasses.replace(lease, owner=model.Owner.CALLER)))
+            wishes = await self._wishes(asked)
+            eni, address, keep_s = await self._allocate(asked, wishes)
+            bandwidth = wishes.bandwidth if wishes is not None else datapath_model.UNLIMITED
+            lease = dataclasses.replace(
+                self._lease(asked, eni, address, self._mtu, bandwidth),
+                owner=model.Owner.CALLER,
+                keep_s=keep_s,
+            )
+            return await _finish(self._keep(lease))
 
     async def remove(self, asked: cni_config.Attachment) -> bool:
         """Take interface and address away; whether there was anything to take."""
@@ -157,6 +183,66 @@ class Attachments:
         with self._locks.hold(str(key)):
             lease = self.leases.get(key)
             return [] if lease is None else await self._worker.repair_node(self.wiring(lease))
+
+    async def learn(self) -> None:
+        """Make up for what was not known of pods when they were added: limits and keeping."""
+        for key in list(self._unknown):
+            lease = self.leases.get(key)
+            wishes = self._pods.known(lease.pod) if lease is not None else None
+            if lease is None:
+                self._unknown.discard(key)
+            if lease is None or wishes is None:
+                continue
+            try:
+                with self._locks.hold(str(key)):
+                    await self._learn(lease, wishes)
+            except errors.Error as e:
+                log.info(
+                    "pod's annotations are not in effect yet", pod=str(lease.pod), error=str(e)
+                )
+
+    async def _learn(self, lease: model.Lease, wishes: pod_wishes.Wishes) -> None:
+        if self.leases.get(lease.key) is not lease:
+            return
+        self._tell_notes(lease.pod, wishes)
+        if wishes.refusal:
+            self._tell.pod(lease.pod, events.Reason.ANNOTATION_IGNORED, wishes.refusal)
+        bandwidth = pod_wishes.merge(lease.bandwidth, wishes.bandwidth)
+        changed = dataclasses.replace(lease, bandwidth=bandwidth, keep_s=wishes.keep_s)
+        if bandwidth != lease.bandwidth and lease.owner is model.Owner.DAEMON:
+            await _finish(self._wire(changed, pathlib.Path(lease.netns), undo=False))
+        elif changed != lease:
+            await self._worker.put_lease(changed)
+            self.leases[lease.key] = changed
+        self._unknown.discard(lease.key)
+        log.info("pod's annotations are in effect", pod=str(lease.pod))
+
+    async def _wishes(self, asked: cni_config.Attachment) -> pod_wishes.Wishes | None:
+        """What the pod asks for, None when that is not known now. Raises PodRefused."""
+        wishes = await self._pods.wishes(asked.pod)
+        if wishes is None:
+            if asked.pod.name:
+                self._unknown.add(asked.key)
+            return None
+        self._unknown.discard(asked.key)
+        self._tell_notes(asked.pod, wishes)
+        if wishes.refusal:
+            raise PodRefused(wishes.refusal)
+        return wishes
+
+    def _tell_notes(self, pod: model.Pod, wishes: pod_wishes.Wishes) -> None:
+        for note in wishes.notes:
+            self._tell.pod(pod, note.reason, note.message)
+
+    @contextlib.contextmanager
+    def _told(self, pod: model.Pod) -> Iterator[None]:
+        """Tell the pod when it got no address, and what to do."""
+        try:
+            yield
+        except errors.Error as e:
+            see = f"; on the node: terway-cli doctor {pod}" if pod.name else ""
+            self._tell.pod(pod, events.Reason.ALLOC_IP_FAILED, f"{e}{see}")
+            raise
 
     def is_busy(self, key: str) -> bool:
         """Whether a command on *key* is under way."""
@@ -215,13 +301,40 @@ class Attachments:
         asked: cni_config.Attachment,
         netns_path: pathlib.Path,
     ) -> Added:
-        """A repeated ADD keeps the lease, and takes over what it asks for now."""
+        """A repeated ADD keeps the lease, and takes over what it asks for now.
+
+        Of a limit the runtime's word is taken before the annotation, as Terway does.
+        """
         known = self.leases.get(asked.key)
-        eni, address = await self._pool.allocate(asked.key)
-        lease = self._lease(asked, eni, address, config.mtu or self._mtu, config.bandwidth)
+        wishes = await self._wishes(asked)
+        bandwidth = config.bandwidth
+        if wishes is not None:
+            bandwidth = pod_wishes.merge(bandwidth, wishes.bandwidth)
+        elif known is not None:
+            bandwidth = pod_wishes.merge(bandwidth, known.bandwidth)
+        eni, address, keep_s = await self._allocate(asked, wishes)
+        lease = self._lease(asked, eni, address, config.mtu or self._mtu, bandwidth)
+        lease = dataclasses.replace(lease, keep_s=keep_s)
         if known is not None:
             lease = dataclasses.replace(lease, created_at=known.created_at)
         return await _finish(self._wire(lease, netns_path, undo=known is None))
+
+    async def _allocate(
+        self, asked: cni_config.Attachment, wishes: pod_wishes.Wishes | None
+    ) -> tuple[model.PoolEni, model.Address, float]:
+        """An address, and for how long it is kept after the pod.
+
+        The one that was kept for the pod, if there is one: also while the API server is away.
+        """
+        known = self.leases.get(asked.key)
+        found = self._pool.take_kept(model.holder_of(asked.pod, asked.key), asked.key)
+        if found is not None:
+            eni, address, kept = found
+            return eni, address, kept.keep_s if wishes is None else wishes.keep_s
+        eni, address = await self._pool.allocate(asked.key)
+        if wishes is not None:
+            return eni, address, wishes.keep_s
+        return eni, address, known.keep_s if known is not None else 0.0
 
     async def _wire(self, lease: model.Lease, netns_path: pathlib.Path, *, undo: bool) -> Added:
         try:
@@ -250,9 +363,20 @@ class Attachments:
         if lease.owner is model.Owner.DAEMON:
             await self._worker.unwire(lease, netns_path)
         ipv4 = lease.ipv4 if self._pool.state.find(lease.key) is not None else None
-        await self._worker.end_lease(lease.key, ipv4, self._clock.now().timestamp())
+        kept = self._kept_of(lease)
+        now_s = self._clock.now().timestamp()
+        await self._worker.end_lease(lease.key, ipv4, now_s, keep=kept is not None)
         self.leases.pop(lease.key, None)
-        self._pool.release(lease.key)
+        self._unknown.discard(lease.key)
+        self._pool.release(lease.key, kept)
+
+    def _kept_of(self, lease: model.Lease) -> model.Kept | None:
+        """How the address waits. Not for a pod that has another one already: a new sandbox."""
+        kept = lease.kept
+        if kept is None:
+            return None
+        others = (each for each in self.leases.values() if each.key != lease.key)
+        return None if any(each.holder == kept.holder for each in others) else kept
 
     def _lease(
         self,

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import grpc.aio
@@ -24,6 +25,7 @@ from ipamd import (
     gauges,
     introspection,
     janitor,
+    kube_pods,
     limits,
     model,
     node_facts,
@@ -43,6 +45,7 @@ from ipamd import (
 )
 from ipamd._pb import ipamd_pb2_grpc, terway_pb2_grpc
 from ipamd.readiness import Phase
+from kube import pod_cache
 
 log = structlog.get_logger()
 
@@ -52,7 +55,10 @@ _RETRY_MAX_S = 30.0
 
 
 class Daemon:
-    """Everything behind the sockets."""
+    """Everything behind the sockets. status: what shows the pool on the Node, None = nothing.
+
+    watched: the copy of the node's pods, None where they are not watched.
+    """
 
     def __init__(
         self,
@@ -66,8 +72,14 @@ class Daemon:
         counted: counters.Counters,
         pages: pages.Pages,
         tell: events.Events,
+        pods: kube_pods.Pods,
+        watched: pod_cache.PodCache | None,
+        status: Callable[[pool.Pool], Coroutine[Any, Any, None]] | None,
         conflist_content: bytes,
     ) -> None:
+        self._pods = pods
+        self._watched = watched
+        self._status = status
         self._process = process
         self._alibaba = alibaba
         self._metadata = metadata
@@ -92,7 +104,9 @@ class Daemon:
             counted=counted,
             reclaim=_reclaim(conf),
         )
-        self._served = attachments.Attachments(self._pool, worker, time, tell, mtu=process.mtu)
+        self._served = attachments.Attachments(
+            self._pool, worker, time, tell, mtu=process.mtu, pods=pods
+        )
         self._ready = readiness.Readiness(self._pool)
         self._cni = cni_service.CniService(self._served, self._ready, counted)
         self._pending = pending_dels.PendingDels(process.pending_del_dir, self._cni)
@@ -110,7 +124,12 @@ class Daemon:
     def add_services(self, server: grpc.aio.Server) -> None:
         """Put our services on *server*."""
         diagnosis = diagnose.Diagnosis(
-            self._pool, self._served, self._worker, self._ready, self._alibaba.reachable
+            self._pool,
+            self._served,
+            self._worker,
+            self._ready,
+            self._alibaba.reachable,
+            pods=self._watched,
         )
         ipamd_pb2_grpc.add_CniServicer_to_server(self._cni, server)
         ipamd_pb2_grpc.add_IntrospectionServicer_to_server(
@@ -171,10 +190,13 @@ class Daemon:
             changed=self._store_enis,
             period_s=self._process.check_period_s,
             pending=self._pending,
+            pods=self._pods,
         )
         gauges.offer_janitor(self._registry, rounds.counts)
         self._task(self._pool.run(), "pool")
         self._task(rounds.run(), "janitor")
+        if self._status is not None:
+            self._task(self._status(self._pool), "node status")
         await self._pool.wait_primed()
         if self._ready.phase is Phase.PRIMING:
             conflist.write(self._conflist_content, self._process.cni_dir)

@@ -9,6 +9,7 @@ from core import errors
 from host import netns
 from ipamd import attachments, cni_error, model, node_worker, pool, readiness
 from ipamd.model import AddressState
+from kube import pod_cache
 
 
 class Severity(enum.IntEnum):
@@ -30,7 +31,7 @@ class Finding:
 
 
 class Diagnosis:
-    """cloud_reachable: raises what keeps the OpenAPI from answering."""
+    """cloud_reachable: raises what keeps the OpenAPI from answering. pods: None = not watched."""
 
     def __init__(
         self,
@@ -39,7 +40,10 @@ class Diagnosis:
         worker: node_worker.NodeWorker,
         ready: readiness.Readiness,
         cloud_reachable: Callable[[], Awaitable[None]],
+        *,
+        pods: pod_cache.PodCache | None = None,
     ) -> None:
+        self._pods = pods
         self._pool = addresses
         self._served = served
         self._worker = worker
@@ -56,6 +60,7 @@ class Diagnosis:
             await self._reach(
                 "OpenAPI", self._cloud_reachable, "check endpoint, credentials and RAM policy"
             ),
+            *([] if self._pods is None else [_watch(self._pods)]),
         ]
 
     async def pod(self, namespace: str, name: str) -> list[Finding]:
@@ -159,3 +164,17 @@ class Diagnosis:
                 severity=Severity.WARNING, subject=subject, message=str(e), advice=advice
             )
         return Finding(severity=Severity.OK, subject=subject, message="answers")
+
+
+def _watch(cache: pod_cache.PodCache) -> Finding:
+    """Pods get addresses without it, so it is no error."""
+    if cache.is_live:
+        message = f"tells of this node's pods, {len(cache)} now"
+        return Finding(severity=Severity.OK, subject="Kubernetes API", message=message)
+    return Finding(
+        severity=Severity.WARNING,
+        subject="Kubernetes API",
+        message=cache.why_away,
+        advice="pods that start now get their annotations' limits when it answers; check it, and "
+        "the rights of ipamd's service account",
+    )

@@ -36,7 +36,6 @@ WITHOUT_EFFECT = frozenset(
         "extra_routes",
         "eni_tag_block_list",
         "ip_warm_up_size",
-        "custom_stateful_workload_kinds",
         "backoff_override",
         "rate_limit",
         "disable_device_plugin",
@@ -63,7 +62,9 @@ class EniConf:
     vswitches: by zone. max_pool_size, min_pool_size: free addresses. warm_ip_target,
     warm_eni_target, minimum_ip_target: the AWS VPC CNI's, None or 0 = off.
     ip_pool_sync_period_s: how often the pool may shrink. ip_cooldown_period_s: rest of a released
-    address. vswitch_selection_policy: ordered (most free addresses first, as in Terway) | random.
+    address. custom_stateful_workload_kinds: kinds of owners whose pods keep their addresses, as
+    those of StatefulSets do. vswitch_selection_policy: ordered (most free addresses first, as in
+    Terway) | random.
     """
 
     access_key: str = dataclasses.field(default="", repr=False)
@@ -92,6 +93,7 @@ class EniConf:
     warm_eni_target: int | None = None
     minimum_ip_target: int = 0
     ip_cooldown_period_s: float = 30.0
+    custom_stateful_workload_kinds: tuple[str, ...] = ()
 
 
 class Faults:
@@ -164,6 +166,7 @@ def parse(plain: Mapping[str, Any], faults: Faults) -> EniConf:
         warm_eni_target=read.maybe("warm_eni_target", read.number),
         minimum_ip_target=read.number("minimum_ip_target", 0),
         ip_cooldown_period_s=read.duration("ip_cooldown_period", 30.0),
+        custom_stateful_workload_kinds=read.texts("custom_stateful_workload_kinds"),
     )
     if bool(conf.access_key) != bool(conf.access_secret):
         faults.faults.append("eni_conf: access_key and access_secret must be given together")
@@ -240,6 +243,13 @@ class _Reader:
     def maybe(self, key: str, read: Callable[[str], Any]) -> Any:
         """What *read* reads, None when the key is not there or null."""
         return None if self._get(key, None) is None else read(key)
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        value = self._get(key, [])
+        if _is_texts(value):
+            return tuple(value)
+        self._faults.add(key, value, "a list of texts")
+        return ()
 
     def texts_by_key(self, key: str) -> Mapping[str, str]:
         value = self._get(key, {})

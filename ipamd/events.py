@@ -1,6 +1,7 @@
-"""What an operator is told besides the log. Kubernetes events take this place when there is an API.
+"""What an operator is told besides the log; where there is a Kubernetes API, by `kube_events`.
 
-Reasons are Terway's, for the people and tools that know them. Source: spec/terway.md 7.1.
+Reasons are Terway's, for the people and tools that know them, but for the last. Source:
+spec/terway.md 7.1.
 """
 
 import enum
@@ -21,6 +22,8 @@ class Reason(enum.StrEnum):
     RESOURCE_INVALID = "ResourceInvalid"
     CONFIG_CHECK = "ConfigCheck"
     VIRTUAL_MODE_CHANGED = "VirtualModeChanged"
+    PARSE_FAILED = "ParseFailed"
+    ANNOTATION_IGNORED = "AnnotationIgnored"
 
 
 class Events(Protocol):

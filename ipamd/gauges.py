@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from core import grpc_server, metrics
 from ipamd import counters, janitor, pool
 from ipamd.model import AddressState
+from kube import pod_cache
 
 QUIET = frozenset(
     {"Add", "Del", "Check", "Status", "Watch", "GetPool", "ListAttachments", "GetResourceMapping"}
@@ -80,6 +81,18 @@ def offer_pool(registry: metrics.Metrics, addresses: pool.Pool) -> None:
         "ipamd_growth_blocked",
         "1 while the pool cannot grow",
         lambda: float(bool(addresses.growth_blocked)),
+    )
+
+
+def offer_pods(registry: metrics.Metrics, cache: pod_cache.PodCache) -> None:
+    """The watch of this node's pods; only where there is a Kubernetes API."""
+    registry.gauge(
+        "ipamd_pod_watch_live",
+        "1 while the Kubernetes API tells of this node's pods",
+        lambda: float(cache.is_live),
+    )
+    registry.gauge(
+        "ipamd_known_pods", "pods of this node that the Kubernetes API told of", lambda: len(cache)
     )
 
 

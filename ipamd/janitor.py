@@ -18,6 +18,7 @@ from ipamd import (
     drift,
     eni_maker,
     events,
+    kube_pods,
     model,
     node_worker,
     pending_dels,
@@ -63,7 +64,9 @@ class Janitor:
         changed: Callable[[], Awaitable[None]],
         period_s: float,
         pending: pending_dels.PendingDels,
+        pods: kube_pods.Pods | None = None,
     ) -> None:
+        self._pods = pods or kube_pods.NoPods()
         self._pool = addresses
         self._served = served
         self._worker = worker
@@ -93,6 +96,7 @@ class Janitor:
             ("do pending DELs", self._pending.replay),
             ("compare with metadata", self.compare_metadata),
             ("collect leases", self.collect_leases),
+            ("learn annotations", self._served.learn),
             ("repair", self.repair),
             ("remove stale objects", self.remove_stale),
         ]
@@ -128,6 +132,9 @@ class Janitor:
         """End leases whose namespace and interface are both gone: no DEL came, or none will."""
         host = await self._worker.read_host_state()
         links = {(link.ifname, link.alias) for link in host.links}
+        ifnames = {link.ifname for link in host.links}
+        # Not rules: those stay when a link goes, so they say nothing about use.
+        used = {route.address for route in host.routes}
         now_s = self._clock.now().timestamp()
         gone: dict[model.AttachmentKey, int] = {}
         for lease in list(self._served.leases.values()):
@@ -135,8 +142,13 @@ class Janitor:
             if young or (lease.host_ifname, lease.alias) in links:
                 continue
             if lease.owner is model.Owner.CALLER:
-                continue  # whoever made its interface ends it
-            if lease.netns and netns.exists(pathlib.Path(lease.netns)):
+                # Whoever made its interface ends it; what says that nobody will is that both
+                # the kernel and the API server have nothing of the pod.
+                if lease.host_ifname in ifnames or lease.ipv4 in used:
+                    continue
+                if not await self._pods.is_gone(lease.pod):
+                    continue
+            elif lease.netns and netns.exists(pathlib.Path(lease.netns)):
                 continue
             gone[lease.key] = self._netns_gone.get(lease.key, 0) + 1
             if gone[lease.key] >= drift.SURE:

@@ -48,6 +48,23 @@ class Pod:
 NO_POD = Pod()
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """Whom an address is kept for: an interface of the pod of that name, whichever its uid."""
+
+    namespace: str
+    name: str
+    ifname: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A released address that waits for its pod's successor for *keep_s* seconds."""
+
+    holder: Holder
+    keep_s: float
+
+
 class Owner(enum.StrEnum):
     """Who programs the kernel for a lease."""
 
@@ -60,7 +77,7 @@ class Lease:
     """An address that an attachment has.
 
     netns: path, "" when not known. mtu, bandwidth: what ADD was asked for. created_at: seconds
-    since 1970.
+    since 1970. keep_s: how long the address is kept for the pod's successor, 0 = not.
     """
 
     key: AttachmentKey
@@ -73,11 +90,32 @@ class Lease:
     mtu: int = 1500
     bandwidth: datapath_model.Bandwidth = datapath_model.UNLIMITED
     owner: Owner = Owner.DAEMON
+    keep_s: float = 0.0
 
     @property
     def alias(self) -> str:
         """The mark its link carries, "" when a stock Terway made the link."""
         return "" if self.key.network == ADOPTED else str(self.key)
+
+    @property
+    def holder(self) -> Holder | None:
+        """For whom the address would be kept; None where the pod is not known."""
+        return holder_of(self.pod, self.key)
+
+    @property
+    def kept(self) -> Kept | None:
+        """How the address waits when the lease ends; None when it does not."""
+        holder = self.holder
+        return (
+            None if not self.keep_s or holder is None else Kept(holder=holder, keep_s=self.keep_s)
+        )
+
+
+def holder_of(pod: Pod, key: AttachmentKey) -> Holder | None:
+    """The holder that the attachment of *pod* is, None without a pod."""
+    if not pod.name:
+        return None
+    return Holder(namespace=pod.namespace, name=pod.name, ifname=key.ifname)
 
 
 class AddressState(enum.StrEnum):
@@ -85,6 +123,7 @@ class AddressState(enum.StrEnum):
 
     WARM = "warm"  # free and ready
     COOLING = "cooling"  # released, not yet reusable
+    RESERVED = "reserved"  # released, kept for the successor of its pod
     LEASED = "leased"
     RELEASING = "releasing"  # being given back to the cloud
     MISSING = "missing"  # the cloud does not have it any more, but a lease does
@@ -92,7 +131,10 @@ class AddressState(enum.StrEnum):
 
 @dataclasses.dataclass(slots=True, kw_only=True)
 class Address:
-    """One address of an interface. since_s: when it entered its state, seconds since 1970."""
+    """One address of an interface. since_s: when it entered its state, seconds since 1970.
+
+    kept: for whom, when it is reserved.
+    """
 
     ipv4: ipaddress.IPv4Address
     state: AddressState
@@ -100,6 +142,7 @@ class Address:
     key: AttachmentKey | None = None
     unseen: int = 0
     """How often in a row the metadata service did not list it."""
+    kept: Kept | None = None
 
 
 class EniState(enum.StrEnum):
@@ -158,10 +201,14 @@ class EniRecord:
 class StoredState:
     """All that a restart starts from. released_at: when cooling addresses were released.
 
-    facts: what was remembered about the node, by name.
+    facts: what was remembered about the node, by name. kept: released addresses that wait for a
+    pod's successor.
     """
 
     enis: tuple[EniRecord, ...] = ()
     leases: tuple[Lease, ...] = ()
     released_at: Mapping[ipaddress.IPv4Address, float] = dataclasses.field(default_factory=dict)
     facts: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    kept: Mapping[ipaddress.IPv4Address, tuple[Kept, float]] = dataclasses.field(
+        default_factory=dict
+    )

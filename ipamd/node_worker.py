@@ -110,9 +110,11 @@ class NodeWorker:
         key: model.AttachmentKey,
         ipv4: ipaddress.IPv4Address | None,
         released_at: float,
+        *,
+        keep: bool = False,
     ) -> None:
-        """Forget the lease in the database."""
-        await self._thread.run(lambda: self._db.end_lease(key, ipv4, released_at))
+        """Forget the lease in the database. keep: the address waits for the pod's successor."""
+        await self._thread.run(lambda: self._db.end_lease(key, ipv4, released_at, keep=keep))
 
     async def put_fact(self, name: str, value: str) -> None:
         """Remember something about this node."""

@@ -122,6 +122,15 @@ class Pool:
         """Why the pool cannot grow now, "" when it can."""
         return self._why
 
+    def take_kept(
+        self, holder: model.Holder | None, key: model.AttachmentKey
+    ) -> tuple[model.PoolEni, model.Address, model.Kept] | None:
+        """Lease to *key* the address that is kept for *holder*, None when none is."""
+        found = self.state.take_kept(holder, key, self._now_s()) if holder is not None else None
+        if found is not None:
+            self._note_use()
+        return found
+
     async def allocate(self, key: model.AttachmentKey) -> tuple[model.PoolEni, model.Address]:
         """Lease an address to *key*, the same again if it has one.
 
@@ -141,9 +150,11 @@ class Pool:
                 self._note_use()
                 return found
 
-    def release(self, key: model.AttachmentKey) -> ipaddress.IPv4Address | None:
-        """Let the address of *key* cool down; None when it has none."""
-        released = self.state.release(key, self._now_s())
+    def release(
+        self, key: model.AttachmentKey, kept: model.Kept | None = None
+    ) -> ipaddress.IPv4Address | None:
+        """Let the address of *key* cool down, or keep it; None when it has none."""
+        released = self.state.release(key, self._now_s(), kept)
         if self._reclaim is not None:
             self._reclaim.used(self._clock.monotonic_s())
         self._wake.set()
@@ -233,6 +244,9 @@ class Pool:
         why = self._why or (
             f"all {total} of {self.targets.capacity} addresses of this node are in use"
         )
+        reserved = self.state.count(AddressState.RESERVED)
+        if reserved:
+            why += f", {reserved} of them kept for pods of StatefulSets that may come back"
         while self._waiters:
             _, future = self._waiters.popleft()
             if not future.done():

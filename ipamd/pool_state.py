@@ -1,7 +1,8 @@
 """The addresses of the node and who has them: all in memory, no I/O, one event loop.
 
 The rules that no event may break: an address has at most one lease; a lease has exactly one
-address; a released address is not given out before its cool-down has passed.
+address; a released address is not given out before its cool-down has passed, and one that is kept
+for a pod's successor to nobody else while it is.
 """
 
 import ipaddress
@@ -20,11 +21,13 @@ class PoolState:
         self.enis: dict[str, model.PoolEni] = {}
         self._cool_down_s = cool_down_s
         self._leased: dict[model.AttachmentKey, tuple[str, ipaddress.IPv4Address]] = {}
+        self._kept: dict[model.Holder, tuple[str, ipaddress.IPv4Address]] = {}
 
     def clear(self) -> None:
         """Forget everything, to start the recovery anew."""
         self.enis.clear()
         self._leased.clear()
+        self._kept.clear()
 
     def add_eni(self, eni: model.PoolEni) -> None:
         """Take an interface with its addresses into the pool."""
@@ -108,8 +111,32 @@ class PoolState:
         if missing:
             address.state = AddressState.MISSING
 
-    def release(self, key: model.AttachmentKey, now_s: float) -> ipaddress.IPv4Address | None:
-        """Let the address of *key* cool down; None when it has none."""
+    def take_kept(
+        self, holder: model.Holder, key: model.AttachmentKey, now_s: float
+    ) -> tuple[model.PoolEni, model.Address, model.Kept] | None:
+        """Lease the address that is kept for *holder*; None when none is, or it cannot be used."""
+        if key in self._leased:
+            return None
+        place = self._kept.pop(holder, None)
+        if place is None:
+            return None
+        eni = self.enis.get(place[0])
+        address = eni.addresses.get(place[1]) if eni is not None else None
+        if eni is None or address is None or address.kept is None:
+            return None
+        if address.kept.holder != holder or address.state is not AddressState.RESERVED:
+            return None
+        kept = address.kept
+        if eni.state is not EniState.IN_USE or eni.link is None:
+            self._kept[holder] = place
+            return None
+        self._lease(eni, address, key, now_s)
+        return eni, address, kept
+
+    def release(
+        self, key: model.AttachmentKey, now_s: float, kept: model.Kept | None = None
+    ) -> ipaddress.IPv4Address | None:
+        """Let the address of *key* cool down, or keep it; None when it has none."""
         place = self._leased.pop(key, None)
         if place is None:
             return None
@@ -120,7 +147,19 @@ class PoolState:
             del eni.addresses[address.ipv4]
         else:
             address.state, address.since_s = AddressState.COOLING, now_s
+            if kept is not None:
+                self._keep(eni, address, kept)
         return place[1]
+
+    def keep(
+        self, ipv4: ipaddress.IPv4Address, kept: model.Kept, released_at: float, now_s: float
+    ) -> None:
+        """Go on keeping an address that an earlier run kept; one that is in use stays so."""
+        for eni in self.enis.values():
+            address = eni.addresses.get(ipv4)
+            if address is not None and address.state in (AddressState.WARM, AddressState.COOLING):
+                address.since_s = min(released_at, now_s)
+                self._keep(eni, address, kept)
 
     def cool(self, ipv4: ipaddress.IPv4Address, released_at: float, now_s: float) -> None:
         """Go on with a cool-down of an earlier run. A clock that went back starts it anew."""
@@ -134,6 +173,8 @@ class PoolState:
         """End the cool-downs that are over; those addresses. They are idle since their release."""
         warmed = []
         for _, address in self.addresses():
+            if address.state is AddressState.RESERVED:
+                self._end_keeping(address, now_s)
             if address.state is not AddressState.COOLING:
                 continue
             address.since_s = min(address.since_s, now_s)
@@ -143,9 +184,13 @@ class PoolState:
         return warmed
 
     def next_warm_s(self, now_s: float) -> float | None:
-        """Seconds until the next cool-down ends, None when nothing cools."""
-        since = [a.since_s for _, a in self.addresses() if a.state is AddressState.COOLING]
-        return max(0.0, min(since) + self._cool_down_s - now_s) if since else None
+        """Seconds until the next cool-down or keeping ends, None when nothing waits for that."""
+        ends = [
+            a.since_s + (a.kept.keep_s if a.kept is not None else self._cool_down_s)
+            for _, a in self.addresses()
+            if a.state in (AddressState.COOLING, AddressState.RESERVED)
+        ]
+        return max(0.0, min(ends) - now_s) if ends else None
 
     def addresses(self) -> Iterator[tuple[model.PoolEni, model.Address]]:
         """Every address with its interface."""
@@ -157,6 +202,25 @@ class PoolState:
         """How many addresses are in *state*."""
         return sum(eni.count(state) for eni in self.enis.values())
 
+    def _keep(self, eni: model.PoolEni, address: model.Address, kept: model.Kept) -> None:
+        address.state, address.kept = AddressState.RESERVED, kept
+        before = self._kept.get(kept.holder)
+        self._kept[kept.holder] = (eni.eni_id, address.ipv4)
+        # One pod, one address: what was kept for it before, it did not come back for.
+        older = self.enis.get(before[0]) if before is not None else None
+        if before is not None and older is not None and before[1] != address.ipv4:
+            other = older.addresses.get(before[1])
+            if other is not None and other.kept == kept:
+                other.state, other.kept = AddressState.COOLING, None
+
+    def _end_keeping(self, address: model.Address, now_s: float) -> None:
+        """Let an address go whose time is up. A clock that went back starts it anew."""
+        address.since_s = min(address.since_s, now_s)
+        if address.kept is None or now_s < address.since_s + address.kept.keep_s:
+            return
+        self._kept.pop(address.kept.holder, None)
+        address.state, address.kept = AddressState.COOLING, None
+
     def _cooled(self, now_s: float) -> float:
         """What was released until then has cooled down by *now_s*."""
         return now_s - self._cool_down_s
@@ -165,4 +229,5 @@ class PoolState:
         self, eni: model.PoolEni, address: model.Address, key: model.AttachmentKey, now_s: float
     ) -> None:
         address.state, address.key, address.since_s = AddressState.LEASED, key, now_s
+        address.kept = None
         self._leased[key] = (eni.eni_id, address.ipv4)

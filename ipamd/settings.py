@@ -12,6 +12,7 @@ from typing import Any
 
 from core import settings
 from ipamd import eni_conf
+from kube import settings as kube_settings
 
 DAEMON_MODES = ("ENIMultiIP",)
 _MTU_MIN, _MTU_MAX = 576, 65535
@@ -37,6 +38,7 @@ class ProcessSettings:
     mtu: int
     drain_timeout_s: int
     check_period_s: int
+    kube: kube_settings.KubeSettings
     conf: eni_conf.EniConf
     warnings: tuple[str, ...]
 
@@ -82,12 +84,21 @@ def parse_flags(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--drain-timeout", type=int, default=10, help="seconds for calls in progress (%(default)s)")
     add("--log-level", default="info", choices=("info", "debug"), help="(%(default)s)")
     add("--log-format", default="json", choices=("json", "text"), help="(%(default)s)")
+    add(
+        "--kubeconfig",
+        default="",
+        help="file that says where the Kubernetes API is; without it the pod's service account, "
+        "and outside of a pod there is no Kubernetes API",
+    )
     add("--print-settings", action="store_true", help="show the effective settings and exit")
     return parser.parse_args(argv)
 
 
-def read(flags: argparse.Namespace, reader: settings.Reader) -> ProcessSettings:
+def read(
+    flags: argparse.Namespace, reader: settings.Reader, environ: Mapping[str, str]
+) -> ProcessSettings:
     """Effective settings; every fault is left in *reader*."""
+    kube = _read_kube(flags, environ)
     plain, faults = _read_conf(flags)
     conf = eni_conf.parse(plain, faults)
     for fault in faults.faults:
@@ -116,9 +127,24 @@ def read(flags: argparse.Namespace, reader: settings.Reader) -> ProcessSettings:
         mtu=flags.mtu,
         drain_timeout_s=flags.drain_timeout,
         check_period_s=flags.check_period,
+        kube=kube,
         conf=conf,
-        warnings=tuple(faults.warnings),
+        warnings=(*faults.warnings, *_kube_warnings(kube)),
     )
+
+
+def _read_kube(flags: argparse.Namespace, environ: Mapping[str, str]) -> kube_settings.KubeSettings:
+    """NODE_NAME is what Terway's DaemonSet sets. Source: spec/terway.md 1.2."""
+    named = environ.get("KUBE_NODE_NAME") or environ.get("NODE_NAME") or ""
+    given = {"kubeconfig": flags.kubeconfig or None}
+    reader = settings.Reader({**environ, "KUBE_NODE_NAME": named}, given)
+    return kube_settings.read_kube(reader, environ)
+
+
+def _kube_warnings(kube: kube_settings.KubeSettings) -> tuple[str, ...]:
+    if not kube.is_configured or kube.node_name:
+        return ()
+    return ("NODE_NAME is not set: no pod annotations, no events and conditions of the node",)
 
 
 def with_access_key(environ: Mapping[str, str], conf: eni_conf.EniConf) -> dict[str, str]:

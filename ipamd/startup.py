@@ -106,10 +106,15 @@ async def restore(
             await worker.put_lease(lease)
     for ipv4, released_at in sources.stored.released_at.items():
         state.cool(ipv4, released_at, now_s)
+    for ipv4, (kept, released_at) in sources.stored.kept.items():
+        state.keep(ipv4, kept, released_at, now_s)
     for lease in found.ended:
         await worker.unwire(lease, None)
-        await worker.end_lease(lease.key, lease.ipv4, now_s)
-        state.cool(lease.ipv4, now_s, now_s)
+        await worker.end_lease(lease.key, lease.ipv4, now_s, keep=lease.kept is not None)
+        if lease.kept is not None:
+            state.keep(lease.ipv4, lease.kept, now_s, now_s)
+        else:
+            state.cool(lease.ipv4, now_s, now_s)
     ours = frozenset(address.ipv4 for _, address in state.addresses())
     stale = recovery.find_stale(await worker.read_host_state(), found.leases, ours)
     await worker.remove_stale(rules=stale.rules, links=stale.links)

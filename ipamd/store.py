@@ -41,6 +41,14 @@ CREATE TABLE enis (
 ) WITHOUT ROWID;
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
+_ADDED = """
+CREATE TABLE IF NOT EXISTS kept (
+    ipv4 TEXT PRIMARY KEY, pod_namespace TEXT NOT NULL, pod_name TEXT NOT NULL,
+    ifname TEXT NOT NULL, keep_s REAL NOT NULL, released_at REAL
+) WITHOUT ROWID;
+"""
+"""Addresses kept for a pod's successor; released_at: NULL while the pod has it. An older ipamd does
+without: it knows nothing of the table, and neither reads nor breaks what is in it."""
 
 
 class StoreTooNew(errors.Precondition):
@@ -91,17 +99,25 @@ class Store:
 
     def load(self) -> model.StoredState:
         """All that is stored."""
-        leases = self._db.execute(_READ_LEASES)
+        leases = [_lease(row) for row in self._db.execute(_READ_LEASES)]
+        kept = self._load_kept()
+        keeping: dict[tuple[ipaddress.IPv4Address, model.Holder | None], float] = {
+            (ipv4, each.holder): each.keep_s for ipv4, each, at in kept if at is None
+        }
         enis = self._db.execute(
             "SELECT eni_id, mac, vswitch_id, gateway, primary_ipv4, created_at, addresses, "
             "cidr_block FROM enis"
         )
         cooling = self._db.execute("SELECT ipv4, released_at FROM cooling")
         return model.StoredState(
-            leases=tuple(_lease(row) for row in leases),
+            leases=tuple(
+                dataclasses.replace(lease, keep_s=keeping.get((lease.ipv4, lease.holder), 0.0))
+                for lease in leases
+            ),
             enis=tuple(_eni(row) for row in enis),
             released_at={ipaddress.IPv4Address(ipv4): at for ipv4, at in cooling},
             facts=dict(self._db.execute("SELECT name, value FROM facts")),
+            kept={ipv4: (each, at) for ipv4, each, at in kept if at is not None},
         )
 
     def put_lease(self, lease: model.Lease) -> None:
@@ -109,11 +125,25 @@ class Store:
         with self._transaction():
             self._db.execute(_PUT_LEASE, _lease_row(lease))
             self._db.execute("DELETE FROM cooling WHERE ipv4 = ?", (str(lease.ipv4),))
+            self._db.execute("DELETE FROM kept WHERE ipv4 = ?", (str(lease.ipv4),))
+            if lease.keep_s and lease.holder is not None:
+                self._db.execute(
+                    "INSERT INTO kept VALUES (?, ?, ?, ?, ?, NULL)",
+                    (str(lease.ipv4), *dataclasses.astuple(lease.holder), lease.keep_s),
+                )
 
     def end_lease(
-        self, key: model.AttachmentKey, ipv4: ipaddress.IPv4Address | None, released_at: float
+        self,
+        key: model.AttachmentKey,
+        ipv4: ipaddress.IPv4Address | None,
+        released_at: float,
+        *,
+        keep: bool = False,
     ) -> None:
-        """Forget a lease once nothing of it is in the kernel; begin its cool-down."""
+        """Forget a lease once nothing of it is in the kernel; begin its cool-down.
+
+        keep: the address waits for the pod's successor, as `Lease.keep_s` said.
+        """
         with self._transaction():
             self._db.execute(
                 "DELETE FROM leases WHERE network = ? AND container_id = ? AND ifname = ?",
@@ -122,6 +152,12 @@ class Store:
             if ipv4 is not None:
                 self._db.execute(
                     "INSERT OR REPLACE INTO cooling VALUES (?, ?)", (str(ipv4), released_at)
+                )
+                self._db.execute(
+                    "UPDATE kept SET released_at = ? WHERE ipv4 = ?"
+                    if keep
+                    else "DELETE FROM kept WHERE ? IS NOT NULL AND ipv4 = ?",
+                    (released_at, str(ipv4)),
                 )
 
     def put_fact(self, name: str, value: str) -> None:
@@ -141,6 +177,29 @@ class Store:
             self._db.executemany(
                 "DELETE FROM cooling WHERE ipv4 = ?", [(t,) for t in stored if t not in known]
             )
+            stored = [
+                row[0]
+                for row in self._db.execute("SELECT ipv4 FROM kept WHERE released_at IS NOT NULL")
+            ]
+            self._db.executemany(
+                "DELETE FROM kept WHERE ipv4 = ?", [(t,) for t in stored if t not in known]
+            )
+
+    def _load_kept(self) -> list[tuple[ipaddress.IPv4Address, model.Kept, float | None]]:
+        rows = self._db.execute(
+            "SELECT ipv4, pod_namespace, pod_name, ifname, keep_s, released_at FROM kept"
+        )
+        return [
+            (
+                ipaddress.IPv4Address(ipv4),
+                model.Kept(
+                    holder=model.Holder(namespace=namespace, name=name, ifname=ifname),
+                    keep_s=keep_s,
+                ),
+                released_at,
+            )
+            for ipv4, namespace, name, ifname, keep_s, released_at in rows
+        ]
 
     def _open(self) -> sqlite3.Connection:
         db = sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None)
@@ -157,6 +216,7 @@ class Store:
                 )
             elif db.execute("PRAGMA quick_check").fetchone()[0] != "ok":
                 raise sqlite3.DatabaseError("quick_check found damage")  # noqa: TRY301
+            db.executescript(_ADDED)
         except BaseException:
             db.close()
             raise

@@ -95,7 +95,10 @@ class TerwayBackend(terway_pb2_grpc.TerwayBackendServicer):
                 ServiceCIDR=terway_pb2.IPSet(IPv4=self._service_cidr.partition(",")[0]),
             ),
             ENIInfo=terway_pb2.ENIInfo(MAC=eni.mac, GatewayIP=gateway),
-            Pod=terway_pb2.Pod(),
+            Pod=terway_pb2.Pod(
+                Ingress=lease.bandwidth.ingress_bytes_per_s,
+                Egress=lease.bandwidth.egress_bytes_per_s,
+            ),
             IfName=lease.key.ifname,
             DefaultRoute=True,
         )

@@ -22,7 +22,7 @@ def pool_view(addresses: pool.Pool, served: attachments.Attachments) -> dict[str
                     {
                         "ip": str(address.ipv4),
                         "state": address.state.value,
-                        "pod": _owner(served, address.key),
+                        "pod": _owner(served, address.key) or _waited_for(address),
                         "state_age_s": max(0.0, round(now_s - address.since_s, 1)),
                     }
                     for address in eni.addresses.values()
@@ -48,6 +48,13 @@ def _owner(served: attachments.Attachments, key: model.AttachmentKey | None) -> 
         return ""
     lease = served.leases.get(key)
     return str(lease.pod if lease else "") or str(key)
+
+
+def _waited_for(address: model.Address) -> str:
+    """The pod whose successor a reserved address is kept for, "" for other addresses."""
+    if address.kept is None:
+        return ""
+    return f"{address.kept.holder.namespace}/{address.kept.holder.name}"
 
 
 def attachment_views(

@@ -6,6 +6,7 @@ import re
 
 from core import clock, metrics
 from ipamd import counters, eni_conf, events, gauges, janitor, pool, pool_state, settings
+from kube import pod_cache
 
 REFERENCE = pathlib.Path(__file__).parents[3] / "docs/reference"
 IPAMD = (REFERENCE / "ipamd.md").read_text()
@@ -38,6 +39,7 @@ def test_every_metric_is_documented_with_its_labels_and_no_other():
     )
     gauges.offer_pool(registry, addresses)
     gauges.offer_janitor(registry, janitor.Counts())
+    gauges.offer_pods(registry, pod_cache.PodCache())
     rows = {name: labels for name, _, labels, _ in ROW.findall(METRICS)}
     documented = {
         name: tuple(re.findall(r"`(\w+)`", labels))

@@ -32,6 +32,11 @@ def eni(number, count=3, now_s=0.0):
     )
 
 
+def kept_for(number):
+    holder = model.Holder(namespace="default", name=f"web-{number}", ifname="eth0")
+    return model.Kept(holder=holder, keep_s=60.0)
+
+
 def pool_of(*enis):
     state = pool_state.PoolState(cool_down_s=COOL_S)
     for each in enis:
@@ -100,6 +105,74 @@ def test_restoring_the_address_of_another_is_refused():
         state.restore(key(2), ipaddress.IPv4Address("10.0.1.1"), "eni-1", 0.0)
 
 
+WEB = model.Kept(
+    holder=model.Holder(namespace="default", name="web-0", ifname="eth0"), keep_s=300.0
+)
+
+
+def test_a_kept_address_goes_to_the_successor_only():
+    state = pool_of(eni(1, count=1))
+    _, address = state.allocate(key(1), 0.0)
+    state.release(key(1), 10.0, WEB)
+
+    assert state.allocate(key(2), 200.0) is None
+    other = model.Holder(namespace="default", name="web-1", ifname="eth0")
+    assert state.take_kept(other, key(2), 200.0) is None
+    _, again, kept = state.take_kept(WEB.holder, key(3), 200.0)
+
+    assert (again.ipv4, kept) == (address.ipv4, WEB)
+    assert state.find(key(3)) is not None
+    assert state.take_kept(WEB.holder, key(4), 200.0) is None
+
+
+def test_a_kept_address_is_free_when_its_time_is_up():
+    state = pool_of(eni(1, count=1))
+    state.allocate(key(1), 0.0)
+    state.release(key(1), 10.0, WEB)
+
+    assert state.next_warm_s(10.0) == 300.0
+    assert state.allocate(key(2), 309.0) is None
+    state.warm_up(310.0)
+
+    assert state.take_kept(WEB.holder, key(3), 310.0) is None
+    assert state.allocate(key(2), 310.0) is not None
+
+
+def test_a_clock_that_goes_back_does_not_keep_for_ever():
+    state = pool_of(eni(1, count=1))
+    state.allocate(key(1), 1_000_000.0)
+    state.release(key(1), 1_000_000.0, WEB)
+
+    state.warm_up(100.0)
+    state.warm_up(400.0)
+
+    assert state.count(AddressState.WARM) == 1
+
+
+def test_keeping_goes_on_after_a_restart_but_not_for_an_address_in_use():
+    state = pool_of(eni(1, count=2))
+    first, second = (a.ipv4 for _, a in state.addresses())
+    state.restore(key(1), first, "eni-1", 0.0)
+
+    state.keep(first, WEB, 10.0, 20.0)
+    assert state.take_kept(WEB.holder, key(2), 20.0) is None
+    state.keep(second, WEB, 10.0, 20.0)
+
+    assert state.take_kept(WEB.holder, key(2), 20.0)[1].ipv4 == second
+
+
+def test_a_kept_address_whose_interface_is_gone_is_not_given():
+    state = pool_of(eni(1, count=1))
+    state.allocate(key(1), 0.0)
+    state.release(key(1), 10.0, WEB)
+    state.enis["eni-1"].link = None
+    assert state.take_kept(WEB.holder, key(2), 20.0) is None
+
+    state.remove_eni("eni-1")
+
+    assert state.take_kept(WEB.holder, key(2), 20.0) is None
+
+
 class PoolMachine(RuleBasedStateMachine):
     """Any sequence of events, against the rules of `pool_state`."""
 
@@ -110,6 +183,7 @@ class PoolMachine(RuleBasedStateMachine):
         self.number = 0
         self.given = {}
         self.released_at = {}
+        self.kept = {}
 
     @rule(count=st.integers(1, 4))
     def an_interface_comes(self, count):
@@ -125,6 +199,7 @@ class PoolMachine(RuleBasedStateMachine):
             for address in gone.addresses.values():
                 self.given = {k: v for k, v in self.given.items() if v != address.ipv4}
                 self.released_at.pop(address.ipv4, None)
+                self.kept = {h: k for h, k in self.kept.items() if k[0] != address.ipv4}
 
     @rule(number=st.integers(0, 9))
     def a_pod_asks(self, number):
@@ -137,6 +212,8 @@ class PoolMachine(RuleBasedStateMachine):
         else:
             assert ipv4 not in self.given.values()
             assert self.now_s - self.released_at.get(ipv4, -1e9) >= COOL_S
+            keeping = {k[0] for k in self.kept.values() if self.now_s < k[1]}
+            assert ipv4 not in keeping
         self.given[key(number)] = ipv4
 
     @rule(number=st.integers(0, 9))
@@ -145,6 +222,29 @@ class PoolMachine(RuleBasedStateMachine):
         assert ipv4 == self.given.pop(key(number), None)
         if ipv4 is not None:
             self.released_at[ipv4] = self.now_s
+
+    @rule(number=st.integers(0, 9), name=st.integers(0, 3))
+    def a_stateful_pod_goes(self, number, name):
+        kept = kept_for(name)
+        ipv4 = self.state.release(key(number), self.now_s, kept)
+        assert ipv4 == self.given.pop(key(number), None)
+        if ipv4 is not None:
+            self.released_at[ipv4] = self.now_s
+            self.kept[kept.holder] = (ipv4, self.now_s + kept.keep_s)
+
+    @rule(number=st.integers(0, 9), name=st.integers(0, 3))
+    def a_stateful_pod_comes(self, number, name):
+        holder = kept_for(name).holder
+        self.state.warm_up(self.now_s)
+        found = self.state.take_kept(holder, key(number), self.now_s)
+        if key(number) in self.given:
+            assert found is None
+            return
+        ipv4, until_s = self.kept.pop(holder, (None, 0.0))
+        assert (found is not None) == (ipv4 is not None and self.now_s < until_s)
+        if found is not None:
+            assert found[1].ipv4 == ipv4
+            self.given[key(number)] = ipv4
 
     @rule(seconds=st.floats(0, 40))
     def time_passes(self, seconds):

@@ -1,3 +1,4 @@
+import dataclasses
 import ipaddress
 import sqlite3
 import stat
@@ -136,3 +137,58 @@ def test_a_file_that_somebody_else_holds_is_not_taken_for_damaged(path, monkeypa
 
     holder.close()
     assert store.Store(path).load().leases == (LEASE,)
+
+
+WEB = dataclasses.replace(LEASE, keep_s=300.0)
+KEPT = model.Kept(
+    holder=model.Holder(namespace="default", name="web-0", ifname="eth0"), keep_s=300.0
+)
+
+
+def test_that_an_address_is_to_be_kept_survives_a_restart(path):
+    db = store.Store(path)
+    db.put_lease(WEB)
+
+    assert store.Store(path).load().leases == (WEB,)
+    assert db.load().kept == {}
+
+
+def test_a_kept_address_is_stored_until_somebody_has_it(path):
+    db = store.Store(path)
+    db.put_lease(WEB)
+    db.end_lease(WEB.key, WEB.ipv4, 99.0, keep=True)
+
+    assert store.Store(path).load().kept == {WEB.ipv4: (KEPT, 99.0)}
+    db.put_lease(dataclasses.replace(LEASE, pod=model.Pod(namespace="default", name="other")))
+    assert db.load().kept == {}
+
+
+def test_an_address_that_is_not_to_be_kept_any_more_is_not(path):
+    db = store.Store(path)
+    db.put_lease(WEB)
+
+    db.end_lease(WEB.key, WEB.ipv4, 99.0)
+
+    assert db.load().kept == {}
+
+
+def test_a_kept_address_that_is_gone_is_forgotten(path):
+    db = store.Store(path)
+    db.put_lease(WEB)
+    db.end_lease(WEB.key, WEB.ipv4, 99.0, keep=True)
+
+    db.put_enis((dataclasses.replace(ENI, addresses=(ENI.primary,)),))
+
+    assert db.load().kept == {}
+
+
+def test_a_database_of_an_ipamd_that_kept_nothing_is_taken_up(path):
+    db = store.Store(path)
+    db.put_lease(LEASE)
+    db._db.execute("DROP TABLE kept")
+    db.close()
+
+    again = store.Store(path)
+    again.put_lease(WEB)
+
+    assert again.load().leases == (WEB,)

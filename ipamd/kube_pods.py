@@ -1,0 +1,97 @@
+"""The pods of this node, for whoever gives addresses: known at once, or after a short wait.
+
+No ADD waits for the API server. What is not known in time is served without, and made up for when
+the watch tells: see `attachments.Attachments.learn`.
+"""
+
+from collections.abc import Collection
+from typing import Protocol
+
+import structlog
+
+from core import errors
+from ipamd import model, pod_wishes
+from kube import api, pod_cache
+
+log = structlog.get_logger()
+
+_WAIT_S = 0.3
+"""For the watch to show a pod that is being started: it takes some 10 ms when all is well."""
+
+
+class Pods(Protocol):
+    """What is known about pods."""
+
+    async def wishes(self, pod: model.Pod) -> pod_wishes.Wishes | None:
+        """What the pod asks for, None when it is not known in time."""
+        ...
+
+    def known(self, pod: model.Pod) -> pod_wishes.Wishes | None:
+        """The same without waiting."""
+        ...
+
+    async def is_gone(self, pod: model.Pod) -> bool:
+        """Whether it is certain that the pod is no more. False when in doubt."""
+        ...
+
+
+class NoPods:
+    """Where there is no Kubernetes API, or no name of this node."""
+
+    async def wishes(self, pod: model.Pod) -> pod_wishes.Wishes | None:  # noqa: ARG002
+        """Nothing is known."""
+        return None
+
+    def known(self, pod: model.Pod) -> pod_wishes.Wishes | None:  # noqa: ARG002
+        """Nothing is known."""
+        return None
+
+    async def is_gone(self, pod: model.Pod) -> bool:  # noqa: ARG002
+        """Nothing is certain."""
+        return False
+
+
+class KubePods:
+    """stateful_kinds: kinds of owners that count as StatefulSets."""
+
+    def __init__(
+        self,
+        kubernetes: api.Api,
+        cache: pod_cache.PodCache,
+        *,
+        stateful_kinds: Collection[str],
+        wait_s: float = _WAIT_S,
+    ) -> None:
+        self._kubernetes = kubernetes
+        self._cache = cache
+        self._stateful_kinds = frozenset(stateful_kinds)
+        self._wait_s = wait_s
+
+    async def wishes(self, pod: model.Pod) -> pod_wishes.Wishes | None:
+        """As `Pods.wishes`. Waits only while the watch is live."""
+        if not pod.name:
+            return None
+        found = await self._cache.find(pod.namespace, pod.name, pod.uid, wait_s=self._wait_s)
+        if found is None:
+            why = self._cache.why_away or "the watch does not show the pod yet"
+            log.info("pod is not known; served without its annotations", pod=str(pod), why=why)
+            return None
+        return pod_wishes.parse(found, self._stateful_kinds)
+
+    def known(self, pod: model.Pod) -> pod_wishes.Wishes | None:
+        """As `Pods.known`."""
+        found = self._cache.get(pod.namespace, pod.name, pod.uid) if pod.name else None
+        return None if found is None else pod_wishes.parse(found, self._stateful_kinds)
+
+    async def is_gone(self, pod: model.Pod) -> bool:
+        """As `Pods.is_gone`: the watch is live and lacks it, and the API server denies it, too."""
+        cache = self._cache
+        if not pod.name or not (cache.is_live and cache.was_listed):
+            return False
+        if cache.get(pod.namespace, pod.name) is not None:
+            return False
+        try:
+            return await self._kubernetes.read(api.Kind.POD, pod.name, pod.namespace) is None
+        except errors.Error as e:
+            log.debug("whether the pod is gone is not known", pod=str(pod), error=str(e))
+            return False

@@ -1,0 +1,84 @@
+"""The Kubernetes side of the daemon, wired: pods, events, the Node object. All may be away."""
+
+from collections.abc import Collection, Sequence
+
+from cloud import metadata
+from core import clock, metrics
+from ipamd import events, gauges, kube_events, kube_pods, node_object, pod_wishes, pool
+from kube import api, companion, pod_cache
+from kube import events as recorder
+from kube import settings as kube_settings
+
+_MANAGER = "ipamd"
+
+
+class Kubernetes:
+    """`pods` and `events` answer from the first moment, and where there is no API.
+
+    stateful_kinds: kinds of owners that count as StatefulSets.
+    """
+
+    def __init__(
+        self,
+        config: kube_settings.KubeSettings,
+        time: clock.Clock,
+        *,
+        stateful_kinds: Collection[str],
+    ) -> None:
+        self._config = config
+        self._clock = time
+        self._companion = (
+            companion.Companion(
+                config, manager=_MANAGER, annotations=pod_wishes.ANNOTATIONS, time=time
+            )
+            if config.is_configured
+            else None
+        )
+        self._api: api.Api = self._companion or api.Nowhere()
+        self.cache = self._companion.pods if self._companion else pod_cache.PodCache()
+        self._recorder = recorder.Recorder(
+            self._api,
+            component=kube_events.COMPONENT,
+            host=config.node_name,
+            time=time,
+            at_once=kube_events.AT_ONCE,
+            logs=False,
+        )
+        self.events: events.Events = events.LogEvents()
+        self.pods: kube_pods.Pods = kube_pods.NoPods()
+        if self._companion:
+            self.events = kube_events.KubeEvents(
+                self._recorder, self.cache, node_name=config.node_name
+            )
+        if self.has_node:
+            self.pods = kube_pods.KubePods(self._api, self.cache, stateful_kinds=stateful_kinds)
+
+    def start(self, registry: metrics.Metrics) -> None:
+        """Start the process that watches and asks. Returns at once."""
+        self._recorder.start()
+        if self._companion:
+            gauges.offer_pods(registry, self.cache)
+            self._companion.start()
+
+    async def close(self) -> None:
+        """End it."""
+        await self._recorder.close()
+        await self._api.close()
+
+    def metadata_providers(self) -> Sequence[metadata.MetadataProvider]:
+        """What the Node object can tell about this machine."""
+        if not self.has_node:
+            return ()
+        return (node_object.NodeProvider(self._api, self._config.node_name),)
+
+    @property
+    def has_node(self) -> bool:
+        """Whether there is an API, and a Node in it that is this machine."""
+        return bool(self._companion and self._config.node_name)
+
+    async def show_status(self, addresses: pool.Pool) -> None:
+        """Show the pool's state on the Node, until cancelled."""
+        status = node_object.NodeStatus(
+            self._api, self._config.node_name, addresses, self.events, self._clock
+        )
+        await status.run()
