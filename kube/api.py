@@ -31,8 +31,9 @@ class Api(Protocol):
     async def read(self, kind: Kind, name: str, namespace: str = "") -> Object | None:
         """The object, None when there is none.
 
-        Raises Precondition where no API server is configured, Denied when our service account may
-        not read it, Unauthenticated, and Unavailable while the API server does not answer.
+        Raises Precondition where no API server is configured, or it does not know the kind; Denied
+        when our service account may not read it, Unauthenticated, and Unavailable while the API
+        server does not answer.
         """
         ...
 
