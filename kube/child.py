@@ -16,6 +16,9 @@ from kube import api, client, settings
 
 _TIMEOUT_S = client.TIMEOUT_S + 5.0
 """For a call, and for the child to start on a busy node."""
+_CHILDREN_MAX = 2
+"""At a time, of 40 MiB each: the limit of a node's container counts them too, and after a reboot
+everything is published at once."""
 _CODE = pathlib.Path(__file__).parents[1]
 """Where our packages are: `python -m` looks in the directory it is started in."""
 _KINDS = {
@@ -31,7 +34,11 @@ class Child:
     """One API server."""
 
     def __init__(self, config: settings.KubeSettings) -> None:
-        self._config = config
+        path = config.kubeconfig
+        if path:  # a child starts in another directory
+            path = str(pathlib.Path(path).expanduser().absolute())
+        self._config = dataclasses.replace(config, kubeconfig=path)
+        self._turns = asyncio.Semaphore(_CHILDREN_MAX)
 
     async def read(self, kind: api.Kind, name: str, namespace: str = "") -> api.Object | None:
         """As `api.Api.read`."""
@@ -54,7 +61,8 @@ class Child:
     async def _ask(self, asked: dict[str, Any]) -> Any:
         if not self._config.is_configured:
             raise api.NotConfigured
-        told = await _run({**asked, "settings": dataclasses.asdict(self._config)})
+        async with self._turns:
+            told = await _run({**asked, "settings": dataclasses.asdict(self._config)})
         return result(told)
 
 
@@ -67,13 +75,18 @@ def result(told: dict[str, Any]) -> Any:
 
 async def _run(asked: dict[str, Any]) -> dict[str, Any]:
     """The child's answer. It is gone when this returns, whatever happened."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "kube.ask"),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        cwd=_CODE,
-    )
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "kube.ask"),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            cwd=_CODE,
+        )
+    except OSError as e:  # no memory, or too many processes
+        raise errors.Unavailable(
+            f"the process that asks the Kubernetes API cannot be started: {e}"
+        ) from e
     try:
         async with asyncio.timeout(_TIMEOUT_S):
             out, err = await process.communicate(json.dumps(asked).encode())
