@@ -68,9 +68,7 @@ class Adoption:
                     capacity_bytes=volume.capacity_bytes,
                 )
             case VolumeAs.ACCESSPOINT:
-                found = await self._accesspoints.adopt(
-                    cnfs.value(context, "fileSystemId"), cnfs.value(context, "accesspointId")
-                )
+                found = await self._adopt_accesspoint(volume)
             case _:
                 return None
         if found is not None:
@@ -106,18 +104,33 @@ class Adoption:
             layout.Record(archive=archive, capacity_bytes=volume.capacity_bytes),
         )
 
+    async def _adopt_accesspoint(
+        self, volume: kube_volumes.PersistentVolume
+    ) -> list[nas_model.AccessPoint] | None:
+        """The existing driver tells the file system by its object only."""
+        context = volume.volume_context
+        file_system_id = cnfs.value(context, "fileSystemId")
+        if not file_system_id and cnfs.value(context, cnfs.KEY):
+            file_system_id = (await self._object(volume)).file_system_id
+        return await self._accesspoints.adopt(file_system_id, cnfs.value(context, "accesspointId"))
+
+    async def _object(self, volume: kube_volumes.PersistentVolume) -> kube_cnfs.Cnfs:
+        """The ContainerNetworkFileSystem of *volume*. Raises Precondition when there is none."""
+        name = cnfs.value(volume.volume_context, cnfs.KEY)
+        found = await kube_cnfs.read(self._kubernetes, name)
+        if found is None:
+            raise errors.Precondition(
+                f"volume {volume.volume_id} is of ContainerNetworkFileSystem {name}, which is not "
+                "there"
+            )
+        return found
+
     async def _server(self, volume: kube_volumes.PersistentVolume) -> tuple[str, str]:
         """Server and file system, "" for a server of one's own."""
         told = volume.volume_context
         host, file_system_id = cnfs.value(told, "server"), cnfs.value(told, "fileSystemId")
-        name = cnfs.value(told, cnfs.KEY)
-        if not host and name:
-            found = await kube_cnfs.read(self._kubernetes, name)
-            if found is None:
-                raise errors.Precondition(
-                    f"volume {volume.volume_id} is of ContainerNetworkFileSystem {name}, which is "
-                    "not there"
-                )
+        if not host and cnfs.value(told, cnfs.KEY):
+            found = await self._object(volume)
             host, _ = cnfs.server_and_client(found)
             file_system_id = file_system_id or found.file_system_id
         host = server.parse_host("volume_context[server]", host)

@@ -135,12 +135,22 @@ class Filesystems:
     ) -> FileSystem | None:
         """Note that another driver made the file system for volume *name*; None when it is gone.
 
-        Raises Precondition for one that carries no tag of any driver and is to be deleted: it may
-        be somebody's own.
+        Raises Precondition for another volume's; and, when it is to be deleted, for one that holds
+        volumes as directories, or carries no tag of any driver: it may be somebody's own.
         """
         found = await self._api.read(file_system_id) if file_system_id else None
         if found is None:
             return None
+        other = found.tags.get(tags.VOLUME_NAME, name)
+        if other != name:
+            raise errors.Precondition(
+                f"file system {file_system_id} of volume {name} is volume {other}'s"
+            )
+        if delete and tags.SUBPATHS in found.tags:
+            raise errors.Precondition(
+                f"file system {file_system_id} of volume {name} holds volumes as directories; "
+                "delete it yourself when nobody needs them"
+            )
         if delete and tags.MANAGED not in found.tags:
             raise errors.Precondition(
                 f"file system {file_system_id} of volume {name} does not carry the tag "

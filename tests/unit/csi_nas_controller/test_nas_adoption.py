@@ -38,6 +38,7 @@ class Rig:
         self.directories = fake_nas.FakeDirectories()
         self.roots = fake_nas.LocalRoots(tmp_path)
         self.points: dict[str, nas_model.AccessPoint] = {}
+        self.asked: list[tuple[str, str]] = []
         time = clock.SystemClock()
         config = settings.NasSettings()
         self.subpaths = subpath.Subpaths(
@@ -63,6 +64,7 @@ class Rig:
         )
 
     async def read(self, file_system_id: str, access_point_id: str) -> nas_model.AccessPoint | None:
+        self.asked.append((file_system_id, access_point_id))
         return self.points.get(access_point_id)
 
     def volume(self, *, by: str = DRIVER, driver: str = DRIVER, **told: str) -> None:
@@ -212,6 +214,47 @@ async def test_a_file_system_that_may_be_somebody_s_own_is_not_deleted(rig: Rig)
 
     with pytest.raises(errors.Precondition, match=r"aaaa.*does not carry the tag k8s\.aliyun\.com"):
         await rig.adoption.adopt(NAME)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "why"),
+    [
+        (tags.VOLUME_NAME, "d-other", "is volume d-other's"),
+        (tags.SUBPATHS, "true", "holds volumes as directories"),
+    ],
+)
+async def test_a_file_system_that_others_use_stays_as_it_is(
+    rig: Rig, key: str, value: str, why: str
+) -> None:
+    rig.systems.there["aaaa"].tags.update({tags.MANAGED: "true", key: value})  # type: ignore[attr-defined]
+    rig.volume(volumeAs="filesystem", server=HOST, fileSystemId="aaaa", deleteVolume="true")
+
+    with pytest.raises(errors.Precondition, match=why):
+        await rig.adoption.adopt(NAME)
+
+    assert "aaaa" not in rig.systems.tagged
+
+
+async def test_an_access_point_of_the_existing_driver_has_its_file_system_from_the_object(
+    rig: Rig,
+) -> None:
+    # Its volume context has no fileSystemId; source: spec/csi-driver.md 3.5.
+    rig.volume(
+        volumeAs="accesspoint", accesspoint="ap-1.nas", accesspointId="ap-1", path="/",
+        containerNetworkFileSystem="shared",
+    )  # fmt: skip
+    rig.points["ap-1"] = nas_model.AccessPoint(
+        access_point_id="ap-1", file_system_id="aaaa", name=NAME, domain="ap-1.nas",
+        root_path=f"/{NAME}", status="Active",
+    )  # fmt: skip
+    with pytest.raises(errors.Precondition, match="shared"):
+        await rig.adoption.adopt(NAME)
+
+    rig.kubernetes.objects[api.Kind.CNFS, "shared"] = fake_kubernetes.cnfs_object(
+        "shared", filesystemType="standard", filesystemId="aaaa", server=HOST
+    )
+    assert await rig.adoption.adopt(NAME) == [rig.points["ap-1"]]
+    assert rig.asked == [("aaaa", "ap-1")]
 
 
 async def test_an_access_point_is_known_by_its_id(rig: Rig) -> None:
