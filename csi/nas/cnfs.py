@@ -72,6 +72,11 @@ def mounted_as(context: Mapping[str, str], found: cnfs.Cnfs) -> dict[str, str]:
     }
 
 
+def by_kernel(found: cnfs.Cnfs) -> bool:
+    """Whether the kernel's NFS client mounts *found*; else a broker does."""
+    return found.file_system_type != _CPFS and found.use_client is cnfs.UseClient.NFS
+
+
 def server_and_client(found: cnfs.Cnfs) -> tuple[str, Mapping[str, str]]:
     """Server of *found*, and the keys of a volume_context that choose its client.
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from core import errors
 from csi.nas import cnfs, server
-from csi.node import servers
+from csi.node import network_mounts, servers
 from host import mountinfo, nfs
 from kube import api as kube_api
 from kube import cnfs as kube_cnfs
@@ -45,21 +45,34 @@ class Choice:
             if cnfs.value(context, "server"):  # told when the volume was made
                 return context
             raise
-        if not first.fallback:
-            return cnfs.mounted_as(context, first)
-        there = _host_at(target)
-        why = await self._why_not(first, there)
+        there = mountinfo.mounts_at(target)
+        if there:
+            return await self._as_it_is(context, first, there[-1])
+        why = await self._why_not(first)
         if not why:
             return cnfs.mounted_as(context, first)
         second = await self._read(first.fallback)
-        if there is None:
-            self._events.warn(
-                events.pod(context),
-                _REASON,
-                f"{cnfs.value(context, 'path') or '/'} is mounted from ContainerNetworkFileSystem "
-                f"{second.name} instead of {first.name}: {why}",
-            )
+        self._events.warn(
+            events.pod(context),
+            _REASON,
+            f"{cnfs.value(context, 'path') or '/'} is mounted from ContainerNetworkFileSystem "
+            f"{second.name} instead of {first.name}: {why}",
+        )
         return cnfs.mounted_as(context, second)
+
+    async def _as_it_is(
+        self, context: Mapping[str, str], first: kube_cnfs.Cnfs, there: mountinfo.Mount
+    ) -> Mapping[str, str]:
+        """*context* as it was mounted: a mount is never exchanged for another server's."""
+        if not network_mounts.is_own(there):
+            # A broker's mount does not tell its server, only that it is no mount of the kernel's.
+            is_spare = bool(first.fallback) and cnfs.by_kernel(first)
+            return cnfs.mounted_as(context, await self._read(first.fallback) if is_spare else first)
+        resolved = cnfs.mounted_as(context, first)
+        host = there.source.partition(":/")[0]
+        if there.fs_type.startswith("nfs") and not _same_host(host, resolved["server"]):
+            resolved["server"] = host  # the fallback's, or what the object named before
+        return resolved
 
     async def _read(self, name: str) -> kube_cnfs.Cnfs:
         found = await kube_cnfs.read(self._kubernetes, name)
@@ -67,14 +80,11 @@ class Choice:
             raise errors.Precondition(f"there is no ContainerNetworkFileSystem {name}")
         return found
 
-    async def _why_not(self, first: kube_cnfs.Cnfs, there: str | None) -> str:
-        """Why the fallback of *first* is taken, "" = it is not.
-
-        there: the server that is mounted already. A mount is never exchanged for another one.
-        """
+    async def _why_not(self, first: kube_cnfs.Cnfs) -> str:
+        """Why the fallback of *first* is taken, "" = it is not."""
         host, _ = cnfs.server_and_client(first)
-        if there is not None:
-            return "" if _same_host(there, host) else "it is mounted from there"
+        if not first.fallback:
+            return ""
         match first.strategy:
             case kube_cnfs.Strategy.ALWAYS:
                 return "its strategy is Always"
@@ -93,14 +103,6 @@ class Choice:
         except errors.Error as e:
             return str(e)
         return ""
-
-
-def _host_at(target: pathlib.Path) -> str | None:
-    """The NFS server mounted at *target*; None for no mount, and for clients that do not tell."""
-    there = mountinfo.mounts_at(target)
-    if not there or not there[-1].fs_type.startswith("nfs"):
-        return None
-    return there[-1].source.partition(":/")[0]
 
 
 def _same_host(one: str, other: str) -> bool:

@@ -24,7 +24,7 @@ class Rig:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.kubernetes = fake_kubernetes.FakeKubernetes()
         self.silent: set[str] = set()
-        self.mounted = ""
+        self.mounted: _Mount | None = None
         monkeypatch.setattr(nfs, "require_port", self._require_port)
         monkeypatch.setattr(mountinfo, "mounts_at", self._mounts_at)
         self.pools = servers.Servers("test")
@@ -54,14 +54,13 @@ class Rig:
 
     def _mounts_at(self, path: pathlib.Path) -> list[Any]:
         assert path == TARGET
-        return [_Mount(f"{self.mounted}:/a")] if self.mounted else []
+        return [self.mounted] if self.mounted else []
 
 
 class _Mount:
-    fs_type = "nfs4"
-
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, fs_type: str = "nfs4") -> None:
         self.source = source
+        self.fs_type = fs_type
 
 
 @pytest.fixture
@@ -127,9 +126,47 @@ async def test_a_mount_is_never_exchanged_for_the_other_one(rig: Rig, there: str
     rig.add("first", fallback="spare", strategy="IfConnectFailed")
     rig.add("spare")
     rig.silent.add("first.nas")
-    rig.mounted = there
+    rig.mounted = _Mount(f"{there}:/a")
 
     assert await rig.server() == there
+    assert rig.reasons() == []
+
+
+@pytest.mark.parametrize("fallback", [{}, {"fallback": "spare", "strategy": "IfConnectFailed"}])
+async def test_what_is_mounted_stays_when_the_object_names_another_server(
+    rig: Rig, fallback: dict[str, str]
+) -> None:
+    rig.add("first", **fallback)
+    rig.add("spare")
+    rig.mounted = _Mount("former.nas:/a")
+
+    assert await rig.server() == "former.nas"
+    assert rig.reasons() == []
+
+
+TUNNEL = _Mount("127.0.1.1:/a")
+BIND = _Mount("bindroot-x:/", fs_type="fuse.aliyun-alinas-efc")
+IMAGE = _Mount("/dev/loop7", fs_type="ext4")
+
+
+@pytest.mark.parametrize(
+    ("there", "client", "server"),
+    [
+        (TUNNEL, "EFCClient", "first.nas"),
+        (BIND, "EFCClient", "first.nas"),
+        (IMAGE, "NFSClient", "first.nas"),
+        # Of the two, only the fallback may be mounted by a broker.
+        (BIND, "NFSClient", "spare.nas"),
+    ],
+)
+async def test_a_mount_that_does_not_tell_its_server_is_not_exchanged_either(
+    rig: Rig, there: _Mount, client: str, server: str
+) -> None:
+    rig.add("first", useClient=client, fallback="spare", strategy="Always")
+    rig.add("spare", useClient="EFCClient")
+    rig.mounted = there
+
+    assert await rig.server() == server
     assert rig.reasons() == []
 
 
