@@ -130,6 +130,8 @@ class Recorder:
 
     def _begin(self, target: Target, kind: str, reason: str, message: str) -> None:
         """Post it beside everything else, unless it was posted a moment ago."""
+        if self._loop is None:  # closed since it was told
+            return
         if self._is_known((target, reason, message)):
             return
         if len(self._tasks) >= self._at_once:

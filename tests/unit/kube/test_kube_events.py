@@ -128,6 +128,17 @@ async def test_an_event_that_cannot_be_posted_harms_nobody(
     assert server.events == []
 
 
+async def test_an_event_told_just_before_the_end_is_not_posted_after_it(
+    recorder: events.Recorder, server: fake_kubernetes.FakeKubernetes
+) -> None:
+    recorder.warn(POD, "VolumeRemounted", "later")
+    await recorder.close()
+    await settle()
+
+    assert server.reads == []
+    assert server.events == []
+
+
 def test_long_texts_fit_what_the_api_takes() -> None:
     event = events.describe(
         events.Target(kind="PersistentVolumeClaim", name="c" * 253, namespace="shop"),
