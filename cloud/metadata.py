@@ -42,7 +42,7 @@ class Key(enum.StrEnum):
     VSC_ENABLED = "vsc_enabled"
 
 
-_BY_INSTANCE_ID = (Key.ZONE_ID, Key.INSTANCE_TYPE)
+_BY_INSTANCE_ID = (Key.ZONE_ID, Key.INSTANCE_TYPE, Key.LINGJUN_NODE, Key.LINGJUN_HPN_ZONE)
 """What a source may find by the instance's id."""
 
 

@@ -12,6 +12,10 @@ from kube import settings as kube_settings
 
 Key = metadata.Key
 
+_LINGJUN = (Key.LINGJUN_NODE, Key.LINGJUN_HPN_ZONE)
+_WHERE = (Key.REGION_ID, Key.ZONE_ID, Key.INSTANCE_ID)
+_ECS = "i-"
+"""What ids of ECS instances begin with; those of Lingjun machines do not."""
 _PROFILE = ("ack-cluster-profile", "kube-system")
 """Name and namespace of the ConfigMap that ACK keeps in every cluster."""
 
@@ -33,11 +37,19 @@ class NodeProvider:
         self._instance_label = instance_label
         self._facts: Mapping[Key, str] | None = None
 
-    async def read(self, key: Key, known: Mapping[Key, str]) -> str | None:  # noqa: ARG002
-        """Value of *key*. The object is read once: what it tells of its machine does not change."""
-        if self._facts is None:
-            self._facts = await self._read()
-        return self._facts.get(key) or None
+    async def read(self, key: Key, known: Mapping[Key, str]) -> str | None:
+        """Value of *key*; an ECS instance is no Lingjun machine, whatever the object says.
+
+        The object is read until it tells where the machine is, which then does not change:
+        kubelet makes it, and the cloud's controller fills it in later.
+        """
+        if key in _LINGJUN and known.get(Key.INSTANCE_ID, "").startswith(_ECS):
+            return None
+        facts = self._facts
+        if facts is None:
+            facts = await self._read()
+            self._facts = facts if all(facts[each] for each in _WHERE) else None
+        return facts.get(key) or None
 
     async def _read(self) -> Mapping[Key, str]:
         found = await self._kubernetes.read(api.Kind.NODE, self._node_name)

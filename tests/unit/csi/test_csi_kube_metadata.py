@@ -1,3 +1,5 @@
+from collections.abc import Mapping
+
 import pytest
 
 from cloud import metadata
@@ -38,6 +40,50 @@ async def test_the_node_object_tells_region_zone_and_instance(
     assert await found.get(Key.INSTANCE_ID) == "i-1"
     assert await found.find(Key.INSTANCE_TYPE) == ""
     assert len(server.reads) == 1
+
+
+async def test_a_node_object_that_is_filled_in_later_is_read_again(
+    server: fake_kubernetes.FakeKubernetes,
+) -> None:
+    server.objects[api.Kind.NODE, "n1"] = {"metadata": {"name": "n1"}, "spec": {}}
+    found = chain(server)
+    with pytest.raises(metadata.UnknownMetadata):
+        await found.get(Key.ZONE_ID)
+
+    server.objects[api.Kind.NODE, "n1"] = NODE
+
+    assert await found.get(Key.ZONE_ID) == "cn-hangzhou-j"
+    assert await found.get(Key.INSTANCE_ID) == "i-1"
+
+
+class Imds:
+    """A metadata service that knows the instance only."""
+
+    name = "metadata service"
+    keys = frozenset({Key.INSTANCE_ID})
+
+    def __init__(self, instance_id: str) -> None:
+        self._instance_id = instance_id
+
+    async def read(self, key: Key, known: Mapping[Key, str]) -> str | None:
+        assert key in self.keys
+        return self._instance_id
+
+
+async def test_an_ecs_instance_is_no_lingjun_machine_while_the_api_server_is_away(
+    server: fake_kubernetes.FakeKubernetes,
+) -> None:
+    server.fault = errors.Unavailable("away")
+    config = kube_settings.KubeSettings(is_configured=True, node_name="n1")
+    more = kube_metadata.providers(server, config, settings.Reader({}))
+
+    ecs = metadata.Metadata([Imds("i-1"), *more], virtual_clock.VirtualClock())
+    assert await ecs.find(Key.LINGJUN_NODE) == ""
+    assert await ecs.find(Key.LINGJUN_HPN_ZONE) == ""
+
+    other = metadata.Metadata([Imds("e01-cn-1"), *more], virtual_clock.VirtualClock())
+    with pytest.raises(errors.Unavailable):
+        await other.find(Key.LINGJUN_NODE)
 
 
 async def test_the_operator_s_label_names_the_instance(
