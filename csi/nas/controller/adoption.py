@@ -48,13 +48,8 @@ class Adoption:
         Raises InvalidField for a PersistentVolume that does not say which part of its server is
         the volume, and what the API server and the cloud say.
         """
-        if not layout.is_name(volume_id):  # an id of ours, which tells where the volume is
-            return None
-        try:
-            volume = await kube_volumes.read(self._kubernetes, volume_id)
-        except kube_api.NotConfigured:
-            return None
-        if volume is None or not self._is_ours(volume, volume_id):
+        volume = await self._read(volume_id)
+        if volume is None:
             return None
         context = volume.volume_context
         match _volume_as(context):
@@ -74,6 +69,19 @@ class Adoption:
         if found is not None:
             log.info("volume of the existing driver taken over", volume_id=volume_id)
         return found
+
+    async def knows(self, volume_id: str) -> bool:
+        """Whether a provisioner made one of that id. Changes nothing, and asks no cloud."""
+        return await self._read(volume_id) is not None
+
+    async def _read(self, volume_id: str) -> kube_volumes.PersistentVolume | None:
+        if not layout.is_name(volume_id):  # an id of ours, which tells where the volume is
+            return None
+        try:
+            volume = await kube_volumes.read(self._kubernetes, volume_id)
+        except kube_api.NotConfigured:
+            return None
+        return volume if volume is not None and self._is_ours(volume, volume_id) else None
 
     def _is_ours(self, volume: kube_volumes.PersistentVolume, volume_id: str) -> bool:
         """What a person wrote, nobody deletes but that person."""

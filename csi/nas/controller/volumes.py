@@ -62,7 +62,9 @@ class Volumes:
 
     async def exists(self, volume_id: str) -> bool:
         """Whether there is such a volume. Raises Unsure."""
-        return sharepath.is_id(volume_id) or await self._find_or_adopt(volume_id) is not None
+        if sharepath.is_id(volume_id) or await self.find(volume_id) is not None:
+            return True
+        return await self._adoption.knows(volume_id)
 
     async def find(self, volume_id: str) -> Found | None:
         """What the cloud has of the volume, None for nothing. Raises Unsure."""

@@ -19,6 +19,7 @@ from csi.nas.controller import (
     settings,
     subpath,
     tags,
+    volumes,
 )
 from kube import api
 from tests.fakes import fake_kubernetes, fake_nas, virtual_clock
@@ -48,20 +49,31 @@ class Rig:
             remover=removal.Remover(self.roots, time, fake_kubernetes.silent_recorder()),
             config=config,
         )
+        filesystems = filesystem.Filesystems(
+            api=cast("Any", self.systems), zones=cast("Any", None), time=time, config=config
+        )
+        accesspoints = accesspoint.Accesspoints(
+            api=cast("Any", self),
+            directories=self.directories,
+            time=virtual_clock.VirtualClock(),
+            config=config,
+        )
         self.adoption = adoption.Adoption(
             kubernetes=self.kubernetes,
             driver_name=DRIVER,
             subpaths=self.subpaths,
-            filesystems=filesystem.Filesystems(
-                api=cast("Any", self.systems), zones=cast("Any", None), time=time, config=config
-            ),
-            accesspoints=accesspoint.Accesspoints(
-                api=cast("Any", self),
-                directories=self.directories,
-                time=virtual_clock.VirtualClock(),
-                config=config,
-            ),
+            filesystems=filesystems,
+            accesspoints=accesspoints,
         )
+        self.volumes = volumes.Volumes(
+            subpaths=self.subpaths,
+            filesystems=filesystems,
+            accesspoints=accesspoints,
+            adoption=self.adoption,
+        )
+
+    async def find(self, *, tag_key: str, tag_value: str) -> list[nas_model.AccessPoint]:
+        return []
 
     async def read(self, file_system_id: str, access_point_id: str) -> nas_model.AccessPoint | None:
         self.asked.append((file_system_id, access_point_id))
@@ -255,6 +267,17 @@ async def test_an_access_point_of_the_existing_driver_has_its_file_system_from_t
     )
     assert await rig.adoption.adopt(NAME) == [rig.points["ap-1"]]
     assert rig.asked == [("aaaa", "ap-1")]
+
+
+async def test_whoever_only_asks_for_a_volume_changes_nothing(rig: Rig) -> None:
+    assert not await rig.volumes.exists(NAME)
+    await directory(rig)
+    before = set(rig.directories.there)
+
+    assert await rig.volumes.exists(NAME)
+
+    assert set(rig.directories.there) == before
+    assert rig.systems.tagged == {}
 
 
 async def test_an_access_point_is_known_by_its_id(rig: Rig) -> None:
