@@ -145,9 +145,12 @@ class Subpaths:
             if not await self._directories.exists(file_system_id, found.path):
                 return None
             await self._catalogue.hold_volumes(file_system, place.base)
-            await self._directories.create(
-                file_system_id, layout.record(place.base, name, record), permission="0700"
-            )
+            records = layout.records(place.base, name)
+            if not await self._directories.exists(file_system_id, records):
+                # A second one would contradict it; lists may not have told of the first one yet.
+                await self._directories.create(
+                    file_system_id, layout.record(place.base, name, record), permission="0700"
+                )
             return found
         if file_system is not None:
             await self._catalogue.hold_volumes(file_system, place.base)

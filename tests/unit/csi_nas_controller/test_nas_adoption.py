@@ -269,6 +269,18 @@ async def test_an_access_point_of_the_existing_driver_has_its_file_system_from_t
     assert rig.asked == [("aaaa", "ap-1")]
 
 
+async def test_a_record_that_is_there_is_not_contradicted_by_a_second_one(rig: Rig) -> None:
+    await directory(rig)
+    rig.storage_class(archiveOnDelete="true")
+    await rig.adoption.adopt(NAME)
+    rig.storage_class(archiveOnDelete="false")
+
+    await rig.adoption.adopt(NAME)
+
+    records = [path for _, path in rig.directories.there if f".csi-volumes/{NAME}/" in path]
+    assert records == [f"/base/.csi-volumes/{NAME}/archive-{20 * GIB}"]
+
+
 async def test_whoever_only_asks_for_a_volume_changes_nothing(rig: Rig) -> None:
     assert not await rig.volumes.exists(NAME)
     await directory(rig)
