@@ -43,8 +43,8 @@ class Client:
         """As `api.Api.post_event`."""
         from lightkube.resources import core_v1  # noqa: PLC0415  # see the module
 
+        made = core_v1.Event.from_dict(dict(event))
         async with translated("event"):
-            made = core_v1.Event.from_dict(dict(event))
             await self._lightkube().create(made, namespace=namespace)
 
     async def patch_node(self, name: str, patch: api.Object, *, status: bool = False) -> None:

@@ -85,7 +85,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         elif path == "/api/v1/nodes/node-1":
             self._answer(200, {"kind": "Node", "metadata": {"name": "node-1"}})
         else:
-            self._answer(404, {"kind": "Status", "code": 404, "message": "not found"})
+            absent = {"name": path.rpartition("/")[2]}
+            told = {"kind": "Status", "code": 404, "message": "not found", "details": absent}
+            self._answer(404, told)
 
     def do_POST(self) -> None:
         self._change()
