@@ -5,7 +5,7 @@ import sys
 
 from bench import report
 
-TARGETS = ("disk", "cni", "nas", "oss")
+TARGETS = ("disk", "cni", "nas", "oss", "lvm")
 
 
 def main(names: list[str]) -> int:

@@ -114,8 +114,9 @@ def create(config: str, wish: lvm_model.Wish) -> list[str]:
 
 def create_pool(config: str, group: str, name: str, size_bytes: int, tag: str) -> list[str]:
     """`lvcreate` of a thin pool that fails writes at once when it is full."""
+    config = f"{config} activation/error_when_full=1"
     return [
-        *("lvcreate", "--config", config, "--yes", "--type", "thin-pool", "--errorwhenfull", "y"),
+        *("lvcreate", "--config", config, "--yes", "--type", "thin-pool"),
         *("--name", require_name("name", name), "--size", _bytes(size_bytes)),
         *(*_add_tags([tag]), "--", require_name("group", group)),
     ]

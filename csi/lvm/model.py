@@ -36,7 +36,10 @@ class Source:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class VolumeWish:
-    """CreateVolume. required_bytes, limit_bytes: 0 = not given. source: None = empty."""
+    """CreateVolume. required_bytes, limit_bytes: 0 = not given. source: None = empty.
+
+    ephemeral: it goes with its pod.
+    """
 
     name: str
     volume_id: str
@@ -44,6 +47,7 @@ class VolumeWish:
     limit_bytes: int
     parameters: params.Parameters
     source: Source | None = None
+    ephemeral: bool = False
 
     @property
     def identity(self) -> str:
@@ -95,12 +99,18 @@ class Capacity:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """How a volume is used here.
+    """A volume that is a block device here.
 
-    device: its block device. is_fresh: nobody ever used it, so that its content is worthless.
-    read_only: nobody may write to it.
+    is_fresh: nobody ever used it, so that its content is worthless. read_only: nobody may write.
     """
 
     device: pathlib.Path
     is_fresh: bool = False
     read_only: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedDirectory:
+    """A volume that is a directory here."""
+
+    path: pathlib.Path

@@ -23,6 +23,10 @@ class VolumeType(enum.StrEnum):
     """What a volume is made of."""
 
     LVM = "LVM"
+    LOOP_DEVICE = "LoopDevice"
+    QUOTA_PATH = "QuotaPath"
+    MOUNT_POINT = "MountPoint"
+    DEVICE = "Device"
 
 
 class LvmType(enum.StrEnum):
@@ -64,7 +68,7 @@ IGNORED = frozenset({"pvType", "allowVolumeExpansion"})
 FOR_THE_NODE = frozenset({"mkfsOptions", "readIOPS", "writeIOPS", "readBPS", "writeBPS"})
 KNOWN = (
     frozenset({"volumeType", "vgName", "fsType", "lvmType", "nodeAffinity", "thinPool"})
-    | {"mediaType", "strategy", "wipePolicy", "iops", "bps"}
+    | {"mediaType", "strategy", "wipePolicy", "iops", "bps", "rootPath", "encrypted"}
     | FOR_THE_NODE
     | IGNORED
 )
@@ -74,6 +78,8 @@ KNOWN = (
 class Parameters:
     """How a volume is to be made. group, pool: "" = whichever fits.
 
+    encrypted: in a LUKS container. root: of QuotaPath, "" = the first one.
+    path: the mount point or the disk that a scheduler chose, "" = none.
     bound: tell the node as the volume's topology. context: for the node.
     """
 
@@ -85,19 +91,26 @@ class Parameters:
     strategy: Strategy = Strategy.BINPACK
     wipe: Wipe = Wipe.NONE
     fs_type: str = ""
+    root: str = ""
+    path: str = ""
     bound: bool = True
+    encrypted: bool = False
     context: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def identity(self) -> str:
         """All that two requests for one volume must have in common."""
-        told = (self.volume_type, self.group, self.lvm_type, self.pool, self.wipe)
-        return "/".join(map(str, told))
+        place = (self.volume_type, self.group, self.lvm_type, self.pool, self.root)
+        return "/".join(map(str, (*place, self.wipe, self.encrypted)))
 
     @property
     def volume_context(self) -> dict[str, str]:
         """What the volume carries for its node. Source: spec/csi-driver.md appendix D."""
-        told = {"volumeType": str(self.volume_type), "lvmType": str(self.lvm_type)}
+        told = {"volumeType": str(self.volume_type)}
+        if self.volume_type is VolumeType.LVM:
+            told["lvmType"] = str(self.lvm_type)
+        if self.encrypted:
+            told["encrypted"] = "true"
         return {**told, **({"fsType": self.fs_type} if self.fs_type else {}), **self.context}
 
 
@@ -120,7 +133,10 @@ def parse(parameters: Mapping[str, str]) -> Parameters:
         strategy=_choice(own, "strategy", Strategy.BINPACK),
         wipe=_choice(own, "wipePolicy", Wipe.NONE),
         fs_type=_fs_type(own.get("fsType", "")),
+        root=own.get("rootPath", "").rstrip("/"),
+        path=_chosen_path(own.get("volumeType", ""), parameters.get(SELECTED_STORAGE, "")),
         bound=values.boolean("parameters[nodeAffinity]", own.get("nodeAffinity", "true")),
+        encrypted=_encrypted(own),
         context=_context(own),
     )
 
@@ -181,12 +197,29 @@ def _group(named: str, selected_storage: str) -> str:
     return _name("vgName", named or selected)
 
 
+def _chosen_path(volume_type: str, selected_storage: str) -> str:
+    """What ACK's scheduler chose: JSON, or the path itself."""
+    if volume_type not in (VolumeType.MOUNT_POINT, VolumeType.DEVICE):
+        return ""
+    if selected_storage.startswith("/"):
+        return selected_storage
+    return _selected(selected_storage, volume_type)
+
+
 def _fs_type(text: str) -> str:
     if text and text not in set(node_options.FsType):
         raise errors.InvalidField(
             "parameters[fsType]", "is not known", value=text, allowed=", ".join(node_options.FsType)
         )
     return text
+
+
+def _encrypted(own: Mapping[str, str]) -> bool:
+    """Only what is a new block device can be."""
+    told = values.boolean("parameters[encrypted]", own.get("encrypted", ""))
+    if told and own.get("volumeType") != VolumeType.LVM:
+        raise errors.InvalidField("parameters[encrypted]", "needs volumeType: LVM", value="true")
+    return told
 
 
 def _context(own: Mapping[str, str]) -> dict[str, str]:

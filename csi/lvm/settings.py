@@ -1,6 +1,7 @@
 """Settings of the node-local drivers, of both halves."""
 
 import dataclasses
+import glob
 import pathlib
 import re
 from collections.abc import Mapping
@@ -24,6 +25,9 @@ class LocalSettings:
     adopt: volumes without our tag may be deleted when a request names them.
     grow_percent: a thin pool that is so full grows, 0 = never. watch_s: seconds between two looks.
     collect_s: seconds between two collections of leftovers, 0 = never.
+    loop_dir, loop_gib, loop_percent: where files of LoopDevice are, and what they may sum up to: so
+    many GiB, else so much of the file system. quota_roots: where QuotaPath may make directories.
+    mount_patterns, device_patterns: of MountPoint and Device volumes. state_dir: records of disks.
     new_groups: groups to make where they are missing, with the disks of each, all of devices.
     new_pools: thin pools to make: group, name, and percent of the group's room.
     """
@@ -36,8 +40,24 @@ class LocalSettings:
     grow_percent: int
     watch_s: float
     collect_s: float
+    loop_dir: pathlib.Path
+    loop_gib: int
+    loop_percent: int
+    quota_roots: tuple[pathlib.Path, ...]
+    mount_patterns: tuple[str, ...]
+    device_patterns: tuple[str, ...]
+    state_dir: pathlib.Path
     new_groups: Mapping[str, tuple[str, ...]]
     new_pools: tuple[tuple[str, str, int], ...]
+
+    def mount_points(self) -> list[pathlib.Path]:
+        """Directories that match the patterns, whatever is there."""
+        return [path for pattern in self.mount_patterns for path in _matches(pattern)]
+
+    def whole_devices(self) -> list[pathlib.Path]:
+        """Block devices that match the patterns, by the names that do."""
+        found = [path for pattern in self.device_patterns for path in _matches(pattern)]
+        return [path for path in found if path.is_block_device()]
 
 
 def read(reader: settings.Reader) -> LocalSettings:
@@ -51,9 +71,30 @@ def read(reader: settings.Reader) -> LocalSettings:
         grow_percent=reader.integer("LVM_GROW_PERCENT", 80, minimum=0, maximum=99),
         watch_s=reader.duration_s("LVM_WATCH_INTERVAL", 10.0),
         collect_s=_collect_s(reader),
+        loop_dir=reader.absolute("LOCAL_SPARSE_TEMPLATE_FILEDIR", "/var/lib/csi-local/loop"),
+        loop_gib=reader.integer("LOCAL_SPARSE_TOTAL_AVAILABLE_GI", 0, minimum=0, maximum=1 << 20),
+        loop_percent=reader.integer(
+            "LOCAL_SPARSE_TOTAL_AVAILABLE_PERCENT", 90, minimum=1, maximum=1000
+        ),
+        quota_roots=_paths(reader, "LOCAL_QUOTA_PATHS"),
+        mount_patterns=_mount_patterns(reader, "LOCAL_MOUNT_POINTS"),
+        device_patterns=_devices(reader, "LOCAL_DEVICES"),
+        state_dir=reader.absolute("LOCAL_STATE_DIR", "/var/lib/csi-local/devices"),
         new_groups=_new_groups(reader, "LVM_CREATE_GROUPS"),
         new_pools=_new_pools(reader, "LVM_CREATE_POOLS"),
     )
+
+
+def _matches(pattern: str) -> list[pathlib.Path]:
+    return [pathlib.Path(path) for path in sorted(glob.glob(pattern))]  # noqa: PTH207
+
+
+def _mount_patterns(reader: settings.Reader, name: str) -> tuple[str, ...]:
+    told = values.words(reader.text(name))
+    for word in told:
+        if not word.startswith("/") or word.strip("/*") == "" or ".." in word.split("/"):
+            reader.fault(f"{name}: {word!r} is not allowed; allowed: absolute paths or patterns")
+    return told
 
 
 def _collect_s(reader: settings.Reader) -> float:
@@ -63,6 +104,16 @@ def _collect_s(reader: settings.Reader) -> float:
     if told and told < _COLLECT_MIN_S:
         reader.fault(f"{name}: {told:g} s is not allowed; allowed: 0 or at least 1h")
     return told
+
+
+def _paths(reader: settings.Reader, name: str) -> tuple[pathlib.Path, ...]:
+    told = []
+    for word in values.words(reader.text(name)):
+        path = pathlib.Path(word)
+        if not path.is_absolute() or ".." in path.parts or path == pathlib.Path("/"):
+            reader.fault(f"{name}: {word!r} is not allowed; allowed: absolute paths, no ..")
+        told.append(path)
+    return tuple(told)
 
 
 def _new_groups(reader: settings.Reader, name: str) -> dict[str, tuple[str, ...]]:

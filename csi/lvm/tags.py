@@ -8,6 +8,7 @@ that a process that was killed at any instant leaves what the next one understan
 | csi-fresh | never used since it was made: its content is worthless, whatever it is |
 | csi-making | a copy that is not complete; worthless, and not to be used |
 | csi-going | being deleted: perhaps wiped in part; not to be used |
+| csi-ephemeral | goes with its pod |
 | csi-kind=… | volume, snapshot, scratch, pool |
 | csi-name=… | digest of the request's name |
 | csi-spec=… | digest of what the volume was asked to be like |
@@ -26,6 +27,7 @@ OWNER = "csi-local"
 FRESH = "csi-fresh"
 MAKING = "csi-making"
 GOING = "csi-going"
+EPHEMERAL = "csi-ephemeral"
 PLAIN = "csi-plain"
 """Of a volume that may be removed without a further look."""
 READ_ONLY = "csi-only=ro"

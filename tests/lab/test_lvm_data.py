@@ -12,6 +12,8 @@ from tests.support.lvm_driver import MIB, LvmDriver, code_of
 from tests.support.machine import run
 from tests.support.volume_group import VolumeGroup, loop_device, mapped, sectors
 
+PARTS = [f"_{kind}_{leg}" for kind in ("rimage", "rmeta") for leg in (0, 1)]
+"""Devices below a mirror."""
 WATCHED = {"LVM_WATCH_INTERVAL": "1s"}
 
 
@@ -91,15 +93,16 @@ def test_a_mirror_survives_the_loss_of_a_disk(tmp_path: pathlib.Path) -> None:
                 driver.unpublish(volume, target)
             finally:
                 driver.close()
-                run("sh", "-c", "vgchange -qq -an vgm; dmsetup remove_all --force; true")
+                names = " ".join(f"vgm-pvc--1{part}" for part in ("", *PARTS))
+                run("sh", "-c", f"for n in {names}; do dmsetup remove --retry $n; done; true")
 
 
 def test_a_full_pool_hurts_its_writers_alone_and_heals_by_growing(
     driver: LvmDriver, volume_group: VolumeGroup
 ) -> None:
     name = volume_group.name
-    run("lvcreate", "-qq", "--yes", "--type", "thin-pool", "--errorwhenfull", "y", "--name", "pool",
-        "--size", "40m", name)  # fmt: skip
+    run("lvcreate", "-qq", "--yes", "--type", "thin-pool", "--name", "pool", "--size", "40m", name)
+    run("lvchange", "-qq", "--errorwhenfull", "y", f"{name}/pool")
     run("lvcreate", "-qq", "--yes", "--name", "filler", "--extents", "100%FREE", name)
     driver.close()
     wide = LvmDriver(driver.kubelet.parent, volume_group.devices, LVM_THIN_PERCENT="300", **WATCHED)
@@ -154,13 +157,13 @@ def test_a_thick_snapshot_grows_as_it_fills(driver: LvmDriver, volume_group: Vol
         "snapshot-1",
         "pvc-1",
         **{
-            "csi.aliyun.com/snapshot-initial-size": "8Mi",
+            "csi.aliyun.com/snapshot-initial-size": "24Mi",
             "csi.aliyun.com/snapshot-expansion-threshold": "30%",
             "csi.aliyun.com/snapshot-expansion-size": "16Mi",
         },
     )
     for number in range(4):
-        write(target / f"more{number}", 4)
+        write(target / f"more{number}", 8)
         rpc.wait_until(
             lambda: float(volume_group.report(snapshot.snapshot_id, "data_percent")) < 60,
             timeout_s=60,

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from csi._pb import csi_pb2 as pb
 from tests.support import csi_client, sanity, sanity_skips
-from tests.support.lvm_driver import MIB, LvmDriver, code_of
+from tests.support.lvm_driver import MIB, LvmDriver, capability, code_of
 from tests.support.machine import run
 from tests.support.volume_group import VolumeGroup
 
@@ -216,3 +217,91 @@ def test_a_read_only_volume_is_the_snapshot_itself(
     driver.delete_snapshot(snapshot.snapshot_id)
     driver.unpublish(volume, target)
     driver.delete("pvc-1")
+
+
+def test_an_inline_volume_lives_as_long_as_its_pod(
+    driver: LvmDriver, volume_group: VolumeGroup
+) -> None:
+    volume_id = f"csi-{'0a' * 32}"
+    target = driver.kubelet / "pods/pod/volumes" / volume_id
+    target.parent.mkdir(parents=True)
+    request = pb.NodePublishVolumeRequest(
+        volume_id=volume_id,
+        target_path=str(target),
+        volume_capability=capability(),
+        volume_context={
+            "csi.storage.k8s.io/ephemeral": "true",
+            "csi.storage.k8s.io/pod.name": "pod",
+            "vgName": volume_group.name,
+            "size": "32Mi",
+        },
+    )
+    for _ in range(2):
+        driver.client.node.NodePublishVolume(request, timeout=60)
+    (target / "file").write_text("gone soon")
+    assert volume_group.report(volume_id, "lv_size") == str(32 * MIB)
+    request.volume_context["lvmType"] = "thin"
+    assert code_of(driver.client.node.NodePublishVolume, request) == "INVALID_ARGUMENT"
+    kept = driver.create(f"csi-{'0b' * 32}", 16 * MIB)
+
+    for each in (volume_id, kept.volume_id):
+        gone = pb.NodeUnpublishVolumeRequest(volume_id=each, target_path=str(target))
+        for _ in range(2):
+            driver.client.node.NodeUnpublishVolume(gone, timeout=60)
+
+    assert set(driver.listed()) == {kept.volume_id}
+    driver.delete(kept.volume_id)
+
+
+def test_io_limits_are_set_on_the_pod(driver: LvmDriver, volume_group: VolumeGroup) -> None:
+    pod = pathlib.Path("/sys/fs/cgroup/kubepods/podu-1")
+    for path in (pod.parent.parent, pod.parent):
+        path.mkdir(exist_ok=True)
+        (path / "cgroup.subtree_control").write_text("+io")
+    pod.mkdir()
+    try:
+        if not (pod / "io.max").exists():
+            pytest.skip("this kernel was built without blk-throttle")
+        volume = driver.create("pvc-1", 16 * MIB, readIOPS="100", bps="2048")
+        uid = {"csi.storage.k8s.io/pod.uid": "u-1"}
+        target = driver.publish(volume, **uid)
+        told = (pod / "io.max").read_text()
+        assert "rbps=2097152 wbps=2097152 riops=100 wiops=max" in told
+        driver.unpublish(volume, target)
+        driver.delete("pvc-1")
+    finally:
+        pod.rmdir()
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("block", [False, True])
+def test_an_encrypted_volume(driver: LvmDriver, volume_group: VolumeGroup, block: bool) -> None:
+    key = {"luksPassphrase": "correct horse battery staple"}
+    volume = driver.create("pvc-1", 64 * MIB, encrypted="true", vgName=volume_group.name)
+    assert code_of(driver.stage, volume, block=block) == "INVALID_ARGUMENT"
+    target = driver.publish(volume, block=block, secrets=key)
+    marker = b"plain text that must not lie on the disk"
+    if block:
+        with target.open("r+b") as device:
+            device.write(marker)
+    else:
+        (target / "file").write_bytes(marker)
+    assert driver.expand(volume, target, 96 * MIB) == 96 * MIB
+    driver.unpublish(volume, target)
+    run("sync")
+    assert not pathlib.Path("/dev/mapper/csi-luks-pvc-1").exists()
+    assert "crypto_LUKS" in run("blkid", "-p", volume_group.path("pvc-1"))
+    for device in volume_group.devices:
+        assert marker not in pathlib.Path(device).read_bytes()
+
+    wrong = {"luksPassphrase": "wrong"}
+    assert code_of(driver.stage, volume, block=block, secrets=wrong) == "UNAUTHENTICATED"
+    target = driver.publish(volume, block=block, secrets=key)
+    if block:
+        with target.open("rb") as device:
+            assert device.read(len(marker)) == marker
+    else:
+        assert (target / "file").read_bytes() == marker
+    driver.unpublish(volume, target)
+    driver.delete("pvc-1")
+    assert key["luksPassphrase"] not in driver.process.log.read_text()

@@ -22,15 +22,18 @@ CAPABILITIES = (
     _Rpc.GET_CAPACITY,
     _Rpc.LIST_VOLUMES,
     _Rpc.GET_VOLUME,
-    _Rpc.CREATE_DELETE_SNAPSHOT,
-    _Rpc.LIST_SNAPSHOTS,
-    _Rpc.GET_SNAPSHOT,
-    _Rpc.CLONE_VOLUME,
     _Rpc.VOLUME_CONDITION,
     _Rpc.SINGLE_NODE_MULTI_WRITER,
 )
 """No EXPAND_VOLUME: external-resizer runs once in a cluster, so that it would ask one node for the
 volumes of all. Without it, it leaves all to NodeExpandVolume, which is asked on the right node."""
+OF_LVM = (
+    _Rpc.CREATE_DELETE_SNAPSHOT,
+    _Rpc.LIST_SNAPSHOTS,
+    _Rpc.GET_SNAPSHOT,
+    _Rpc.CLONE_VOLUME,
+)
+"""What files and directories do not have."""
 
 
 class ControllerServicer(csi_pb2_grpc.ControllerServicer):
@@ -82,7 +85,7 @@ class ControllerServicer(csi_pb2_grpc.ControllerServicer):
     ) -> csi_pb2.ListVolumesResponse:
         max_entries = requests.max_entries(request.max_entries)
         after = paging.parse_token(request.starting_token)
-        found = await self._pool.run(self._do.list)
+        found = await self._pool.run(self._do.listed)
         page = paging.page(found, lambda each: each.volume_id, after=after, max_entries=max_entries)
         return csi_pb2.ListVolumesResponse(
             entries=[
@@ -131,7 +134,7 @@ class ControllerServicer(csi_pb2_grpc.ControllerServicer):
     ) -> csi_pb2.GetSnapshotResponse:
         snapshot_id = requests.require("snapshot_id", request.snapshot_id)
         requests.check_secrets(request.secrets)
-        for found in await self._pool.run(self._do.snapshots.list):
+        for found in await self._pool.run(self._do.snapshots.listed):
             if found.snapshot_id == snapshot_id:
                 return csi_pb2.GetSnapshotResponse(snapshot=_snapshot(found))
         raise errors.NotFound(f"there is no snapshot {snapshot_id} on this node")
@@ -144,7 +147,7 @@ class ControllerServicer(csi_pb2_grpc.ControllerServicer):
         requests.check_secrets(request.secrets)
         found = [
             each
-            for each in await self._pool.run(self._do.snapshots.list)
+            for each in await self._pool.run(self._do.snapshots.listed)
             if request.snapshot_id in ("", each.snapshot_id)
             and request.source_volume_id in ("", each.volume_id)
         ]
@@ -175,7 +178,8 @@ class ControllerServicer(csi_pb2_grpc.ControllerServicer):
     async def ControllerGetCapabilities(
         self, request: csi_pb2.ControllerGetCapabilitiesRequest, context: Any
     ) -> csi_pb2.ControllerGetCapabilitiesResponse:
-        return answers.controller_capabilities(CAPABILITIES)
+        offered = (*CAPABILITIES, *OF_LVM) if self._do.has_lvm else CAPABILITIES
+        return answers.controller_capabilities(offered)
 
     async def close(self) -> None:
         """Take no more calls; what runs ends in its own time."""

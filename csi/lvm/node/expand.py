@@ -3,7 +3,8 @@
 import pathlib
 
 from core import call
-from csi.lvm.node import node_requests
+from csi.lvm import model
+from csi.lvm.node import encryption, node_requests
 from csi.lvm.stores import volumes
 from csi.node import grow, node_mounts
 from host import block, mountinfo
@@ -16,9 +17,11 @@ def expand(want: node_requests.Expansion, stores: volumes.Volumes) -> int:
     """
     there = node_mounts.locate(want.at.volume_id, want.at.path)
     call.doing(f"growing {want.at.volume_id}")
-    if want.required_bytes:
-        stores.extend(want.at.volume_id, want.required_bytes, want.limit_bytes)
-    device = stores.open(want.at.volume_id).device
+    size_bytes = stores.extend(want.at.volume_id, want.required_bytes, want.limit_bytes)
+    opened = stores.open(want.at.volume_id)
+    if isinstance(opened, model.OpenedDirectory):
+        return size_bytes
+    device = encryption.inner(opened, want.at.volume_id)
     if not node_mounts.is_device_file(there):
         grow.grow_mounted(
             device,
@@ -26,7 +29,7 @@ def expand(want: node_requests.Expansion, stores: volumes.Volumes) -> int:
             _writable(there),
             seen_at=pathlib.Path(there.mount_point),
         )
-    return block.size_bytes(device)
+    return block.size_bytes(opened.device)
 
 
 def _writable(there: mountinfo.Mount) -> pathlib.Path | None:

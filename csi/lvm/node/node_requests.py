@@ -8,18 +8,22 @@ import pathlib
 from collections.abc import Mapping
 
 from core import errors
-from csi import node_options, requests
+from csi import node_options, requests, values
 from csi._pb import csi_pb2
 from csi.lvm import names
 from csi.node import at_path
 from host import cgroup, paths
 
 Mode = requests.AccessMode
+KEY_OF_SECRET = "luksPassphrase"  # noqa: S105  # the name of a key
+"""Key of the node-stage secret."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Staging:
     """What NodeStageVolume is to reach. read_only: the mode lets nobody write.
+
+    encrypted: in a container, which key opens; it is never shown.
 
     mount_flags: checked one by one, without ro and rw.
     """
@@ -30,6 +34,8 @@ class Staging:
     read_only: bool
     mount_flags: tuple[str, ...]
     filesystem: node_options.FilesystemOptions
+    encrypted: bool = False
+    key: bytes = dataclasses.field(default=b"", repr=False)
 
     @property
     def is_block(self) -> bool:
@@ -74,6 +80,7 @@ def parse_stage(request: csi_pb2.NodeStageVolumeRequest, root: pathlib.Path) -> 
         paths.resolve_under(root, staging, "staging_target_path"),
         capability,
         requests.string_map("volume_context", request.volume_context),
+        key=_key(request.secrets),
     )
 
 
@@ -99,6 +106,24 @@ def parse_publish(request: csi_pb2.NodePublishVolumeRequest, root: pathlib.Path)
         io_limits=limits,
         pod_uid="" if limits is None else node_options.parse_pod_uid(context),
     )
+
+
+def parse_ephemeral(
+    request: csi_pb2.NodePublishVolumeRequest, root: pathlib.Path
+) -> tuple[Staging, cgroup.IoLimits | None, str]:
+    """NodePublishVolume of an inline volume: to be staged at its target; limits, pod's uid."""
+    volume_id = requests.require("volume_id", request.volume_id)
+    target = requests.path("target_path", request.target_path)
+    capability = _capability(request.volume_capability)
+    if capability.access is requests.AccessType.BLOCK:
+        raise errors.InvalidField("volume_capability.access_type", "is mount for inline volumes")
+    if request.readonly:
+        raise errors.InvalidField("readonly", "makes no sense for an inline volume", value=True)
+    context = requests.string_map("volume_context", request.volume_context)
+    at = paths.resolve_under(root, target, "target_path")
+    limits = node_options.parse_io_limits(context)
+    uid = "" if limits is None else node_options.parse_pod_uid(context)
+    return _staging(volume_id, at, capability, context), limits, uid
 
 
 def parse_expand(request: csi_pb2.NodeExpandVolumeRequest, root: pathlib.Path) -> Expansion:
@@ -132,6 +157,8 @@ def _staging(
     staging_target_path: pathlib.Path,
     capability: requests.VolumeCapability,
     context: Mapping[str, str],
+    *,
+    key: bytes = b"",
 ) -> Staging:
     if not names.can_be_ours(volume_id):
         raise errors.NotFound(f"there is no volume {volume_id} on this node")
@@ -145,7 +172,15 @@ def _staging(
         read_only=_wants_read_only(capability),
         mount_flags=tuple(flag for flag in flags if flag not in {"ro", "rw"}),
         filesystem=node_options.parse_filesystem(capability, context),
+        encrypted=values.boolean("volume_context[encrypted]", context.get("encrypted", "")),
+        key=key,
     )
+
+
+def _key(secrets: Mapping[str, str]) -> bytes:
+    """The key of an encrypted volume, b"" = none."""
+    requests.check_secrets(secrets)
+    return secrets.get(KEY_OF_SECRET, "").encode()
 
 
 def _capability(message: csi_pb2.VolumeCapability) -> requests.VolumeCapability:

@@ -109,6 +109,14 @@ class Publisher:
             undo.pop_all()
 
 
+def limit(path: pathlib.Path, pod_uid: str, limits: cgroup.IoLimits) -> None:
+    """Apply *limits* to what the pod does on the device mounted at *path*."""
+    there = node_mounts.top_mount(path)
+    if there is None:
+        raise errors.Unavailable(f"{path} was unmounted by someone; retry")
+    cgroup.set_io_limits(pod_uid, there.device, limits)
+
+
 def _difference(
     there: mountinfo.Mount, want: node_requests.Publishing, number: str, *, read_only: bool
 ) -> str:

@@ -7,7 +7,7 @@ from core import errors, executor, keyed_lock, shared_reads
 from csi import answers, requests, volume_stats
 from csi._pb import csi_pb2, csi_pb2_grpc
 from csi.lvm import settings, topology
-from csi.lvm.node import expand, node_requests, publish, stage
+from csi.lvm.node import ephemeral, expand, node_requests, publish, stage
 from csi.lvm.stores import volumes
 from csi.node import at_path, device_stats
 
@@ -72,6 +72,8 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
     async def NodePublishVolume(
         self, request: csi_pb2.NodePublishVolumeRequest, context: Any
     ) -> csi_pb2.NodePublishVolumeResponse:
+        if ephemeral.is_wanted(request.volume_context):
+            return await self._publish_ephemeral(request)
         want = node_requests.parse_publish(request, self._root)
         with self._locks.hold(want.staging.volume_id, str(want.target_path)):
             await self._pool.run(self._publisher.publish, want)
@@ -83,6 +85,7 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
         at = at_path.parse_unpublish(request, self._root)
         with self._locks.hold(at.volume_id, str(at.path)):
             await self._pool.run(at_path.unpublish, at)
+            await self._pool.run(ephemeral.unpublish, at, self._stores)
         return csi_pb2.NodeUnpublishVolumeResponse()
 
     async def NodeGetVolumeStats(
@@ -113,6 +116,17 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
             node_id=self._place.node_id,
             accessible_topology=csi_pb2.Topology(segments=self._place.segments),
         )
+
+    async def _publish_ephemeral(
+        self, request: csi_pb2.NodePublishVolumeRequest
+    ) -> csi_pb2.NodePublishVolumeResponse:
+        want, limits, pod_uid = node_requests.parse_ephemeral(request, self._root)
+        wish = ephemeral.parse(want.volume_id, request.volume_context)
+        with self._locks.hold(want.volume_id, str(want.staging_target_path)):
+            await self._pool.run(ephemeral.publish, wish, want, self._stores, self._stager)
+            if limits is not None:
+                await self._pool.run(publish.limit, want.staging_target_path, pod_uid, limits)
+        return csi_pb2.NodePublishVolumeResponse()
 
     def _read_stats(
         self, request: csi_pb2.NodeGetVolumeStatsRequest

@@ -11,8 +11,8 @@ import pathlib
 import structlog
 
 from core import call, errors
-from csi.lvm import model, settings
-from csi.lvm.node import node_requests
+from csi.lvm import model, names, settings
+from csi.lvm.node import encryption, node_requests
 from csi.lvm.stores import volumes
 from csi.node import at_path, device_content, device_state, grow, node_mounts
 from csi.node_options import FsType
@@ -47,8 +47,12 @@ class Stager:
         """Bring *want* about. Doing it again changes nothing."""
         call.doing(f"staging {want.volume_id}")
         opened = self._stores.open(want.volume_id)
+        if want.encrypted and isinstance(opened, model.Opened):
+            opened = encryption.unlock(opened, want.volume_id, want.key)
         files.ensure_dir(want.staging_target_path)
-        if want.is_block:
+        if isinstance(opened, model.OpenedDirectory):
+            _stage_directory(want, opened.path)
+        elif want.is_block:
             self._stage_block(want, opened)
         else:
             self._stage_filesystem(want, opened)
@@ -69,6 +73,9 @@ class Stager:
         if file != at.path:
             with contextlib.suppress(NotADirectoryError):
                 files.remove_empty(file)
+        if names.can_be_ours(at.volume_id):
+            encryption.lock(at.volume_id)
+        self._stores.release(at.volume_id)
 
     def _stage_filesystem(self, want: node_requests.Staging, opened: model.Opened) -> None:
         path = want.staging_target_path
@@ -161,6 +168,23 @@ class Stager:
             raise errors.Busy(
                 f"volume {at.volume_id} is still published at {published}; unpublish it first"
             )
+
+
+def _stage_directory(want: node_requests.Staging, directory: pathlib.Path) -> None:
+    """Bind *directory*, which has its file system already."""
+    path = want.staging_target_path
+    if want.is_block:
+        raise errors.InvalidField(
+            "volume_capability.access_type", "is not supported: the volume is a directory",
+            value="block", allowed="mount",
+        )  # fmt: skip
+    there = node_mounts.top_mount(path)
+    if there is None:
+        mounts.bind(directory, path, read_only=want.read_only)
+    elif not path.samefile(directory):
+        raise StagedDifferently(want.volume_id, path, "another directory is there")
+    elif node_mounts.is_read_only(there) != want.read_only:
+        raise StagedDifferently(want.volume_id, path, "it is there for another mode")
 
 
 def _content(

@@ -9,14 +9,12 @@ from collections.abc import Sequence
 
 import structlog
 
-from core import call, errors, units
+from core import call, errors
 from csi.lvm import model, names, params, settings, tags
-from csi.lvm.stores import conditions, fill, groups, placement, removal
+from csi.lvm.stores import conditions, fill, groups, placement, removal, store
 from host import block, lvm_model
 
 log = structlog.get_logger()
-
-_DEFAULT_BYTES = units.GIB
 
 
 class NotOurs(errors.Precondition):
@@ -39,6 +37,10 @@ class LogicalVolumes:
         self._filler = fill.Filler(allowed)
         self._planning = threading.Lock()
         """Held from a look at a pool's promises to the next one: LVM does not watch over those."""
+
+    def has(self, volume_id: str) -> bool:
+        """Whether the volume is one of these."""
+        return self.get(volume_id) is not None
 
     def create(self, want: model.VolumeWish) -> model.Volume:
         """The volume of *want*, made if need be.
@@ -79,6 +81,13 @@ class LogicalVolumes:
             removal.wipe_and_remove(self._groups.commands(), row)
         return bool(shown or own)
 
+    def delete_ephemeral(self, volume_id: str) -> None:
+        """Remove the volume if it goes with its pod; another one stays."""
+        if self._groups.devices():
+            self._groups.commands().remove_tagged(
+                volume_id, (tags.OWNER, tags.EPHEMERAL), unless=tags.PROTECTED
+            )
+
     def extend(self, volume_id: str, required_bytes: int, limit_bytes: int) -> int:
         """Let the volume have at least *required_bytes*; its size then.
 
@@ -109,7 +118,7 @@ class LogicalVolumes:
         """The logical volume of that name, whatever it is; None when there is none."""
         return next((row for row in self._groups.volumes() if row.name == volume_id), None)
 
-    def list(self) -> list[model.Volume]:
+    def listed(self) -> list[model.Volume]:
         """Our volumes, by id."""
         rows = self._groups.volumes()
         own = [_volume(row, rows) for row in rows if _is_listed(row)]
@@ -159,11 +168,14 @@ class LogicalVolumes:
         if row is not None and tags.FRESH in row.tags:
             self._groups.commands().retag(row.group, row.name, delete=[tags.FRESH])
 
+    def release(self, volume_id: str) -> None:
+        """A logical volume stays active."""
+
     def _create_plain(self, want: model.VolumeWish) -> model.Volume:
         """One command, without a look before. Raises Exists when the name is taken."""
         group = self._groups.require_allowed(want.parameters.group)
         wish = lvm_model.Wish(
-            name=want.volume_id, group=group, size_bytes=wanted_bytes(want), tags=_tags(want)
+            name=want.volume_id, group=group, size_bytes=store.wanted_bytes(want), tags=_tags(want)
         )
         on = self._groups.commands()
         try:
@@ -186,8 +198,8 @@ class LogicalVolumes:
             row = self._filler.make(want, want.source, _tags(want))
             return _volume(row, self._groups.volumes(), volume_id=want.volume_id)
         sites = self._groups.sites(want.parameters)
-        site = placement.choose(sites, wanted_bytes(want), want.parameters.strategy)
-        size_bytes = placement.rounded(wanted_bytes(want), site)
+        site = placement.choose(sites, store.wanted_bytes(want), want.parameters.strategy)
+        size_bytes = placement.rounded(store.wanted_bytes(want), site)
         if want.limit_bytes and size_bytes > want.limit_bytes:
             raise _above_limit(want, size_bytes)
         self._groups.commands().create(wish_at(site, want.volume_id, size_bytes, _tags(want)))
@@ -228,13 +240,6 @@ class LogicalVolumes:
             raise errors.Busy(f"volume {row.group}/{row.name} is in use; unpublish it first")
 
 
-def wanted_bytes(want: model.VolumeWish) -> int:
-    """Size to make, before it is rounded up. Pure."""
-    if want.required_bytes:
-        return want.required_bytes
-    return min(_DEFAULT_BYTES, want.limit_bytes or _DEFAULT_BYTES)
-
-
 def wish_at(
     site: placement.Site, name: str, size_bytes: int, own_tags: tuple[str, ...]
 ) -> lvm_model.Wish:
@@ -269,6 +274,8 @@ def _tags(want: model.VolumeWish) -> tuple[str, ...]:
         f"{tags.NAME}{names.digest(want.name)}",
         f"{tags.SPEC}{names.digest(want.identity)}",
     ]
+    if want.ephemeral:
+        own.append(tags.EPHEMERAL)
     if want.source is None:
         own.append(tags.FRESH)
     if want.parameters.wipe is params.Wipe.NONE:

@@ -17,18 +17,18 @@ def wipe_and_remove(on: lvm.Lvm, row: lvm_model.LogicalVolume) -> None:
     It is marked before the first byte goes: whoever is killed here goes on, and nobody uses it.
     Raises Busy when something uses it.
     """
-    wipe = tags.value(row.tags, tags.WIPE)
-    if wipe:
+    policy = tags.value(row.tags, tags.WIPE)
+    if policy:
         if tags.GOING not in row.tags:
             on.retag(row.group, row.name, add=[tags.GOING])
         on.activate(row.group, row.name)
-        _wipe(row.device, params.Wipe(wipe))
+        wipe(row.device, params.Wipe(policy))
     on.remove(row.group, row.name)
 
 
-def _wipe(device: str, wipe: params.Wipe) -> None:
-    """Raises Busy when something uses the device."""
-    words = ["--zeroout"] if wipe is params.Wipe.ZERO else []
+def wipe(device: str, policy: params.Wipe) -> None:
+    """Make the content of *device* unreadable. Raises Busy when something uses the device."""
+    words = ["--zeroout"] if policy is params.Wipe.ZERO else []
     argv = ["blkdiscard", *words, "--", device]
     result = run.run(argv, timeout_s=_WIPE_TIMEOUT_S, check=False)
     if result.returncode == 0:
@@ -36,7 +36,7 @@ def _wipe(device: str, wipe: params.Wipe) -> None:
     said = result.stderr.lower()
     if "busy" in said:
         raise errors.Busy(f"{device} is in use; unpublish it first")
-    if wipe is params.Wipe.DISCARD and "not supported" in said:
+    if policy is params.Wipe.DISCARD and "not supported" in said:
         log.info("the disk has no discard", device=device)
         return
     raise run.CommandFailed(argv, result)

@@ -69,7 +69,7 @@ class Snapshots:
                 )
             self._groups.commands().remove(row.group, row.name)
 
-    def list(self) -> list[model.Snapshot]:
+    def listed(self) -> list[model.Snapshot]:
         """Our snapshots, by id."""
         own = [_snapshot(row) for row in self._groups.volumes() if _is_snapshot(row)]
         return sorted(own, key=lambda snapshot: snapshot.snapshot_id)

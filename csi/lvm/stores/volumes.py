@@ -1,51 +1,106 @@
 """All volumes of this node, of whichever type: the one door that both halves use. Blocking."""
 
-from core import clock
+from collections.abc import Iterator
+
+from core import clock, errors
 from csi.lvm import model, params, settings
-from csi.lvm.stores import groups, logical, new_groups, snapshots
+from csi.lvm.stores import (
+    groups,
+    logical,
+    loop_files,
+    mount_points,
+    new_groups,
+    quota_dirs,
+    snapshots,
+    store,
+    whole_devices,
+)
+
+Type = params.VolumeType
 
 
 class Volumes:
-    """Finds who has a volume, and lets them work. A volume id is taken once on a node."""
+    """Finds who has a volume, and lets them work. A volume id is taken once on a node.
+
+    Requests but CreateVolume tell no type: files and directories are looked at first, which costs
+    no command, and whatever they do not have is LVM's.
+    """
 
     def __init__(self, config: settings.LocalSettings, time: clock.Clock) -> None:
+        self.has_lvm = bool(config.devices)
         self.groups = groups.Groups(config)
         self._logical = logical.LogicalVolumes(config, self.groups)
         self._new_groups = new_groups.NewGroups(config, self.groups)
         self.snapshots = snapshots.Snapshots(self.groups, time)
+        self._others: dict[Type, store.Store] = {
+            Type.LOOP_DEVICE: loop_files.LoopFiles(config),
+            Type.QUOTA_PATH: quota_dirs.QuotaDirs(config),
+            Type.MOUNT_POINT: mount_points.MountPoints(config),
+            Type.DEVICE: whole_devices.WholeDevices(config),
+        }
 
     def prepare(self) -> None:
         """Make the groups and pools that the settings ask for. Raises Precondition, NotBlank."""
         self._new_groups.ensure()
 
     def create(self, want: model.VolumeWish) -> model.Volume:
-        """As `LogicalVolumes.create`."""
-        return self._logical.create(want)
+        """The volume of *want*, made if need be. Raises as `Store.create`."""
+        mine = self._of_type(want.parameters.volume_type)
+        for other in self._all():
+            # LVM is asked last and only for others, so that its own volumes cost one command.
+            if other is not mine and other.has(want.volume_id):
+                raise errors.Exists(f"volume {want.volume_id} is there with another volumeType")
+        return mine.create(want)
 
     def delete(self, volume_id: str) -> None:
         """Remove the volume; one that is not there is fine."""
-        self._logical.delete(volume_id)
+        for each in self._all():
+            if each.delete(volume_id):
+                return
+
+    def delete_ephemeral(self, volume_id: str) -> None:
+        """Remove the volume if it goes with its pod."""
+        self._logical.delete_ephemeral(volume_id)
 
     def get(self, volume_id: str) -> model.Volume | None:
         """The volume, None when there is none."""
-        return self._logical.get(volume_id)
+        return self._who_has(volume_id).get(volume_id)
 
-    def list(self) -> list[model.Volume]:
+    def listed(self) -> list[model.Volume]:
         """Our volumes, by id."""
-        return self._logical.list()
+        found = [volume for each in self._all() for volume in each.listed()]
+        return sorted(found, key=lambda volume: volume.volume_id)
 
     def capacity(self, wanted: params.Parameters) -> model.Capacity:
         """Room for volumes with *wanted*."""
-        return self._logical.capacity(wanted)
+        return self._of_type(wanted.volume_type).capacity(wanted)
 
     def extend(self, volume_id: str, required_bytes: int, limit_bytes: int) -> int:
         """Let the volume have at least *required_bytes*; its size then."""
-        return self._logical.extend(volume_id, required_bytes, limit_bytes)
+        return self._who_has(volume_id).extend(volume_id, required_bytes, limit_bytes)
 
-    def open(self, volume_id: str) -> model.Opened:
+    def open(self, volume_id: str) -> model.Opened | model.OpenedDirectory:
         """How the volume is used here. Raises NotFound, Precondition."""
-        return self._logical.open(volume_id)
+        return self._who_has(volume_id).open(volume_id)
 
     def settle(self, volume_id: str) -> None:
         """Note that the volume's content counts from now on."""
-        self._logical.settle(volume_id)
+        self._who_has(volume_id).settle(volume_id)
+
+    def release(self, volume_id: str) -> None:
+        """Take back what `open` made, when nothing uses it any more. Costs LVM nothing."""
+        for each in self._others.values():
+            each.release(volume_id)
+
+    def _of_type(self, kind: Type) -> store.Store:
+        return self._others.get(kind, self._logical)
+
+    def _who_has(self, volume_id: str) -> store.Store:
+        for each in self._others.values():
+            if each.has(volume_id):
+                return each
+        return self._logical
+
+    def _all(self) -> Iterator[store.Store]:
+        yield from self._others.values()
+        yield self._logical

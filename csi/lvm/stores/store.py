@@ -1,0 +1,93 @@
+"""What every kind of volume offers, and what kinds that are no logical volumes share."""
+
+import pathlib
+from typing import Protocol
+
+from core import errors, units
+from csi.lvm import model, params
+from csi.node import node_mounts
+from host import block, mountinfo
+
+DEFAULT_BYTES = units.GIB
+
+
+class Store(Protocol):
+    """Volumes of one type. Blocking."""
+
+    def has(self, volume_id: str) -> bool:
+        """Whether the volume is one of these."""
+        ...
+
+    def create(self, want: model.VolumeWish) -> model.Volume:
+        """The volume of *want*, made if need be."""
+        ...
+
+    def delete(self, volume_id: str) -> bool:
+        """Remove the volume; whether there was one."""
+        ...
+
+    def get(self, volume_id: str) -> model.Volume | None:
+        """The volume, None when there is none."""
+        ...
+
+    def listed(self) -> list[model.Volume]:
+        """All that are ours."""
+        ...
+
+    def capacity(self, wanted: params.Parameters) -> model.Capacity:
+        """Room for new ones."""
+        ...
+
+    def extend(self, volume_id: str, required_bytes: int, limit_bytes: int) -> int:
+        """Let the volume have at least *required_bytes*; its size then."""
+        ...
+
+    def open(self, volume_id: str) -> model.Opened | model.OpenedDirectory:
+        """How it is used here."""
+        ...
+
+    def settle(self, volume_id: str) -> None:
+        """Note that its content counts from now on."""
+        ...
+
+    def release(self, volume_id: str) -> None:
+        """Take back what `open` made, when nothing uses it any more."""
+        ...
+
+
+def refuse_source(want: model.VolumeWish) -> None:
+    """Raise InvalidField for a volume with content."""
+    if want.source is not None:
+        raise errors.InvalidField(
+            "volume_content_source", "needs volumeType LVM", value=want.parameters.volume_type
+        )
+
+
+def wanted_bytes(want: model.VolumeWish) -> int:
+    """Size to make, before it is rounded up. Pure."""
+    if want.required_bytes:
+        return want.required_bytes
+    return min(DEFAULT_BYTES, want.limit_bytes or DEFAULT_BYTES)
+
+
+def rounded(size_bytes: int, want: model.VolumeWish, step_bytes: int) -> int:
+    """*size_bytes* in whole steps. Raises OutOfRange when that is above the limit. Pure."""
+    told = -(-size_bytes // step_bytes) * step_bytes
+    if want.limit_bytes and told > want.limit_bytes:
+        raise errors.OutOfRange(
+            f"limit_bytes {want.limit_bytes} cannot be kept: sizes are multiples of {step_bytes}"
+        )
+    return told
+
+
+def is_mounted(device: pathlib.Path) -> bool:
+    """Whether *device* is mounted somewhere, or its file is bound somewhere."""
+    number = block.device_number(device)
+    return any(node_mounts.holds(mount, {number}) for mount in mountinfo.read())
+
+
+def require_dir(path: pathlib.Path, setting: str) -> pathlib.Path:
+    """*path*, a directory. Raises Precondition naming *setting*."""
+    if not path.is_dir():
+        raise errors.Precondition(f"{setting}: {path} is no directory of this node")
+    return path

@@ -1,0 +1,89 @@
+"""LUKS containers: made, opened, closed and grown by cryptsetup(8).
+
+A key goes through standard input alone: every process of the node can read a command line.
+"""
+
+import pathlib
+import re
+
+import structlog
+
+from core import errors
+from host import block, run
+
+log = structlog.get_logger()
+
+FS_TYPE = "crypto_LUKS"
+"""What blkid calls a container."""
+_NAME = re.compile(r"[A-Za-z0-9_+.-]{1,120}")
+_MAPPER = pathlib.Path("/dev/mapper")
+_OPEN_S, _FORMAT_S, _OTHER_S = 120.0, 300.0, 60.0
+_NO_SUCH_KEY = 2
+"""Source: cryptsetup(8), "RETURN CODES"."""
+_DERIVATION = ("--pbkdf", "argon2id", "--pbkdf-memory", "65536", "--pbkdf-parallel", "1")
+"""64 MiB instead of up to 1 GiB, which a container of a node's plug-in may not have."""
+
+
+class WrongKey(errors.Unauthenticated):
+    """The key opens no slot of the container."""
+
+    def __init__(self, device: pathlib.Path) -> None:
+        super().__init__(f"the key in the secret does not open {device}; its content is unchanged")
+
+
+def mapped(name: str) -> pathlib.Path | None:
+    """The device of open container *name*, None while it is closed."""
+    link = _MAPPER / _require_name(name)
+    return block.path_of(link) if block.is_block_device(link) else None
+
+
+def make(device: pathlib.Path, key: bytes) -> None:
+    """Make a container on *device*: whatever was there is lost, so ask what is there before."""
+    argv = ["cryptsetup", "luksFormat", "--batch-mode", "--type", "luks2", *_DERIVATION]
+    argv += ["--key-file", "-", "--", str(device)]
+    run.run(argv, timeout_s=_FORMAT_S, stdin=key)
+    log.info("container made", device=str(device))
+
+
+def open_(device: pathlib.Path, name: str, key: bytes, *, read_only: bool) -> pathlib.Path:
+    """The device of the container on *device*, opened if need be. Raises WrongKey."""
+    there = mapped(name)
+    if there is not None:
+        return there
+    words = ["--readonly"] if read_only else []
+    # Not in the keyring, so that it can grow later without the key.
+    argv = ["cryptsetup", "open", "--type", "luks", "--disable-keyring", *words]
+    argv += ["--key-file", "-", "--", str(device), _require_name(name)]
+    result = run.run(argv, timeout_s=_OPEN_S, stdin=key, check=False)
+    if result.returncode == _NO_SUCH_KEY:
+        raise WrongKey(device)
+    if result.returncode != 0:
+        raise run.CommandFailed(argv, result)
+    made = mapped(name)
+    if made is None:
+        raise errors.Unavailable(f"container {name} has no device after it was opened; retry")
+    return made
+
+
+def close(name: str) -> None:
+    """Close container *name*; one that is closed is fine. Raises Busy while it is used."""
+    if mapped(name) is None:
+        return
+    argv = ["cryptsetup", "close", "--", _require_name(name)]
+    result = run.run(argv, timeout_s=_OTHER_S, check=False)
+    if result.returncode == 0 or mapped(name) is None:
+        return
+    if "in use" in result.stderr.lower():
+        raise errors.Busy(f"container {name} is still in use")
+    raise run.CommandFailed(argv, result)
+
+
+def grow(name: str) -> None:
+    """Let open container *name* be as large as its device; again changes nothing."""
+    run.run(["cryptsetup", "resize", "--", _require_name(name)], timeout_s=_OTHER_S, stdin=b"")
+
+
+def _require_name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise errors.InvalidField("volume_id", "cannot name a container", value=name)
+    return name

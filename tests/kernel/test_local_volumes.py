@@ -1,0 +1,150 @@
+"""Node-local volumes without LVM, on the running kernel: files, mount points and whole disks."""
+
+import contextlib
+import os
+import pathlib
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.lvm_driver import MIB, LvmDriver, code_of
+from tests.support.machine import run
+from tests.support.volume_group import loop_device
+
+pytestmark = [
+    pytest.mark.kernel,
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root for loop devices and mounts"),
+]
+LINKS = pathlib.Path("/dev/disk/by-id")
+
+
+@contextlib.contextmanager
+def linked(device: str) -> Iterator[str]:
+    """A link of /dev/disk to *device*, as udev makes one from a disk's serial number."""
+    made = [path for path in (LINKS.parent, LINKS) if not path.exists()]
+    for path in made:
+        path.mkdir()
+    link = LINKS / f"csi-test-{uuid.uuid4().hex[:8]}"
+    link.symlink_to(device)
+    try:
+        yield str(link)
+    finally:
+        link.unlink()
+        for path in reversed(made):
+            path.rmdir()
+
+
+def test_a_file_through_its_life(tmp_path: pathlib.Path) -> None:
+    files = tmp_path / "files"
+    files.mkdir()
+    (files / "theirs.img").write_bytes(b"of somebody else")
+    driver = LvmDriver(
+        tmp_path,
+        [],
+        LOCAL_SPARSE_TEMPLATE_FILEDIR=str(files),
+        LOCAL_SPARSE_TOTAL_AVAILABLE_GI="1",
+    )
+    try:
+        volume = driver.create("pvc-1", 320 * MIB, volumeType="LoopDevice", fsType="xfs")
+        assert driver.create("pvc-1", 320 * MIB, volumeType="LoopDevice", fsType="xfs") == volume
+        room = driver.capacity(volumeType="LoopDevice").maximum_volume_size.value
+        assert room == (1024 - 320 - 1) * MIB
+        code = code_of(driver.create, "pvc-2", room + 1, volumeType="LoopDevice")
+        assert code == "RESOURCE_EXHAUSTED"
+        target = driver.publish(volume, fs_type="")
+        (target / "file").write_text("kept")
+        assert driver.expand(volume, target, 400 * MIB) == 400 * MIB
+        assert driver.stats(volume, target).usage[0].total > 330 * MIB
+        assert code_of(driver.delete, "pvc-1") == "ABORTED"
+        driver.unpublish(volume, target)
+        assert str(files) not in run("losetup", "--list", "--output", "BACK-FILE")
+        target = driver.publish(volume, fs_type="")
+        assert (target / "file").read_text() == "kept"
+        driver.unpublish(volume, target)
+
+        driver.delete("pvc-1")
+        assert code_of(driver.delete, "theirs") == "FAILED_PRECONDITION"
+        assert [path.name for path in files.iterdir()] == ["theirs.img"]
+    finally:
+        driver.close()
+
+
+def test_a_mount_point_is_taken_emptied_and_given_back(tmp_path: pathlib.Path) -> None:
+    with contextlib.ExitStack() as undo:
+        for number, name in enumerate(("used", "small", "large")):
+            device = undo.enter_context(loop_device(tmp_path, 32 * (number + 1)))
+            run("mkfs.ext4", "-q", device)
+            (tmp_path / "mnt" / name).mkdir(parents=True)
+            run("mount", device, tmp_path / "mnt" / name)
+            undo.callback(run, "umount", tmp_path / "mnt" / name)
+        (tmp_path / "mnt/used/file").write_text("of somebody else")
+        (tmp_path / "mnt/none").mkdir()
+        driver = LvmDriver(tmp_path, [], LOCAL_MOUNT_POINTS=f"{tmp_path}/mnt/*")
+        undo.callback(driver.close)
+
+        volume = driver.create("pvc-1", 16 * MIB, volumeType="MountPoint")
+        assert driver.create("pvc-1", 16 * MIB, volumeType="MountPoint") == volume
+        assert volume.volume_context["MountPoint"] == f"{tmp_path}/mnt/small"
+        driver.create("pvc-2", 64 * MIB, volumeType="MountPoint")
+        code = code_of(driver.create, "pvc-3", 16 * MIB, volumeType="MountPoint")
+        assert code == "RESOURCE_EXHAUSTED"
+        target = driver.publish(volume)
+        (target / "directory").mkdir()
+        (target / "directory/file").write_text("to be deleted")
+        assert (tmp_path / "mnt/small/directory/file").exists()
+        assert code_of(driver.expand, volume, target, 512 * MIB) == "FAILED_PRECONDITION"
+        assert code_of(driver.delete, "pvc-1") == "ABORTED"
+        driver.unpublish(volume, target)
+
+        driver.delete("pvc-1")
+        assert [path.name for path in (tmp_path / "mnt/small").iterdir()] == ["lost+found"]
+        again = driver.create("pvc-3", 16 * MIB, volumeType="MountPoint")
+        assert again.volume_context["MountPoint"] == f"{tmp_path}/mnt/small"
+        assert set(driver.listed()) == {"pvc-2", "pvc-3"}
+        for name in ("pvc-2", "pvc-3"):
+            driver.delete(name)
+        assert (tmp_path / "mnt/used/file").read_text() == "of somebody else"
+
+
+@pytest.mark.parametrize("block", [False, True])
+def test_a_disk_is_taken_made_blank_and_given_back(tmp_path: pathlib.Path, block: bool) -> None:
+    with contextlib.ExitStack() as undo:
+        names = []
+        for size_mib in (32, 64, 96):
+            device = undo.enter_context(loop_device(tmp_path, size_mib))
+            names.append(undo.enter_context(linked(device)))
+        used, blank, raw = names
+        run("mkfs.ext4", "-q", used)
+        with pathlib.Path(raw).open("r+b") as disk:
+            disk.seek(MIB)
+            disk.write(b"a database's own format")
+        settings = {"LOCAL_DEVICES": ",".join(names), "LOCAL_STATE_DIR": str(tmp_path / "state")}
+        driver = LvmDriver(tmp_path, [], **settings)
+        undo.callback(driver.close)
+
+        volume = driver.create("pvc-1", 16 * MIB, volumeType="Device")
+        assert driver.create("pvc-1", 16 * MIB, volumeType="Device") == volume
+        assert (volume.volume_context["Device"], volume.capacity_bytes) == (blank, 64 * MIB)
+        code = code_of(driver.create, "pvc-2", 16 * MIB, volumeType="Device")
+        assert code == "RESOURCE_EXHAUSTED"
+        driver.close()
+        driver = LvmDriver(tmp_path, [], **settings)
+        undo.callback(driver.close)
+        target = driver.publish(volume, block=block)
+        if block:
+            with target.open("r+b") as disk:
+                disk.write(b"kept" * 1024)
+        else:
+            (target / "file").write_text("kept")
+        assert code_of(driver.delete, "pvc-1") == "ABORTED"
+        driver.unpublish(volume, target)
+        assert set(driver.listed()) == {"pvc-1"}
+
+        driver.delete("pvc-1")
+        driver.delete("pvc-1")
+        again = driver.create("pvc-2", 16 * MIB, volumeType="Device")
+        assert again.volume_context["Device"] == blank
+        driver.delete("pvc-2")
+        assert "ext4" in run("blkid", "-p", used)
+        assert b"a database" in pathlib.Path(raw).read_bytes()[: 2 * MIB]
