@@ -7,6 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from core import metrics
+from core import settings as core_settings
+from csi.lvm import settings
+from csi.lvm.stores import groups, upkeep
 from tests.support import csi_client, rpc
 from tests.support.lvm_driver import MIB, LvmDriver, code_of
 from tests.support.machine import run
@@ -117,8 +121,8 @@ def test_a_full_pool_hurts_its_writers_alone_and_heals_by_growing(
 
         assert wide.get("pvc-1").status.volume_condition.abnormal
         assert checksum(beside / "file") == kept
-        metrics = wide.metrics()
-        assert f'csi_lvm_pool_full_looks_total{{group="{name}",pool="pool"}}' in metrics
+        alarm = f'csi_lvm_pool_full_looks_total{{group="{name}",pool="pool"}}'
+        rpc.wait_until(lambda: alarm in wide.metrics(), timeout_s=60)
         run("lvremove", "-qq", "--yes", f"{name}/filler")
         rpc.wait_until(lambda: not wide.get("pvc-1").status.volume_condition.abnormal, timeout_s=60)
         write(beside / "more", 2)
@@ -253,3 +257,32 @@ def test_groups_are_made_of_blank_disks_alone(tmp_path: pathlib.Path) -> None:
             driver.close()
             run("vgremove", "-qq", "--force", "--yes", "vgmade")
         assert checksum(pathlib.Path(used)) == before
+
+
+def test_leftovers_go_at_the_second_collection_and_nothing_else(
+    driver: LvmDriver, volume_group: VolumeGroup
+) -> None:
+    kept = driver.create("pvc-1", 8 * MIB)
+    made = {
+        "making": ("csi-local", "csi-kind=volume", "csi-making"),
+        "going": ("csi-local", "csi-kind=volume", "csi-going", "csi-wipe=zero"),
+        "theirs": ("csi-making",),
+        "guarded": ("csi-local", "csi-making", "protected"),
+    }
+    for name, tags in made.items():
+        volume_group.create(
+            name, "--size", "8m", *(word for tag in tags for word in ("--addtag", tag))
+        )
+    config = settings.read(core_settings.Reader({"LVM_DEVICES": ",".join(volume_group.devices)}))
+    work = upkeep.Upkeep(config, groups.Groups(config), metrics.Metrics())
+
+    def left() -> set[str]:
+        return set(run("lvs", "--noheadings", "-o", "lv_name", volume_group.name).split())
+
+    work.collect()
+    assert left() == {"pvc-1", *made}
+    work.collect()
+    work.collect()
+
+    assert left() == {"pvc-1", "theirs", "guarded"}
+    driver.delete(kept.volume_id)

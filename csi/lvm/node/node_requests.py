@@ -23,7 +23,7 @@ KEY_OF_SECRET = "luksPassphrase"  # noqa: S105  # the name of a key
 class Staging:
     """What NodeStageVolume is to reach. read_only: the mode lets nobody write.
 
-    encrypted: in a container, which key opens; it is never shown.
+    group: where a logical volume says that it is. encrypted: in a container that key opens.
 
     mount_flags: checked one by one, without ro and rw.
     """
@@ -34,6 +34,7 @@ class Staging:
     read_only: bool
     mount_flags: tuple[str, ...]
     filesystem: node_options.FilesystemOptions
+    group: str = ""
     encrypted: bool = False
     key: bytes = dataclasses.field(default=b"", repr=False)
 
@@ -172,6 +173,7 @@ def _staging(
         read_only=_wants_read_only(capability),
         mount_flags=tuple(flag for flag in flags if flag not in {"ro", "rw"}),
         filesystem=node_options.parse_filesystem(capability, context),
+        group=context.get("vgName", ""),
         encrypted=values.boolean("volume_context[encrypted]", context.get("encrypted", "")),
         key=key,
     )

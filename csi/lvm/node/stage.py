@@ -46,7 +46,7 @@ class Stager:
     def stage(self, want: node_requests.Staging) -> None:
         """Bring *want* about. Doing it again changes nothing."""
         call.doing(f"staging {want.volume_id}")
-        opened = self._stores.open(want.volume_id)
+        opened = self._stores.open(want.volume_id, group=want.group)
         if want.encrypted and isinstance(opened, model.Opened):
             opened = encryption.unlock(opened, want.volume_id, want.key)
         files.ensure_dir(want.staging_target_path)

@@ -4,6 +4,7 @@ Nothing is remembered here: every question is answered by LVM, see `csi.lvm.tags
 takes one command to make and one to remove, so that there is no step between which to be killed.
 """
 
+import pathlib
 import threading
 from collections.abc import Sequence
 
@@ -48,7 +49,7 @@ class LogicalVolumes:
         Raises Exists when the id is taken by something else, Exhausted without room, OutOfRange.
         """
         call.doing(f"making volume {want.volume_id}")
-        if _is_plain(want):
+        if _is_plain(want) and not _is_elsewhere(want):
             try:
                 return self._create_plain(want)
             except errors.Exists:
@@ -94,7 +95,7 @@ class LogicalVolumes:
         Raises NotFound, OutOfRange, Exhausted, Precondition while it has thick snapshots.
         """
         rows = self._groups.volumes()
-        row = next((row for row in rows if row.name == volume_id), None)
+        row = _pick(rows, volume_id)
         if row is None:
             raise errors.NotFound(f"there is no volume {volume_id} on this node")
         if row.size_bytes >= required_bytes:
@@ -116,7 +117,8 @@ class LogicalVolumes:
 
     def find(self, volume_id: str) -> lvm_model.LogicalVolume | None:
         """The logical volume of that name, whatever it is; None when there is none."""
-        return next((row for row in self._groups.volumes() if row.name == volume_id), None)
+        rows = [row for row in self._groups.volumes() if row.name == volume_id]
+        return max(rows, key=lambda row: tags.OWNER in row.tags, default=None)
 
     def listed(self) -> list[model.Volume]:
         """Our volumes, by id."""
@@ -132,21 +134,20 @@ class LogicalVolumes:
     def get(self, volume_id: str) -> model.Volume | None:
         """The volume that a request names, made by us or not; None when there is none."""
         rows = self._groups.volumes()
-        for row in rows:
-            if row.name == volume_id and tags.value(row.tags, "csi-kind=") in ("", "volume"):
-                return _volume(row, rows)
-            if f"{tags.IS_VOLUME}{volume_id}" in row.tags:
-                return _volume(row, rows, volume_id=volume_id)
-        return None
+        row = _pick(rows, volume_id)
+        return None if row is None else _volume(row, rows, volume_id=volume_id)
 
     def capacity(self, wanted: params.Parameters) -> model.Capacity:
         """Room for volumes with *wanted*."""
         rooms = [site.room_bytes for site in self._groups.sites(wanted)]
         return model.Capacity(available_bytes=sum(rooms), maximum_bytes=max(rooms, default=0))
 
-    def open(self, volume_id: str) -> model.Opened:
-        """Its device, active. Raises NotFound, Precondition for what nobody may use."""
-        row = next((row for row in self._groups.volumes() if _is_volume(row, volume_id)), None)
+    def open(self, volume_id: str, *, group: str = "") -> model.Opened:
+        """Its device, active. Raises NotFound, Precondition for what nobody may use.
+
+        group: where the volume says that it is, "" = it does not say so.
+        """
+        row = _pick(self._groups.volumes(), volume_id, group)
         if row is None:
             raise errors.NotFound(f"there is no volume {volume_id} on this node")
         if tags.is_unusable(row.tags):
@@ -164,9 +165,9 @@ class LogicalVolumes:
 
     def settle(self, volume_id: str) -> None:
         """Note that the volume's content counts from now on."""
-        row = self.find(volume_id)
-        if row is not None and tags.FRESH in row.tags:
-            self._groups.commands().retag(row.group, row.name, delete=[tags.FRESH])
+        for row in self._groups.volumes():
+            if row.name == volume_id and {tags.OWNER, tags.FRESH} <= row.tags:
+                self._groups.commands().retag(row.group, row.name, delete=[tags.FRESH])
 
     def release(self, volume_id: str) -> None:
         """A logical volume stays active."""
@@ -267,6 +268,12 @@ def _is_plain(want: model.VolumeWish) -> bool:
     )
 
 
+def _is_elsewhere(want: model.VolumeWish) -> bool:
+    """Whether a group that the class does not name has a volume of that name, as /dev tells it."""
+    links = pathlib.Path("/dev").glob(f"*/{want.volume_id}")
+    return any(link.parent.name != want.parameters.group for link in links)
+
+
 def _tags(want: model.VolumeWish) -> tuple[str, ...]:
     own = [
         tags.OWNER,
@@ -292,6 +299,14 @@ def _is_volume(row: lvm_model.LogicalVolume, volume_id: str) -> bool:
     kinds = tags.value(row.tags, "csi-kind=")
     is_one = row.layout is not lvm_model.Layout.POOL and kinds in ("", "volume")
     return row.name == volume_id and is_one
+
+
+def _pick(
+    rows: Sequence[lvm_model.LogicalVolume], volume_id: str, group: str = ""
+) -> lvm_model.LogicalVolume | None:
+    """The row that a request for *volume_id* means: rather ours than one that has the name only."""
+    fitting = [row for row in rows if _is_volume(row, volume_id) and group in ("", row.group)]
+    return max(fitting, key=lambda row: tags.OWNER in row.tags, default=None)
 
 
 def _is_listed(row: lvm_model.LogicalVolume) -> bool:

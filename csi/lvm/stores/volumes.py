@@ -79,9 +79,15 @@ class Volumes:
         """Let the volume have at least *required_bytes*; its size then."""
         return self._who_has(volume_id).extend(volume_id, required_bytes, limit_bytes)
 
-    def open(self, volume_id: str) -> model.Opened | model.OpenedDirectory:
-        """How the volume is used here. Raises NotFound, Precondition."""
-        return self._who_has(volume_id).open(volume_id)
+    def open(self, volume_id: str, *, group: str = "") -> model.Opened | model.OpenedDirectory:
+        """How the volume is used here. Raises NotFound, Precondition.
+
+        group: where a logical volume says that it is.
+        """
+        store_ = self._who_has(volume_id)
+        if store_ is self._logical:
+            return self._logical.open(volume_id, group=group)
+        return store_.open(volume_id)
 
     def settle(self, volume_id: str) -> None:
         """Note that the volume's content counts from now on."""

@@ -59,3 +59,23 @@ def test_every_metric_is_told_with_its_labels() -> None:
     assert {name: cells[-1] for name, cells in table.items()} == registry.names()
     for cells in table.values():
         assert tuple(re.findall(r"`(\w+)`", cells[1])) == upkeep.POOL_LABELS
+
+
+G_48 = (
+    "create is idempotent", "striping count", "`protected` tag", "GC in two passes",
+    "node deleted", "expand", "quota project", "loop template copy or mkfs",
+)  # fmt: skip
+OPEN_LOCAL = (
+    "classes", "CRDs", "scheduling", "reserved room", "snapshots read-only", "snapshots to S3",
+    "inline volumes", "flags", "raw block",
+)  # fmt: skip
+
+
+def test_every_point_of_the_reference_and_of_open_local_is_answered() -> None:
+    section = PAGE.text.partition("\n## Beside the reference and open-local\n")[2]
+    answered = dict(re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", section, re.MULTILINE))
+
+    assert set(answered) - {"reference", "open-local"} == {*G_48, *OPEN_LOCAL}
+    named = re.findall(r"`(tests/[\w/]+\.py)`", section)
+    assert named
+    assert all((reference_page.DOCS.parents[1] / name).exists() for name in named)
