@@ -200,29 +200,38 @@ def test_snapshot_and_its_deletion(stage: Stage) -> None:
     )
 
 
+MARKER = b"kept" * 1024
+
+
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("used", [True, False])
 def test_clone(stage: Stage, used: bool) -> None:
+    """Of a raw device, which is copied from a snapshot while it is used."""
+
     def prepare(driver: LvmDriver) -> Any:
-        volume, target = published(driver)
+        volume = driver.create("pvc-1", 16 * MIB, block=True)
+        target = driver.publish(volume, block=True)
+        with target.open("r+b") as device:
+            device.seek(MIB)
+            device.write(MARKER)
         if not used:
             driver.unpublish(volume, target)
         return volume, target
 
     def clean(driver: LvmDriver, given: Any) -> None:
         volume, target = given
-        clone = driver.create("pvc-2", 16 * MIB, source=csi_client.volume_source("pvc-1"))
-        at = driver.publish(clone, pod="other")
-        assert (at / "file").read_text() == "kept"
-        driver.unpublish(clone, at)
+        with pathlib.Path(stage.group.path("pvc-2")).open("rb") as device:
+            device.seek(MIB)
+            assert device.read(len(MARKER)) == MARKER
         driver.delete("pvc-2")
-        clean_published(driver, (volume, target if used else driver.publish(volume)))
+        if used:
+            driver.unpublish(volume, target)
+        driver.delete("pvc-1")
 
+    source = csi_client.volume_source("pvc-1")
     at_every_command(
         stage,
         prepare=prepare,
-        call=lambda driver, _: driver.create(
-            "pvc-2", 16 * MIB, source=csi_client.volume_source("pvc-1")
-        ),
+        call=lambda driver, _: driver.create("pvc-2", 16 * MIB, source=source, block=True),
         clean=clean,
     )

@@ -76,14 +76,8 @@ def test_the_quota_holds_grows_and_goes(driver: LvmDriver, root: pathlib.Path) -
     target = driver.publish(volume)
     write = f"dd if=/dev/zero of={target}/file bs=1M count=24 conv=fsync 2>&1"
     # Without the capability that no quota of ext4 holds for.
-    as_pod = (
-        "setpriv",
-        "--bounding-set=-sys_resource",
-        "--inh-caps=-sys_resource",
-        "sh",
-        "-ec",
-        write,
-    )
+    unprivileged = ("--bounding-set=-sys_resource", "--inh-caps=-sys_resource")
+    as_pod = ("setpriv", *unprivileged, "sh", "-ec", write)
     with pytest.raises(AssertionError, match=r"No space left|quota exceeded"):
         run(*as_pod)
     assert driver.stats(volume, target).usage[0].total == 16 * MIB

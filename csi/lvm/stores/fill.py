@@ -13,7 +13,7 @@ import structlog
 
 from core import errors
 from csi.lvm import model, names, params, tags
-from csi.lvm.stores import groups, placement
+from csi.lvm.stores import groups, placement, store
 from host import block, block_content, lvm_model
 
 log = structlog.get_logger()
@@ -134,11 +134,9 @@ class Filler:
             yield device
             return
         with contextlib.ExitStack() as held:
-            try:
+            if not (source.is_open or store.is_mounted(device)):
+                # From now on nobody can mount it, and who publishes it as a device finds it taken.
                 held.enter_context(block_content.claimed(device))
-            except errors.Busy:
-                log.info("the source is in use; copying from a snapshot", volume_id=volume_id)
-            else:
                 yield device
                 return
         on.snapshot(

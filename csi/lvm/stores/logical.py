@@ -67,6 +67,7 @@ class LogicalVolumes:
         if not self._groups.devices() or not names.can_be_ours(volume_id):
             return False
         call.doing(f"removing volume {volume_id}")
+        self._require_unpublished(volume_id)
         if self._groups.commands().remove_tagged(
             volume_id, (tags.OWNER, tags.PLAIN), unless=tags.PROTECTED
         ):
@@ -171,6 +172,13 @@ class LogicalVolumes:
 
     def release(self, volume_id: str) -> None:
         """A logical volume stays active."""
+
+    def _require_unpublished(self, volume_id: str) -> None:
+        """Raise Busy while it is mounted, or bound as a device: LVM sees only what is open."""
+        for link in pathlib.Path("/dev").glob(f"*/{volume_id}"):
+            usable = self._groups.allows(link.parent.name) and link.is_block_device()
+            if usable and store.is_mounted(link):
+                raise errors.Busy(f"volume {volume_id} is published; unpublish it first")
 
     def _create_plain(self, want: model.VolumeWish) -> model.Volume:
         """One command, without a look before. Raises Exists when the name is taken."""
