@@ -72,13 +72,17 @@ class Lvm:
         self._change(lvm_commands.create_group(self._config, name, devices, tag))
         log.info("volume group made", group=name, devices=list(devices))
 
-    def remove_tagged(self, name: str, tags: Iterable[str], *, unless: str) -> bool:
+    def remove_tagged(
+        self, name: str, tags: Iterable[str], *, unless: str, groups: Sequence[str] = ()
+    ) -> bool:
         """Remove volume *name* if it has all *tags*, not *unless*, and no thick snapshots.
 
-        One step. Whether one was removed. Raises Busy for one in use.
+        groups: only in one of these, none = in any. One step. Whether one was removed.
+        Raises Busy for one in use.
         """
         said = self._run(
-            lvm_commands.remove_tagged(self._config, name, tags, unless=unless), _CHANGE_S
+            lvm_commands.remove_tagged(self._config, name, tags, unless=unless, groups=groups),
+            _CHANGE_S,
         )
         if "successfully removed" not in said:
             return False

@@ -137,13 +137,18 @@ def remove(config: str, group: str, name: str) -> list[str]:
     return ["lvremove", "--config", config, "--yes", "--", f"{group}/{name}"]
 
 
-def remove_tagged(config: str, name: str, tags: Iterable[str], *, unless: str) -> list[str]:
-    """`lvremove` of volume *name* with all *tags* and not *unless*, in any group that is looked at.
+def remove_tagged(
+    config: str, name: str, tags: Iterable[str], *, unless: str, groups: Sequence[str] = ()
+) -> list[str]:
+    """`lvremove` of volume *name* with all *tags* and not *unless*, in *groups*, none = in any.
 
     Nothing that has thick snapshots, which would go too.
     """
     fits = [f'lv_name="{require_name("name", name)}"', "lv_role!={thickorigin}"]
     fits.append(f"lv_tags!={{{_require_tag(unless)}}}")
+    if groups:
+        names = (f'vg_name="{require_name("group", group)}"' for group in groups)
+        fits.append(f"({' || '.join(names)})")
     fits += [f"lv_tags={{{_require_tag(tag)}}}" for tag in tags]
     return ["lvremove", "--config", config, "--yes", "--select", " && ".join(fits)]
 

@@ -225,6 +225,15 @@ def test_what_is_not_ours_is_never_touched(
         write(target / "file", 8)
         driver.unpublish(volume, target)
         driver.delete("pvc-1")
+        elsewhere = driver.create("pvc-3", 8 * MIB)
+        bound = LvmDriver(
+            tmp_path, volume_group.devices, socket="bound", LVM_GROUPS="another", **WATCHED
+        )
+        bound.delete("pvc-3")
+        assert bound.listed() == {}
+        bound.close()
+        assert set(driver.listed()) == {elsewhere.volume_id}
+        driver.delete("pvc-3")
         run("lvchange", "--addtag", "protected", f"{volume_group.name}/theirs")
         assert code_of(driver.delete, "theirs") == "FAILED_PRECONDITION"
 

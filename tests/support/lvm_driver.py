@@ -27,12 +27,13 @@ class LvmDriver:
         *,
         path: str = os.environ["PATH"],
         name: str = "local",
+        socket: str = "csi",
         ready_s: float = processes.READY_TIMEOUT_S,
         **more: str,
     ) -> None:
         self.kubelet = directory / "kubelet"
         self.kubelet.mkdir(parents=True, exist_ok=True)
-        self.socket = directory / f"{name}.sock"
+        self.socket = directory / f"{socket}.sock"
         argv = [sys.executable, "-m", "csi", f"--driver={name}", f"--endpoint=unix://{self.socket}"]
         argv += [f"--nodeid={NODE}", "--logging-format=json", "--v=5"]
         environment = {
@@ -43,7 +44,7 @@ class LvmDriver:
             "SERVICE_PORT": "0",
             **more,
         }
-        self.process = processes.Process(argv, directory / f"{name}.log", environment)
+        self.process = processes.Process(argv, directory / f"{socket}.log", environment)
         try:
             self.process.start(processes.DRIVER_READY, ready_s)
         except RuntimeError:

@@ -7,6 +7,7 @@ the volume away and begins again. A source that is in use is copied from a snaps
 
 import contextlib
 import pathlib
+import threading
 from collections.abc import Iterator
 
 import structlog
@@ -23,10 +24,11 @@ _SCRATCH_SHARE = 5
 
 
 class Filler:
-    """Makes volumes with content."""
+    """Makes volumes with content. planning: held from a look at the room to what takes it."""
 
-    def __init__(self, allowed: groups.Groups) -> None:
+    def __init__(self, allowed: groups.Groups, planning: threading.Lock) -> None:
         self._groups = allowed
+        self._planning = planning
 
     def make(
         self, want: model.VolumeWish, origin: model.Source, own_tags: tuple[str, ...]
@@ -43,7 +45,7 @@ class Filler:
             )
         if tags.READ_ONLY in source.tags:
             return self._show(want, source)
-        if source.pool and want.parameters.lvm_type is params.LvmType.THIN:
+        if _is_of_same_pool(want.parameters, source):
             self._clone_thin(want, source, size_bytes, own_tags)
         else:
             self._copy(want, source, size_bytes, own_tags)
@@ -82,12 +84,13 @@ class Filler:
     ) -> None:
         on = self._groups.commands()
         group, name = source.group, want.volume_id
-        site = self._groups.require_promise(group, source.pool, size_bytes)
-        grows = placement.rounded(size_bytes, site) > source.size_bytes
-        made_with = (*own_tags, tags.MAKING) if grows else own_tags
-        on.snapshot(
-            lvm_model.SnapshotWish(name=name, group=group, origin=source.name, tags=made_with)
-        )
+        with self._planning:
+            site = self._groups.require_promise(group, source.pool, size_bytes)
+            grows = placement.rounded(size_bytes, site) > source.size_bytes
+            made_with = (*own_tags, tags.MAKING) if grows else own_tags
+            on.snapshot(
+                lvm_model.SnapshotWish(name=name, group=group, origin=source.name, tags=made_with)
+            )
         if grows:
             on.extend(group, name, placement.rounded(size_bytes, site))
             on.retag(group, name, delete=[tags.MAKING])
@@ -100,21 +103,13 @@ class Filler:
         own_tags: tuple[str, ...],
     ) -> None:
         on = self._groups.commands()
-        site = placement.choose(
-            self._groups.sites(want.parameters), size_bytes, want.parameters.strategy
-        )
-        wish = lvm_model.Wish(
-            name=want.volume_id,
-            group=site.group,
-            size_bytes=placement.rounded(size_bytes, site),
-            stripes=site.stripes,
-            mirrors=site.mirrors,
-            disks=site.disks,
-            pool=site.pool,
-            tags=(*own_tags, tags.MAKING),
-        )
         with self._still(source, want.volume_id) as device:
-            on.create(wish)
+            with self._planning:
+                sites = self._groups.sites(want.parameters)
+                site = placement.choose(sites, size_bytes, want.parameters.strategy)
+                rounded = placement.rounded(size_bytes, site)
+                wish = placement.wish(site, want.volume_id, rounded, (*own_tags, tags.MAKING))
+                on.create(wish)
             try:
                 target = pathlib.Path(f"/dev/{wish.group}/{wish.name}")
                 block_content.copy(device, target, skip_zeros=bool(site.pool))
@@ -152,3 +147,13 @@ class Filler:
             yield block.path_of(f"/dev/{source.group}/{scratch}")
         finally:
             on.remove(source.group, scratch)
+
+
+def _is_of_same_pool(wanted: params.Parameters, source: lvm_model.LogicalVolume) -> bool:
+    """Whether the volume may be a thin snapshot of *source*: else it is a copy."""
+    return (
+        bool(source.pool)
+        and wanted.lvm_type is params.LvmType.THIN
+        and wanted.group in ("", source.group)
+        and wanted.pool in ("", source.pool)
+    )

@@ -30,14 +30,15 @@ class NotOurs(errors.Precondition):
 
 
 class LogicalVolumes:
-    """The volumes of type LVM on this node."""
+    """The volumes of type LVM on this node. planning: held from a look at the room to its use."""
 
-    def __init__(self, config: settings.LocalSettings, allowed: groups.Groups) -> None:
+    def __init__(
+        self, config: settings.LocalSettings, allowed: groups.Groups, planning: threading.Lock
+    ) -> None:
         self._config = config
         self._groups = allowed
-        self._filler = fill.Filler(allowed)
-        self._planning = threading.Lock()
-        """Held from a look at a pool's promises to the next one: LVM does not watch over those."""
+        self._planning = planning
+        self._filler = fill.Filler(allowed, planning)
 
     def has(self, volume_id: str) -> bool:
         """Whether the volume is one of these."""
@@ -59,8 +60,7 @@ class LogicalVolumes:
             there = self._existing(found, want)
             if there is not None:
                 return there
-        with self._planning:
-            return self._create_planned(want)
+        return self._create_planned(want)
 
     def delete(self, volume_id: str) -> bool:
         """Remove the volume; whether there was one. Raises Busy, Precondition, NotOurs."""
@@ -68,16 +68,16 @@ class LogicalVolumes:
             return False
         call.doing(f"removing volume {volume_id}")
         self._require_unpublished(volume_id)
-        if self._groups.commands().remove_tagged(
-            volume_id, (tags.OWNER, tags.PLAIN), unless=tags.PROTECTED
-        ):
+        if self._remove_tagged(volume_id, tags.PLAIN):
             return True
         rows = self._groups.volumes()
         shown = [row for row in rows if f"{tags.IS_VOLUME}{volume_id}" in row.tags]
         for row in shown:
             tag = f"{tags.IS_VOLUME}{volume_id}"
             self._groups.commands().retag(row.group, row.name, delete=[tag])
-        own = [row for row in rows if row.name == volume_id]
+        named = [row for row in rows if row.name == volume_id]
+        # What only has the name, in another group, is nobody's concern while one of them is ours.
+        own = [row for row in named if tags.OWNER in row.tags] or named
         for row in own:
             self._require_removable(row, rows)
             removal.wipe_and_remove(self._groups.commands(), row)
@@ -86,9 +86,7 @@ class LogicalVolumes:
     def delete_ephemeral(self, volume_id: str) -> None:
         """Remove the volume if it goes with its pod; another one stays."""
         if self._groups.devices():
-            self._groups.commands().remove_tagged(
-                volume_id, (tags.OWNER, tags.EPHEMERAL), unless=tags.PROTECTED
-            )
+            self._remove_tagged(volume_id, tags.EPHEMERAL)
 
     def extend(self, volume_id: str, required_bytes: int, limit_bytes: int) -> int:
         """Let the volume have at least *required_bytes*; its size then.
@@ -102,7 +100,8 @@ class LogicalVolumes:
         if row.size_bytes >= required_bytes:
             return row.size_bytes
         if limit_bytes:
-            step = self._groups.extent_bytes(row.group) * row.stripes
+            stripes = row.stripes if row.layout is lvm_model.Layout.STRIPED else 1
+            step = self._groups.extent_bytes(row.group) * stripes
             if -(-required_bytes // step) * step > limit_bytes:
                 raise errors.OutOfRange(
                     f"limit_bytes {limit_bytes} cannot be kept: sizes are multiples of {step}"
@@ -173,6 +172,12 @@ class LogicalVolumes:
     def release(self, volume_id: str) -> None:
         """A logical volume stays active."""
 
+    def _remove_tagged(self, volume_id: str, tag: str) -> bool:
+        """Remove what is ours and has *tag*, in one step; whether there was one."""
+        return self._groups.commands().remove_tagged(
+            volume_id, (tags.OWNER, tag), unless=tags.PROTECTED, groups=self._config.groups
+        )
+
     def _require_unpublished(self, volume_id: str) -> None:
         """Raise Busy while it is mounted, or bound as a device: LVM sees only what is open."""
         for link in pathlib.Path("/dev").glob(f"*/{volume_id}"):
@@ -206,12 +211,14 @@ class LogicalVolumes:
         if want.source is not None:
             row = self._filler.make(want, want.source, _tags(want))
             return _volume(row, self._groups.volumes(), volume_id=want.volume_id)
-        sites = self._groups.sites(want.parameters)
-        site = placement.choose(sites, store.wanted_bytes(want), want.parameters.strategy)
-        size_bytes = placement.rounded(store.wanted_bytes(want), site)
-        if want.limit_bytes and size_bytes > want.limit_bytes:
-            raise _above_limit(want, size_bytes)
-        self._groups.commands().create(wish_at(site, want.volume_id, size_bytes, _tags(want)))
+        with self._planning:
+            sites = self._groups.sites(want.parameters)
+            site = placement.choose(sites, store.wanted_bytes(want), want.parameters.strategy)
+            size_bytes = placement.rounded(store.wanted_bytes(want), site)
+            if want.limit_bytes and size_bytes > want.limit_bytes:
+                raise _above_limit(want, size_bytes)
+            wish = placement.wish(site, want.volume_id, size_bytes, _tags(want))
+            self._groups.commands().create(wish)
         return model.Volume(
             volume_id=want.volume_id, capacity_bytes=size_bytes, context={"vgName": site.group}
         )
@@ -247,22 +254,6 @@ class LogicalVolumes:
         _require_no_thick_snapshots(row, rows, "be deleted")
         if row.is_open:
             raise errors.Busy(f"volume {row.group}/{row.name} is in use; unpublish it first")
-
-
-def wish_at(
-    site: placement.Site, name: str, size_bytes: int, own_tags: tuple[str, ...]
-) -> lvm_model.Wish:
-    """What to ask LVM for. Pure."""
-    return lvm_model.Wish(
-        name=name,
-        group=site.group,
-        size_bytes=size_bytes,
-        stripes=site.stripes,
-        mirrors=site.mirrors,
-        disks=site.disks,
-        pool=site.pool,
-        tags=own_tags,
-    )
 
 
 def _is_plain(want: model.VolumeWish) -> bool:

@@ -104,3 +104,17 @@ def choose(sites: Sequence[Site], size_bytes: int, strategy: params.Strategy) ->
 def rounded(size_bytes: int, site: Site) -> int:
     """*size_bytes* in whole steps, at least one."""
     return max(1, -(-size_bytes // site.step_bytes)) * site.step_bytes
+
+
+def wish(site: Site, name: str, size_bytes: int, own_tags: tuple[str, ...]) -> lvm_model.Wish:
+    """What to ask LVM for. Pure."""
+    return lvm_model.Wish(
+        name=name,
+        group=site.group,
+        size_bytes=size_bytes,
+        stripes=site.stripes,
+        mirrors=site.mirrors,
+        disks=site.disks,
+        pool=site.pool,
+        tags=own_tags,
+    )

@@ -4,6 +4,8 @@ A snapshot is made in one command. LVM makes a thick one in two steps of its own
 when it is killed between them is a volume with our tags and no origin, and is made again.
 """
 
+import threading
+
 import structlog
 
 from core import call, clock, errors
@@ -15,11 +17,12 @@ log = structlog.get_logger()
 
 
 class Snapshots:
-    """The snapshots on this node. time: when they are made."""
+    """The snapshots on this node. time: when they are made. planning: as for `LogicalVolumes`."""
 
-    def __init__(self, allowed: groups.Groups, time: clock.Clock) -> None:
+    def __init__(self, allowed: groups.Groups, time: clock.Clock, planning: threading.Lock) -> None:
         self._groups = allowed
         self._time = time
+        self._planning = planning
 
     def create(self, want: model.SnapshotWish) -> model.Snapshot:
         """The snapshot of *want*, made if need be.
@@ -35,17 +38,17 @@ class Snapshots:
                 return _snapshot(there)
             self._groups.commands().remove(there.group, there.name)
         source = _source(rows, want.volume_id)
-        if source.pool:
-            self._groups.require_promise(source.group, source.pool, source.size_bytes)
-        self._groups.commands().snapshot(
-            lvm_model.SnapshotWish(
-                name=want.snapshot_id,
-                group=source.group,
-                origin=source.name,
-                size_bytes=0 if source.pool else _room(want, source),
-                tags=self._tags(want, source),
-            )
+        wish = lvm_model.SnapshotWish(
+            name=want.snapshot_id,
+            group=source.group,
+            origin=source.name,
+            size_bytes=0 if source.pool else _room(want, source),
+            tags=self._tags(want, source),
         )
+        with self._planning:
+            if source.pool:
+                self._groups.require_promise(source.group, source.pool, source.size_bytes)
+            self._groups.commands().snapshot(wish)
         made = self._groups.commands().find(source.group, want.snapshot_id)
         if made is None:
             raise errors.Unavailable(f"snapshot {want.snapshot_id} vanished while it was made")

@@ -1,5 +1,6 @@
 """All volumes of this node, of whichever type: the one door that both halves use. Blocking."""
 
+import threading
 from collections.abc import Iterator
 
 from core import clock, errors
@@ -29,9 +30,11 @@ class Volumes:
     def __init__(self, config: settings.LocalSettings, time: clock.Clock) -> None:
         self.has_lvm = bool(config.devices)
         self.groups = groups.Groups(config)
-        self._logical = logical.LogicalVolumes(config, self.groups)
+        # LVM does not watch over what thin pools promise, so one looks and takes at a time.
+        planning = threading.Lock()
+        self._logical = logical.LogicalVolumes(config, self.groups, planning)
         self._new_groups = new_groups.NewGroups(config, self.groups)
-        self.snapshots = snapshots.Snapshots(self.groups, time)
+        self.snapshots = snapshots.Snapshots(self.groups, time, planning)
         self._others: dict[Type, store.Store] = {
             Type.LOOP_DEVICE: loop_files.LoopFiles(config),
             Type.QUOTA_PATH: quota_dirs.QuotaDirs(config),

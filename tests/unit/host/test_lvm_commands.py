@@ -124,3 +124,41 @@ def test_the_room_for_stripes_is_what_filling_row_by_row_gives(
         rows += 1
 
     assert lvm.room_for(group, disks, stripes=stripes) == rows * stripes * 4
+
+
+def test_thin_volumes_mirrors_and_snapshots() -> None:
+    thin = lvm_model.Wish(name="v", group="vg", size_bytes=1024, pool="p", tags=("a",))
+    mirror = lvm_model.Wish(
+        name="v", group="vg", size_bytes=1024, mirrors=1, disks=("/dev/a", "/dev/b")
+    )
+    thick = lvm_model.SnapshotWish(name="s", group="vg", origin="v", size_bytes=1024)
+
+    assert lvm_commands.create(CONFIG, thin)[5:] == [
+        "v", "--type", "thin", "--virtualsize", "1024b", "--thinpool", "vg/p", "--addtag", "a",
+    ]  # fmt: skip
+    argv = lvm_commands.create(CONFIG, mirror)
+    assert argv[-8:] == ["--type", "raid1", "--mirrors", "1", "--", "vg", "/dev/a", "/dev/b"]
+    assert lvm_commands.snapshot(CONFIG, thick)[4:] == [
+        "--snapshot", "--name", "s", "--size", "1024b", "--", "vg/v",
+    ]  # fmt: skip
+    assert "activation/error_when_full=1" in lvm_commands.create_pool(CONFIG, "vg", "p", 1, "t")[2]
+
+
+def test_a_removal_is_bound_to_tags_and_groups() -> None:
+    argv = lvm_commands.remove_tagged(CONFIG, "v", ("a", "b"), unless="c", groups=("g", "h"))
+
+    assert argv[-1] == (
+        'lv_name="v" && lv_role!={thickorigin} && lv_tags!={c} && (vg_name="g" || vg_name="h")'
+        " && lv_tags={a} && lv_tags={b}"
+    )
+    with pytest.raises(errors.InvalidField):
+        lvm_commands.remove_tagged(CONFIG, 'v" || lv_name="w', (), unless="c")
+    with pytest.raises(errors.InvalidField):
+        lvm_commands.remove_tagged(CONFIG, "v", ("a}",), unless="c")
+
+
+def test_a_group_is_never_made_over_something() -> None:
+    argv = lvm_commands.create_group(CONFIG, "vg", ["/dev/a"], "t")
+
+    assert argv[-5:] == ["--addtag", "t", "--", "vg", "/dev/a"]
+    assert not {"--yes", "-y", "--force", "-f"} & set(argv)
