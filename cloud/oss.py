@@ -32,7 +32,7 @@ _BAD_REQUEST = 400
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
-    """Who asks. token: "" = a permanent key."""
+    """Who asks. token: "" = a permanent key. key_id: "" = nobody, as of a public bucket."""
 
     key_id: str
     secret: str = dataclasses.field(repr=False)
@@ -222,11 +222,13 @@ class Bucket:
         key = self._key()
         # V4 signs for a region, and one that is guessed is wrong.
         version = oss2.AUTH_VERSION_4 if self._region_id else oss2.AUTH_VERSION_1
-        auth: Any = (
-            oss2.StsAuth(key.key_id, key.secret, key.token, auth_version=version)
-            if key.token
-            else oss2.make_auth(key.key_id, key.secret, version)
-        )
+        auth: Any
+        if not key.key_id:
+            auth = oss2.AnonymousAuth()
+        elif key.token:
+            auth = oss2.StsAuth(key.key_id, key.secret, key.token, auth_version=version)
+        else:
+            auth = oss2.make_auth(key.key_id, key.secret, version)
         bucket = oss2.Bucket(
             auth,
             self._url,

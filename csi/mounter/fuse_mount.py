@@ -28,13 +28,13 @@ def mounted(target: pathlib.Path) -> mountinfo.Mount | None:
     return there[-1] if there else None
 
 
-async def appears(target: pathlib.Path) -> None:
-    """Return when a FUSE file system is mounted at *target*."""
+async def appears(target: pathlib.Path) -> mountinfo.Mount:
+    """The FUSE file system that is mounted at *target*, once there is one."""
     with _table_changes() as changed:
         while True:
             there = mounted(target)
             if there is not None and there.fs_type.startswith("fuse"):
-                return
+                return there
             changed.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_S):
@@ -76,16 +76,17 @@ async def _ask(target: pathlib.Path, timeout_s: float) -> int | None:
                 asked.kill()
 
 
-async def is_ready(target: pathlib.Path) -> bool:
-    """Whether a client that was just started tells its size. May wait for as long as it lives.
+async def is_ready(target: pathlib.Path, there: mountinfo.Mount) -> bool:
+    """Whether the client of *there*, just started, tells its size. May wait while it lives.
 
     In a thread, which is quicker than a command. Who gives up kills the client, and so frees it.
+    A client that finds its bucket wrong unmounts itself: then the directory below has answered.
     """
     try:
         await _STARTING.submit(functools.partial(os.statvfs, target))
     except OSError:
         return False
-    return True
+    return mounted(target) == there
 
 
 async def discard(target: pathlib.Path) -> None:

@@ -291,8 +291,8 @@ class Volume:
 
     async def _ready(self) -> None:
         while True:
-            await fuse_mount.appears(self.record.target)
-            if await fuse_mount.is_ready(self.record.target):
+            there = await fuse_mount.appears(self.record.target)
+            if await fuse_mount.is_ready(self.record.target, there):
                 return
             await asyncio.sleep(_LOOK_S)
 

@@ -5,7 +5,9 @@ import json
 import structlog
 
 from core import errors
+from csi.oss import credentials
 from csi.oss.node import node_requests
+from csi.oss.volume_context import AuthType
 from host import own_program, run
 
 log = structlog.get_logger()
@@ -17,8 +19,9 @@ _TIMEOUT_S = 9.5
 def examine(want: node_requests.Publishing) -> str:
     """What keeps *want* from its bucket, asked with its own credentials; "" = nothing found."""
     credential, volume = want.credential, want.volume
-    if credential is None:
+    if credential is None and volume.auth is not AuthType.PUBLIC:
         return ""
+    credential = credential or credentials.Credential(key_id="", secret="")
     asked = {
         "url": volume.url,
         "region": volume.region,

@@ -15,6 +15,7 @@ import structlog
 from core import errors
 from csi.node import at_path
 from csi.oss.node import diagnosis, mounters, node_requests, roles, transplant
+from csi.oss.volume_context import AuthType
 from host import files, mount_api, mountinfo, mounts
 
 log = structlog.get_logger()
@@ -81,10 +82,16 @@ class Publisher:
         try:
             self._mounting.mount(want)
         except mounters.MountFailed as e:
-            found = diagnosis.examine(want)
+            found = diagnosis.examine(self._with_own_key(want))
             if not found:
                 raise
             raise mounters.MountFailed(f"volume {want.volume_id} cannot be mounted: {found}") from e
+
+    def _with_own_key(self, want: node_requests.Publishing) -> node_requests.Publishing:
+        """*want* with the key that its client gets by itself. Raises Unauthenticated: it cannot."""
+        if want.credential is not None or want.volume.auth is not AuthType.STS:
+            return want
+        return dataclasses.replace(want, credential=self._roles.of_instance(want.volume.role_name))
 
     def _bind(
         self,

@@ -51,12 +51,13 @@ class Roles:
     ) -> credentials.Credential | None:
         """A key for *volume*'s client; None = it needs none from us. Raises Unauthenticated."""
         if volume.auth is AuthType.STS and volume.fuse_type is FuseType.S3FS:
-            return self._of_instance(volume.role_name)
+            return self.of_instance(volume.role_name)
         if volume.auth is AuthType.RRSA and pod is not None:
             return self._of_pod(volume_id, pod)
         return None
 
-    def _of_instance(self, role_name: str) -> credentials.Credential:
+    def of_instance(self, role_name: str) -> credentials.Credential:
+        """The key of the instance's own role. Raises Unauthenticated: it does not have that."""
         path = f"meta-data/ram/security-credentials/{role_name}"
         text = imds.Imds(self._imds_url).read(path)
         try:
