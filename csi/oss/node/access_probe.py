@@ -1,10 +1,11 @@
-"""`python -m csi.oss.node.access_probe`: why a bucket cannot be mounted.
+"""`python -m csi.oss.node.access_probe`: why a bucket cannot be mounted, or how full it is.
 
 A process of its own, because the library it imports takes more memory than the whole node service.
-Reads one JSON object: `url`, `region`, `bucket`, `prefix`, `key_id`, `secret`, `token`. Prints one:
-`error`, "" = the bucket can be used. Takes at most 10 s.
+Reads one JSON object: `what` ("access" or "usage"), `url`, `region`, `bucket`, `prefix`, `key_id`,
+`secret`, `token`. Prints one: `error`, "" = none; for "usage" also `stored_bytes` and `objects`.
 """
 
+import dataclasses
 import json
 import sys
 from typing import Any
@@ -21,13 +22,15 @@ def main() -> int:
     return 0
 
 
-def probe(asked: dict[str, Any]) -> dict[str, str]:
+def probe(asked: dict[str, Any]) -> dict[str, Any]:
     """The answer to *asked*."""
     key = oss.Key(key_id=asked["key_id"], secret=asked["secret"], token=asked["token"])
     bucket = oss.Bucket(
         url=asked["url"], region_id=asked["region"], name=asked["bucket"], key=lambda: key
     )
     try:
+        if asked["what"] == "usage":
+            return {"error": "", **dataclasses.asdict(bucket.usage())}
         bucket.require_listable(asked["prefix"])
     except errors.Error as e:
         return {"error": str(e)}

@@ -14,7 +14,7 @@ import structlog
 
 from core import errors
 from csi.node import at_path
-from csi.oss.node import diagnosis, mounters, node_requests, roles, transplant
+from csi.oss.node import diagnosis, mounters, node_requests, roles, transplant, usage
 from csi.oss.volume_context import AuthType
 from host import files, mount_api, mountinfo, mounts
 
@@ -25,10 +25,15 @@ class Publisher:
     """Publishes and unpublishes; the callers hold the volume's lock."""
 
     def __init__(
-        self, mounting: mounters.Mounters, keys: roles.Roles, work_dir: pathlib.Path
+        self,
+        mounting: mounters.Mounters,
+        keys: roles.Roles,
+        usages: usage.Usages,
+        work_dir: pathlib.Path,
     ) -> None:
         self._mounting = mounting
         self._roles = keys
+        self._usages = usages
         self._work_dir = work_dir
 
     def publish(self, want: node_requests.Publishing, pod: roles.PodRole | None = None) -> None:
@@ -49,6 +54,7 @@ class Publisher:
                 f"{want.global_path}; that directory needs mountPropagation Bidirectional"
             )
         self._bind(want, there[-1], mountinfo.mounts_at(want.target_path, table))
+        self._usages.refresh(want)
 
     def unpublish(self, at: at_path.AtPath) -> None:
         """Remove the pod's bind, dead or alive."""
@@ -63,6 +69,7 @@ class Publisher:
 
     def unstage(self, volume_id: str) -> None:
         """Remove the node's mount, once no pod has it. May be repeated."""
+        self._usages.forget(volume_id)
         path = node_requests.global_path(self._work_dir, volume_id)
         if not path.parent.exists():
             return

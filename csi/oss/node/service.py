@@ -4,10 +4,10 @@ from typing import Any
 
 from cloud import metadata as cloud_metadata
 from core import errors, executor, keyed_lock
-from csi import answers, driver, requests
+from csi import answers, driver, requests, volume_stats
 from csi._pb import csi_pb2, csi_pb2_grpc
 from csi.node import at_path, network_stats, servers
-from csi.oss.node import mounters, node_requests, objects, publish, roles
+from csi.oss.node import mounters, node_requests, objects, publish, roles, usage
 from csi.oss.node import settings as node_settings
 from host import paths
 
@@ -37,9 +37,11 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
         metadata: cloud_metadata.Metadata,
         publisher: publish.Publisher,
         kubernetes: objects.Objects,
+        usages: usage.Usages,
     ) -> None:
         self._objects = kubernetes
         self._settings = settings
+        self._usages = usages
         self._node_id = node_id
         self._metadata = metadata
         self._publisher = publisher
@@ -97,6 +99,9 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
         if answer.volume_condition.abnormal:
             told = await self._pool.run(self._publisher.describe, at.volume_id)
             answer.volume_condition.message += f"; {told}" if told else ""
+        elif (counted := self._usages.find(at.volume_id)) is not None:
+            well = volume_stats.Condition(abnormal=False, message=_WELL)
+            return volume_stats.response(well, usage=counted)
         return answer
 
     async def NodeGetCapabilities(
@@ -146,12 +151,14 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
 def build(context: driver.DriverContext) -> NodeServicer:
     """The Node service of this process. Faults in its settings are left in *context.reader*."""
     settings = node_settings.read_node(context.reader)
+    usages = usage.Usages()
     return NodeServicer(
         settings,
         node_id=context.node_id or context.reader.text("KUBE_NODE_NAME"),
         metadata=context.metadata,
         publisher=publish.Publisher(
-            mounters.Mounters(settings), roles.Roles(settings.imds), settings.work_dir
+            mounters.Mounters(settings), roles.Roles(settings.imds), usages, settings.work_dir
         ),
         kubernetes=objects.Objects(context.kubernetes, settings.secret_namespace),
+        usages=usages,
     )

@@ -6,10 +6,11 @@ import os
 import grpc
 import pytest
 
+from csi._pb import csi_pb2 as pb
 from host import mountinfo
 from tests.sim.conftest import KEY_ID
 from tests.sim.oss_harness import bucket
-from tests.support import oss_node
+from tests.support import oss_node, rpc
 from tests.support.oss_node import refused
 
 pytestmark = [
@@ -108,3 +109,20 @@ def test_a_directory_that_nobody_made_is_mounted_empty(node: oss_node.OssNode) -
     (target / "a").write_text("x")
 
     assert bucket(node.cloud).get_object("base/pvc-1/a").read() == b"x"
+
+
+def test_the_usage_of_a_whole_bucket_is_what_the_bucket_counts(node: oss_node.OssNode) -> None:
+    ours = bucket(node.cloud)
+    ours.put_object("a", b"x" * 1000)
+    ours.put_object("mine/b", b"y" * 234)
+
+    node.publish()
+    rpc.wait_until(lambda: node.stats().usage[0].used == 1234, timeout_s=20)
+    told_bytes, objects = node.stats().usage
+
+    assert (objects.unit, objects.used) == (pb.VolumeUsage.INODES, 2)
+    assert told_bytes.total == told_bytes.used + told_bytes.available == 1 << 60
+    assert len(node.cloud.calls("GetBucketStat")) == 1
+    node.publish("part", volume_id="pv-2", path="/mine")
+    node.publish("part", volume_id="pv-2", path="/mine")
+    assert len(node.cloud.calls("GetBucketStat")) == 1
