@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.sim.conftest import KEY_ID, SECRET, Sim
-from tests.sim.oss_harness import bucket
+from tests.sim.oss_harness import bucket, fetch
 from tests.support import rpc
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -106,12 +106,16 @@ def test_rclone(sim: Sim, tmp_path: pathlib.Path) -> None:
     rclone("check", "--download", str(source), remote)
     rclone("moveto", f"{remote}/a b", f"{remote}/c")
     assert sorted(rclone("lsf", remote).splitlines()) == ["big", "c"]
+    link = rclone("link", "--expire", "1m", f"{remote}/c").strip()
+    assert "X-Amz-Signature=" in link
+    assert fetch(link)[::2] == (200, b"x")
+    assert fetch(link.replace("X-Amz-Signature=", "X-Amz-Signature=0"))[0] == 403
     rclone("purge", remote)
     assert rclone("ls", "sim:simulated-bucket") == ""
 
 
 OSS_V2_SCRIPT = """
-import io, os, sys
+import io, os, sys, urllib.request
 import alibabacloud_oss_v2 as oss
 endpoint, key_id, secret = sys.argv[1:]
 settings = oss.config.load_default()
@@ -127,10 +131,45 @@ uploader.upload_from(oss.PutObjectRequest(bucket=name, key="big"), reader=io.Byt
 assert client.get_object(oss.GetObjectRequest(bucket=name, key="big")).body.read() == data
 pages = client.list_objects_v2_paginator().iter_page(oss.ListObjectsV2Request(bucket=name))
 assert [row.key for page in pages for row in page.contents] == ["a/\u00fc +~*", "big"]
-try:
-    client.get_object(oss.GetObjectRequest(bucket=name, key="none"))
-except oss.exceptions.OperationError as e:
-    assert e.unwrap().code == "NoSuchKey"
+def refused(call):
+    try:
+        call()
+    except oss.exceptions.OperationError as e:
+        return e.unwrap().code
+    raise AssertionError("not refused")
+assert refused(lambda: client.get_object(oss.GetObjectRequest(bucket=name, key="none"))) == (
+    "NoSuchKey")
+assert refused(lambda: client.append_object(
+    oss.AppendObjectRequest(bucket=name, key="log", position=0, body=b"x"))) == "NotImplemented"
+client.copy_object(oss.CopyObjectRequest(
+    bucket=name, key="copy", source_key="big", metadata_directive="REPLACE", metadata={"a": "1"}))
+assert client.head_object(oss.HeadObjectRequest(bucket=name, key="copy")).metadata == {"a": "1"}
+first = client.list_objects(oss.ListObjectsRequest(bucket=name, delimiter="/", max_keys=10))
+assert [row.key for row in first.contents] == ["big", "copy"]
+assert [row.prefix for row in first.common_prefixes] == ["a/"]
+part = client.get_object(oss.GetObjectRequest(bucket=name, key="big", range_header="bytes=5-9"))
+assert part.body.read() == data[5:10]
+stat = client.get_bucket_stat(oss.GetBucketStatRequest(bucket=name))
+assert (stat.object_count, stat.storage) == (3, 2_000_005)
+info = client.get_bucket_info(oss.GetBucketInfoRequest(bucket=name)).bucket_info
+assert (info.name, info.acl) == (name, "private")
+client.put_bucket_acl(oss.PutBucketAclRequest(bucket=name, acl="public-read"))
+assert client.get_bucket_acl(oss.GetBucketAclRequest(bucket=name)).acl == "public-read"
+tags = oss.Tagging(tag_set=oss.TagSet(tags=[oss.Tag(key="team", value="storage")]))
+client.put_bucket_tags(oss.PutBucketTagsRequest(bucket=name, tagging=tags))
+(tag,) = client.get_bucket_tags(oss.GetBucketTagsRequest(bucket=name)).tagging.tag_set.tags
+assert (tag.key, tag.value) == ("team", "storage")
+url = client.presign(oss.GetObjectRequest(bucket=name, key="copy")).url
+assert urllib.request.urlopen(url).read() == data
+settings.signature_version = "v1"
+old = oss.Client(settings)
+assert old.get_object(oss.GetObjectRequest(bucket=name, key="copy")).body.read() == data
+gone = old.delete_multiple_objects(oss.DeleteMultipleObjectsRequest(
+    bucket=name, objects=[oss.DeleteObject(key=key) for key in ("big", "copy", "a/\u00fc +~*")]))
+assert len(gone.deleted_objects) == 3
+client.put_bucket(oss.PutBucketRequest(bucket="made-by-v2"))
+assert "made-by-v2" in [row.name for row in client.list_buckets(oss.ListBucketsRequest()).buckets]
+client.delete_bucket(oss.DeleteBucketRequest(bucket="made-by-v2"))
 print("done")
 """
 
