@@ -13,7 +13,7 @@ import structlog
 
 from core import durations, errors, http_status, lifecycle, logs, metrics, version
 from csi import fuse_type
-from csi.mounter import mounter, server, volume
+from csi.mounter import keeper, mounter, server, volume
 
 log = structlog.get_logger()
 
@@ -21,6 +21,7 @@ SOCKET = "/run/fuse.ossfs/mounter.sock"
 WORK_DIR = "/run/fuse.ossfs"
 READY = "csi-mounter ready"
 _EXIT_USAGE = 2
+_KEEP = "--keep"
 _OF_THE_REFERENCE = ("--enable-nftables", "--cleanup-nas-mounts-on-exit")
 _NOT_OURS = ("alinas",)
 """Offered by the existing mount proxy, and named in its manifests. Source: spec 1.11."""
@@ -41,7 +42,10 @@ See docs/reference/csi-mounter.md.
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run; the exit status: 0 stopped, 1 failed, 2 wrong usage."""
-    options = parser().parse_args(argv)
+    given = sys.argv[1:] if argv is None else list(argv)
+    options = parser().parse_args(given)
+    if options.keep:
+        return keeper.run([word for word in given if word != _KEEP])
     logs.configure(json=options.logging_format == "json", verbosity=options.v)
     if os.geteuid() != 0:
         sys.stderr.write("csi-mounter: mounting needs root; run as root\n")
@@ -102,6 +106,11 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="end all clients on SIGTERM; without it they go on, and the next csi-mounter adopts "
         "them",
+    )
+    p.add_argument(
+        _KEEP,
+        action="store_true",
+        help="be the first process of a container: start csi-mounter, and again when it dies",
     )
     for flag in _OF_THE_REFERENCE:
         p.add_argument(

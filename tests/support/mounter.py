@@ -30,6 +30,7 @@ class MounterProcess:
             *("--allow-target", str(directory), *flags),
         ]
         self._process: subprocess.Popen[bytes] | None = None
+        self._before = 0
 
     def serve(self, socket_path: pathlib.Path, *, allow: pathlib.Path) -> None:
         """Start at *socket_path*, as a FUSE pod of the reference does, for mounts below *allow*."""
@@ -40,13 +41,18 @@ class MounterProcess:
         self.start()
 
     def start(self) -> None:
-        before = self.log.stat().st_size if self.log.exists() else 0
+        self._before = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "csi.mounter", *self._flags], stdout=log, stderr=log
             )
+        self.wait_ready()
+
+    def wait_ready(self, *, again: bool = False) -> None:
+        """Return when it serves. again: for the second time since it was started."""
+        assert self._process is not None
         until_s = time.monotonic() + 20
-        while READY not in self.log.read_text()[before:]:
+        while self.log.read_text()[self._before :].count(READY) < 1 + again:
             assert self._process.poll() is None, self.log.read_text()
             assert time.monotonic() < until_s, self.log.read_text()
             time.sleep(0.02)
@@ -93,6 +99,14 @@ class MounterProcess:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         unmount_below(self.work_dir.parent)
+
+
+def text_of(path: pathlib.Path) -> str:
+    """What is in a file of /proc; "" when its process has ended."""
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
 
 
 def is_gone(pid: int) -> bool:

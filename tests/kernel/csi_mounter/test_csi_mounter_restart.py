@@ -1,5 +1,6 @@
 """What csi-mounter finds when it starts: clients, mounts and records of one that was killed."""
 
+import contextlib
 import os
 import pathlib
 import signal
@@ -147,3 +148,61 @@ def test_newer_credentials_are_kept_that_come_while_the_first_request_waits(
 
     files = list((node.work_dir / ".mounter").glob("*/credentials/passwd-s3fs"))
     assert [path.read_text() for path in files] == [newer]
+
+
+def children(pid: int) -> list[int]:
+    """Child processes of *pid*, zombies too."""
+    return [
+        int(path.parent.name)
+        for path in pathlib.Path("/proc").glob("[0-9]*/stat")
+        if (text := mounter.text_of(path)) and int(text.rpartition(")")[2].split()[1]) == pid
+    ]
+
+
+def test_in_a_container_no_client_ends_with_the_mounter(
+    cloud: Sim, tmp_path: pathlib.Path, request: pytest.FixtureRequest
+) -> None:
+    node = mounter.MounterProcess(tmp_path, "--probe-interval", "1s", "--keep")
+    node.start()
+
+    def end() -> None:
+        left = children(node.pid)
+        node.close()
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    request.addfinalizer(end)
+    target = node.work_dir / "mnt"
+    body = {
+        "source": mounter.BUCKET, "target": str(target), "fstype": "s3fs", "volumeID": "pv",
+        "options": [f"url=http://{cloud.endpoint}", "use_path_request_style"],
+        "secrets": {"passwd-s3fs": f"{mounter.BUCKET}:{KEY_ID}:{SECRET}"},
+    }  # fmt: skip
+    assert "error" not in node.ask("mount", body)
+    (target / "a").write_text("kept")
+    client = node.volume(target)["pid"]
+    (first,) = children(node.pid)
+
+    os.kill(first, signal.SIGKILL)
+    rpc.wait_until(lambda: client in children(node.pid), timeout_s=10)
+    node.wait_ready(again=True)
+
+    assert (node.volume(target)["pid"], node.volume(target)["restarts"]) == (client, 0)
+    assert (target / "a").read_text() == "kept"
+    os.kill(client, signal.SIGKILL)
+    rpc.wait_until(lambda: mounter.is_gone(client), timeout_s=10)
+    rpc.wait_until(lambda: node.volume(target)["restarts"] == 1, timeout_s=20)
+    rpc.wait_until(lambda: node.volume(target)["state"] == "mounted", timeout_s=20)
+    assert "error" not in node.ask("unmount", {"target": str(target)})
+    assert node.stop(signal.SIGTERM) == 0
+    assert mountinfo.mounts_at(node.work_dir / ".mounter") == []
+
+
+def test_wrong_usage_is_not_tried_again(tmp_path: pathlib.Path) -> None:
+    command = [sys.executable, "-m", "csi.mounter", "--keep", "--timeout", "never"]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+
+    assert done.returncode == 2
+    assert "is not a duration" in done.stderr
