@@ -74,7 +74,7 @@ class ControllerServicer(csi_pb2_grpc.ControllerServicer):
             for capability in capabilities:
                 _require_supported(capability)
             if told:
-                volume_context.parse(told)
+                volume_context.parse(await self._resolved(told))
         except (errors.InvalidField, errors.Unsupported) as e:
             return answers.validated(request, str(e))
         return answers.validated(request, "")
@@ -91,12 +91,15 @@ class ControllerServicer(csi_pb2_grpc.ControllerServicer):
         return answers.controller_capabilities(CAPABILITIES)
 
     async def _parameters(self, given: Mapping[str, str]) -> params.Parameters:
-        """Of a class, with what the ContainerNetworkFileSystem says that it names."""
-        told: Mapping[str, str] = requests.string_map("parameters", given)
+        """Of a class."""
+        return params.parse(await self._resolved(requests.string_map("parameters", given)))
+
+    async def _resolved(self, told: Mapping[str, str]) -> Mapping[str, str]:
+        """*told* with bucket and url of the ContainerNetworkFileSystem that it names."""
         name = cnfs.name_in(told)
-        if name:
-            told = cnfs.complete(told, await kube_cnfs.read(self._kubernetes, name), name)
-        return params.parse(told)
+        if not name:
+            return told
+        return cnfs.complete(told, await kube_cnfs.read(self._kubernetes, name), name)
 
     async def close(self) -> None:
         """Take no more calls."""

@@ -76,13 +76,10 @@ class Mounters:
         found = next((row for row in rows if row.get("target") == os.fspath(path)), None)
         if found is None:
             return ""
-        again = (
-            "; the pod sees it after the next publish" if found.get("state") == "mounted" else ""
-        )
         event = f"{found['event']}: " if found.get("event") else ""
         return (
             f"{event}its client is {found.get('state')}, was started again "
-            f"{found.get('restarts')} times ({found.get('reason') or 'no trouble yet'}){again}"
+            f"{found.get('restarts')} times ({found.get('reason') or 'no trouble yet'})"
         )
 
     def _ask(

@@ -12,6 +12,7 @@ from csi.oss import client_options, credentials, other_options, runtime, volume_
 from csi.oss.node import roles
 from csi.oss.node import settings as node_settings
 from host import paths
+from kube import events
 
 SOCKET = "mountPorxySocket"
 """Key of the publish context, misspelt as in the reference."""
@@ -23,7 +24,7 @@ class Publishing:
     """NodePublishVolume. read_only: for this pod. options: of the client, for all pods.
 
     exclusive: no other path of the node may have the volume. pod_token: of the pod's service
-    account, for authType rrsa.
+    account, for authType rrsa. pod: whom to tell of trouble, None = not told.
     """
 
     volume_id: str
@@ -37,6 +38,7 @@ class Publishing:
     exclusive: bool
     pod_token: str = dataclasses.field(repr=False)
     credential: credentials.Credential | None = dataclasses.field(repr=False)
+    pod: events.Target | None = None
 
     @property
     def secrets(self) -> Mapping[str, str]:
@@ -89,6 +91,7 @@ def parse_publish(
         exclusive=capability.mode is requests.AccessMode.SINGLE_NODE_SINGLE_WRITER,
         pod_token=roles.parse_token(context, secrets) if volume.rrsa else "",
         credential=credentials.parse(volume, secrets, fallback=settings.fallback),
+        pod=events.pod(context),
     )
 
 

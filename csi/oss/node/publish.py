@@ -17,6 +17,7 @@ from csi.node import at_path
 from csi.oss.node import diagnosis, mounters, node_requests, roles, transplant, usage
 from csi.oss.volume_context import AuthType
 from host import files, mount_api, mountinfo, mounts
+from kube import events
 
 log = structlog.get_logger()
 
@@ -29,11 +30,13 @@ class Publisher:
         mounting: mounters.Mounters,
         keys: roles.Roles,
         usages: usage.Usages,
+        recorder: events.Recorder,
         work_dir: pathlib.Path,
     ) -> None:
         self._mounting = mounting
         self._roles = keys
         self._usages = usages
+        self._events = recorder
         self._work_dir = work_dir
 
     def publish(self, want: node_requests.Publishing, pod: roles.PodRole | None = None) -> None:
@@ -130,6 +133,13 @@ class Publisher:
             _attach(want)
             undo.pop_all()
         log.info("published", volume_id=want.volume_id, target=str(target), healed=bool(dead))
+        if dead:
+            self._events.warn(
+                want.pod,
+                "VolumeRemounted",
+                f"volume {want.volume_id} is mounted again, and must be opened again by those who "
+                f"had files open on it; {self._mounting.describe(want.volume_id)}",
+            )
 
     def _require_alone(self, want: node_requests.Publishing, living: mountinfo.Mount) -> None:
         """SINGLE_NODE_SINGLE_WRITER allows one path; the kernel's table knows the others."""

@@ -98,6 +98,7 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
         answer = await network_stats.read(self._readers, servers.LOCAL, at.path, well=_WELL)
         if answer.volume_condition.abnormal:
             told = await self._pool.run(self._publisher.describe, at.volume_id)
+            told += "; the pod sees it again after the next publish" if told else ""
             answer.volume_condition.message += f"; {told}" if told else ""
         elif (counted := self._usages.find(at.volume_id)) is not None:
             well = volume_stats.Condition(abnormal=False, message=_WELL)
@@ -152,13 +153,18 @@ def build(context: driver.DriverContext) -> NodeServicer:
     """The Node service of this process. Faults in its settings are left in *context.reader*."""
     settings = node_settings.read_node(context.reader)
     usages = usage.Usages()
+    publisher = publish.Publisher(
+        mounters.Mounters(settings),
+        roles.Roles(settings.imds),
+        usages,
+        context.events,
+        settings.work_dir,
+    )
     return NodeServicer(
         settings,
         node_id=context.node_id or context.reader.text("KUBE_NODE_NAME"),
         metadata=context.metadata,
-        publisher=publish.Publisher(
-            mounters.Mounters(settings), roles.Roles(settings.imds), usages, settings.work_dir
-        ),
+        publisher=publisher,
         kubernetes=objects.Objects(context.kubernetes, settings.secret_namespace),
         usages=usages,
     )

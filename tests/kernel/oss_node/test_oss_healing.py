@@ -1,5 +1,6 @@
 """Clients, mounters and plug-ins that die or hang, storage that is away: volumes come back."""
 
+import json
 import os
 import pathlib
 import signal
@@ -21,6 +22,19 @@ pytestmark = [
 Code = grpc.StatusCode
 
 
+POD = {"csi.storage.k8s.io/pod.name": "web-0", "csi.storage.k8s.io/pod.namespace": "shop"}
+
+
+def told_to_pods(node: oss_node.OssNode) -> list[tuple[str, str | None, str]]:
+    """(reason, pod, what happened to the client) of each event of the plug-in."""
+    found = []
+    for line in node.plugin.log.read_text().splitlines():
+        if line.startswith("{") and (row := json.loads(line)).get("event") == "event":
+            happened = row["message"].partition("; ")[2].partition(":")[0]
+            found.append((row["reason"], row["about"], happened))
+    return found
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
 def test_pods_see_the_volume_again_after_the_next_publish(
     node: oss_node.OssNode, number: signal.Signals
@@ -37,9 +51,11 @@ def test_pods_see_the_volume_again_after_the_next_publish(
     assert condition.abnormal
     event = "FuseClientEnded" if number == signal.SIGKILL else "FuseClientSilent"
     assert f"; {event}: its client is mounted, was started again 1 times" in condition.message
-    assert "the pod sees it after the next publish" in condition.message
-    node.publish("pod-1")
+    assert "the pod sees it again after the next publish" in condition.message
+    node.publish("pod-1", **POD)
     node.publish("pod-2", readonly=True)
+    told = [("VolumeRemounted", "web-0", event), ("VolumeRemounted", None, event)]
+    assert told_to_pods(node) == told
 
     assert (first / "a").read_text() == (second / "a").read_text() == "kept"
     assert not node.stats("pod-1").volume_condition.abnormal

@@ -12,6 +12,7 @@ from csi._pb import csi_pb2
 from csi.oss import credentials
 from csi.oss.node import diagnosis, mounters, node_requests, publish, roles, usage
 from csi.oss.node import settings as node_settings
+from tests.fakes import fake_kubernetes
 from tests.support import csi_client, rpc
 
 ROLE_KEY = credentials.Credential(key_id="id", secret="s", token="t", expiration="e")
@@ -68,7 +69,8 @@ def test_the_bucket_is_asked_with_what_the_client_has(
     monkeypatch.setattr(diagnosis, "examine", examine)
     own, want = publishing(tmp_path, **attributes)
     keys = OfInstance("http://imds")
-    publisher = publish.Publisher(NoClient(own), keys, usage.Usages(), tmp_path)
+    recorder = fake_kubernetes.silent_recorder()
+    publisher = publish.Publisher(NoClient(own), keys, usage.Usages(), recorder, tmp_path)
 
     with pytest.raises(mounters.MountFailed, match="pv cannot be mounted: bucket b-b does not"):
         publisher.publish(want)
