@@ -30,6 +30,10 @@ _TABLE: Mapping[FuseType, Sequence[_Row]] = {
             lambda _: ["use_path_request_style"],
         ),
         (lambda v: v.sign_v4, lambda v: ["sigv4", f"region={v.region}"]),
+        (
+            lambda v: bool(v.agentic_bucket),
+            lambda v: ["auto_create_bucket", f"agentic_bucket={v.agentic_bucket}"],
+        ),
         (lambda v: v.sign_v1, lambda _: ["sigv1"]),
         (lambda v: bool(v.sse), lambda v: [f"use_sse={v.sse}"]),
         (lambda v: bool(v.metrics_top), lambda v: ["use_metrics", f"metrics_top={v.metrics_top}"]),
@@ -45,6 +49,10 @@ _TABLE: Mapping[FuseType, Sequence[_Row]] = {
         ),
         (lambda v: v.path != "/", lambda v: [f"oss_bucket_prefix={v.path.strip('/')}/"]),
         (lambda v: v.sign_v4, lambda v: [f"oss_region={v.region}"]),
+        (
+            lambda v: bool(v.agentic_bucket),
+            lambda v: ["auto_create_bucket=true", f"agentic_bucket={v.agentic_bucket}"],
+        ),
         (
             lambda v: bool(v.metrics_top),
             lambda v: ["use_metrics=true", f"metrics_top={v.metrics_top}"],

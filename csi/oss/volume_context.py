@@ -18,9 +18,6 @@ _ROLE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _NEEDS_POD = "needs a FUSE pod, which this driver does not start"
 REFUSED: Mapping[str, str] = {
     "secretProviderClass": _NEEDS_POD,
-    "agenticBucket": "is not offered; set bucket",
-    "bucketSpace": "is not offered; set bucket",
-    "bucketSpacePrefix": "is not offered; set bucket",
     "sandboxId": "is not offered",
     "sandboxCredProviderName": "is not offered",
 }
@@ -30,7 +27,8 @@ KNOWN = frozenset(
         "bucket", "url", "path", "otheropts", "akid", "aksecret", "authtype", "rolename", "ramrole",
         "rolearn", "oidcproviderarn", "assumerolearn", "externalid", "fusetype", "metricstop",
         "encrypted", "kmskeyid", "sigversion", "region", "direct", "runtimeclass", "overlay",
-        "containernetworkfilesystem", "secretref",
+        "containernetworkfilesystem", "secretref", "agenticbucket", "bucketspace",
+        "bucketspaceprefix",
     }
 )  # fmt: skip
 """Attributes that are read, in lower case."""
@@ -63,7 +61,8 @@ class OssVolume:
     """What is to be mounted. path: begins with "/". region: "" = not told by attributes or url.
 
     sign_v1, sign_v4: what was asked for; neither = the client's default. options: of `otherOpts`,
-    one each. key: (id, secret) in attributes, which is deprecated.
+    one each. agentic_bucket: in which the client makes its bucket, "" = none. key: (id, secret) in
+    attributes, which is deprecated.
     """
 
     bucket: str
@@ -79,6 +78,7 @@ class OssVolume:
     sign_v1: bool
     region: str
     metrics_top: str
+    agentic_bucket: str = ""
     key: tuple[str, str] | None = dataclasses.field(default=None, repr=False)
 
 
@@ -89,7 +89,7 @@ def parse(context: Mapping[str, str], *, fs_type: str = "", over_vpc: bool = Fal
     """
     told = {key.strip().lower(): value.strip() for key, value in context.items()}
     _refuse(told)
-    bucket = _required(told, "bucket")
+    bucket = _bucket(told)
     if not _BUCKET.fullmatch(bucket):
         raise errors.InvalidField(
             "bucket", "is not a bucket's name", value=bucket,
@@ -97,6 +97,8 @@ def parse(context: Mapping[str, str], *, fs_type: str = "", over_vpc: bool = Fal
         )  # fmt: skip
     url = endpoint.normalise(_required(told, "url"), bucket=bucket, over_vpc=over_vpc)
     fuse_type = _fuse_type(told.get("fusetype", "") or fs_type)
+    if told.get("agenticbucket") and fuse_type is FuseType.S3FS:
+        raise errors.InvalidField("agenticBucket", "is not offered by s3fs")
     auth = _auth(told, fuse_type)
     signature = told.get("sigversion", "").lower()
     if signature not in ("", "v1", "v4"):
@@ -117,6 +119,7 @@ def parse(context: Mapping[str, str], *, fs_type: str = "", over_vpc: bool = Fal
         sign_v1=signature == "v1",
         region=region,
         metrics_top=_metrics_top(told),
+        agentic_bucket=told.get("agenticbucket", ""),
         key=_key(told),
     )
 
@@ -142,6 +145,27 @@ def _refuse(told: Mapping[str, str]) -> None:
     for name in ("direct", "overlay"):
         if values.boolean(name, told.get(name, "")):
             raise errors.Unsupported(f"{name} is for pods in virtual machines, not offered here")
+
+
+def _bucket(told: Mapping[str, str]) -> str:
+    """The bucket, or the bucket space; its prefix was made a name of before."""
+    agentic, space = told.get("agenticbucket", ""), told.get("bucketspace", "")
+    if not agentic:
+        for name in ("bucketSpace", "bucketSpacePrefix"):
+            if told.get(name.lower()):
+                raise errors.InvalidField(name, "needs agenticBucket", value=told[name.lower()])
+        return _required(told, "bucket")
+    if told.get("bucket"):
+        raise errors.InvalidField(
+            "bucket", "and agenticBucket exclude each other", value=told["bucket"]
+        )
+    if not _BUCKET.fullmatch(agentic):
+        raise errors.InvalidField("agenticBucket", "is not a bucket's name", value=agentic)
+    if not space:
+        raise errors.InvalidField(
+            "bucketSpace", "or bucketSpacePrefix is required with agenticBucket"
+        )
+    return space
 
 
 def _required(told: Mapping[str, str], name: str) -> str:

@@ -261,7 +261,7 @@ def test_what_class_parameters_cannot_be(oss: Oss) -> None:
         ({"bucketPrefix": "a"}, "bucketPrefix 'a' needs volumeAs bucket"),
         ({"path": "/a/../b"}, "path '/a/../b' is not a path"),
         ({"url": "oss-x.aliyuncs.com/path"}, "is not an endpoint"),
-        ({"agenticBucket": "b"}, "agenticBucket 'b' is not offered"),
+        ({"agenticBucket": "a-b"}, "agenticBucket exclude each other"),
         (reclaim, "csi.alibabacloud.com/reclaimPolicy 'Delete' would delete nothing"),
         ({"volumeAs": "subpath", "deletePolicy": "delete", "path": "p" * 90}, "id too long"),
     )

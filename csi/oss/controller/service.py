@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+from cloud import metadata as cloud_metadata
 from core import errors, keyed_lock
 from csi import answers, requests
 from csi._pb import csi_pb2, csi_pb2_grpc
-from csi.oss import cnfs, credentials, volume_context
+from csi.oss import bucket_space, cnfs, credentials, volume_context
 from csi.oss.controller import params, storage, volumes
 from kube import api as kube_api
 from kube import cnfs as kube_cnfs
@@ -25,9 +26,15 @@ CAPABILITIES = (
 class ControllerServicer(csi_pb2_grpc.ControllerServicer):
     """Tells where volumes are, and makes buckets and directories when it is asked to."""
 
-    def __init__(self, do: volumes.Volumes, kubernetes: kube_api.Api) -> None:
+    def __init__(
+        self,
+        do: volumes.Volumes,
+        kubernetes: kube_api.Api,
+        metadata: cloud_metadata.Metadata,
+    ) -> None:
         self._do = do
         self._kubernetes = kubernetes
+        self._metadata = metadata
         self._locks = keyed_lock.KeyedLock()
 
     async def CreateVolume(
@@ -95,11 +102,11 @@ class ControllerServicer(csi_pb2_grpc.ControllerServicer):
         return params.parse(await self._resolved(requests.string_map("parameters", given)))
 
     async def _resolved(self, told: Mapping[str, str]) -> Mapping[str, str]:
-        """*told* with bucket and url of the ContainerNetworkFileSystem that it names."""
+        """*told* with the names that other things tell."""
         name = cnfs.name_in(told)
-        if not name:
-            return told
-        return cnfs.complete(told, await kube_cnfs.read(self._kubernetes, name), name)
+        if name:
+            told = cnfs.complete(told, await kube_cnfs.read(self._kubernetes, name), name)
+        return await bucket_space.resolve(self._metadata, told)
 
     async def close(self) -> None:
         """Take no more calls."""

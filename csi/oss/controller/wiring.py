@@ -37,4 +37,5 @@ def build(context: driver.DriverContext) -> service.ControllerServicer:
             over_vpc=told.vpc_network,
         ),
         context.kubernetes,
+        context.metadata,
     )

@@ -7,6 +7,7 @@ from core import errors, executor, keyed_lock
 from csi import answers, driver, requests, volume_stats
 from csi._pb import csi_pb2, csi_pb2_grpc
 from csi.node import at_path, network_stats, servers
+from csi.oss import bucket_space
 from csi.oss.node import mounters, node_requests, objects, publish, roles, usage
 from csi.oss.node import settings as node_settings
 from host import paths
@@ -76,7 +77,7 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
             request,
             self._settings,
             region_id=await self._region(request),
-            context=await self._objects.context(told),
+            context=await bucket_space.resolve(self._metadata, await self._objects.context(told)),
             secrets=await self._objects.secrets(told, request.secrets),
         )
         with self._locks.hold(want.volume_id, str(want.target_path)):

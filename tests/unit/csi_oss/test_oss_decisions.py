@@ -184,6 +184,14 @@ def test_g44_credentials_that_contradict_each_other(
         ({"metricsTop": "many"}, "metricsTop"),
         ({"path": "/a/../../b"}, "is not a path in a bucket"),
         ({"authType": "agent-identity"}, "needs a FUSE pod"),
+        ({"agenticBucket": "a-b", "bucketSpace": "s-p"}, "agenticBucket exclude each other"),
+        ({"bucket": "", "agenticBucket": "a-b"}, "bucketSpace or bucketSpacePrefix is required"),
+        ({"bucketSpace": "s-p"}, "needs agenticBucket"),
+        ({"bucketSpacePrefix": "s-p"}, "needs agenticBucket"),
+        (
+            {"bucket": "", "agenticBucket": "a-b", "bucketSpace": "s-p", "fuseType": "s3fs"},
+            "not offered by s3fs",
+        ),
     ],
 )
 def test_g44_attributes_that_cannot_be(attributes: dict[str, str], words: str) -> None:
@@ -202,6 +210,7 @@ def test_g44_a_later_option_wins_and_the_drivers_own_win_over_all() -> None:
 
 
 OSSFS, OSSFS2, S3FS = FuseType
+AGENTIC = {"bucket": "", "agenticBucket": "agentic", "bucketSpace": "space"}
 
 
 @pytest.mark.parametrize(
@@ -228,6 +237,11 @@ OSSFS, OSSFS2, S3FS = FuseType
             },
         ),
         (OSSFS2, {"region": "cn-x"}, False, {"oss_region=cn-x"}),
+        (OSSFS, AGENTIC, False, {"auto_create_bucket", "agentic_bucket=agentic"}),
+        (
+            OSSFS2, AGENTIC, False,
+            {"oss_bucket=space", "auto_create_bucket=true", "agentic_bucket=agentic"},
+        ),
         (OSSFS2, {"authType": "sts", "roleName": "r"}, False, {"ram_role=r"}),
         (OSSFS2, {"metricsTop": "5"}, False, {"use_metrics=true", "metrics_top=5"}),
         (S3FS, {}, True, {"endpoint=cn-hangzhou", "ro"}),
