@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from csi.mounter import client_process, records
@@ -56,6 +56,18 @@ class MounterProcess:
             assert self._process.poll() is None, self.log.read_text()
             assert time.monotonic() < until_s, self.log.read_text()
             time.sleep(0.02)
+
+    @contextlib.contextmanager
+    def piped(self) -> Iterator[None]:
+        """Run with a log that nobody reads once it has started."""
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "csi.mounter", *self._flags], stderr=subprocess.PIPE
+        )
+        assert self._process.stderr is not None
+        with self._process.stderr as log:
+            while READY.encode() not in log.readline():
+                assert self._process.poll() is None
+        yield
 
     @property
     def pid(self) -> int:

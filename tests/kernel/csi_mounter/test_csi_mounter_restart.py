@@ -206,3 +206,18 @@ def test_wrong_usage_is_not_tried_again(tmp_path: pathlib.Path) -> None:
 
     assert done.returncode == 2
     assert "is not a duration" in done.stderr
+
+
+def test_a_mounter_whose_log_nobody_reads_any_more_goes_on(
+    node: mounter.MounterProcess, mount: Callable[..., pathlib.Path]
+) -> None:
+    node.stop(signal.SIGTERM)
+    with node.piped():  # as under a csi-plugin that started it, and has ended
+        target = mount()
+        (target / "a").write_text("kept")
+
+        os.kill(node.volume(target)["pid"], signal.SIGKILL)
+        rpc.wait_until(lambda: node.volume(target)["restarts"] == 1, timeout_s=20)
+        rpc.wait_until(lambda: node.volume(target)["state"] == "mounted", timeout_s=20)
+
+        assert (target / "a").read_text() == "kept"
