@@ -43,7 +43,10 @@ def publishing(
         volume_capability=csi_client.mount_capability("", mode="MULTI_NODE_MULTI_WRITER"),
         secrets=secrets,
     )
-    return own, node_requests.parse_publish(request, own, "")
+    want = node_requests.parse_publish(
+        request, own, region_id="", context=dict(request.volume_context), secrets=secrets
+    )
+    return own, want
 
 
 @pytest.mark.parametrize(
