@@ -16,14 +16,11 @@ from tests.support import chart, processes
 
 DOCUMENTED = re.compile(r"`([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)`")
 FLAGS = (processes.ROOT / "docs/reference/flags.md").read_text()
-NODE_LOCAL = {
-    *("LVM_DEVICES", "LVM_GROUPS", "LVM_ADOPT", "LVM_THIN_PERCENT", "LVM_GROW_PERCENT"),
-    *("LVM_CREATE_GROUPS", "LVM_CREATE_POOLS", "LVM_WATCH_INTERVAL", "LOCAL_GC_LVM_DURATION"),
+OTHER_KINDS = {
     *("LOCAL_SPARSE_TEMPLATE_FILEDIR", "LOCAL_SPARSE_TOTAL_AVAILABLE_GI", "LOCAL_QUOTA_PATHS"),
-    *("LOCAL_SPARSE_TOTAL_AVAILABLE_PERCENT", "LOCAL_TOPO_KEY_DEFINED", "LOCAL_HOSTNAME_AS_TOPO"),
+    "LOCAL_SPARSE_TOTAL_AVAILABLE_PERCENT",
 }
-"""Of the driver of node-local volumes, which may be of a later version than this csi-plugin."""
-LOCAL_DRIVERS = {"local", "lvm"}
+"""Of volumes of kind LoopDevice and QuotaPath, which may come with a later csi-plugin."""
 HELP = re.compile(r"^\s+(?:-\w, )?--?([a-z][a-z0-9-]+)", re.MULTILINE)
 OF_SIDECARS = {"NODE_NAME", "NAMESPACE", "POD_NAME"}
 """Source: README of external-provisioner, "Capacity support", "Deployment on each node"."""
@@ -38,8 +35,6 @@ def test_csi_plugin_takes_its_flags_and_settings(objects: list[chart.Object]) ->
         if each.program != "csi-plugin":
             continue
         arguments = flags.parse(each.arguments)
-        if set(arguments.driver.split(",")) <= LOCAL_DRIVERS:
-            arguments.driver = "disk"
         reader = core_settings.Reader(each.environment, dict(flags.values(arguments)))
         read = csi_settings.read(arguments, reader)
         reader.finish()
@@ -52,7 +47,7 @@ def test_csi_plugin_takes_its_flags_and_settings(objects: list[chart.Object]) ->
 def test_every_variable_of_csi_plugin_is_documented(objects: list[chart.Object]) -> None:
     for each in chart.containers(objects):
         if each.program == "csi-plugin":
-            allowed = known_variables() | (NODE_LOCAL if each.workload == "csi-local" else set())
+            allowed = known_variables() | (OTHER_KINDS if each.workload == "csi-local" else set())
             assert set(each.environment) <= allowed
 
 
@@ -131,7 +126,7 @@ def test_the_variables_that_may_be_added_are_ours() -> None:
 
     for part in ("controller", "node", "local", "ipamd"):
         names = schema[part]["properties"]["env"]["propertyNames"]["enum"]
-        assert set(names) <= known_variables() | (NODE_LOCAL if part == "local" else set())
+        assert set(names) <= known_variables() | (OTHER_KINDS if part == "local" else set())
 
 
 def test_no_variable_that_the_chart_sets_can_be_set_again(objects: list[chart.Object]) -> None:

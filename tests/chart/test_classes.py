@@ -1,13 +1,9 @@
 """Classes are those of the existing driver's chart, and our drivers take their parameters."""
 
-import importlib
-import importlib.util
-from collections.abc import Callable, Mapping
-from typing import Any
-
 import pytest
 
 from csi.disk.controller import params, snapshot_params
+from csi.lvm import params as local_params
 from tests.chart.conftest import Render
 from tests.support import chart
 
@@ -31,15 +27,10 @@ PRIVATE = {
     "alicloud-disk-cloud-sperf": {"type": "cloud_sperf"},
     "alicloud-disk-cloud-pperf": {"type": "cloud_pperf"},
 }
-Parse = Callable[[Mapping[str, str]], Any]
-
-
-def parsers() -> dict[str, Parse]:
-    """By driver; that of node-local volumes may be of a later version than this csi-plugin."""
-    known: dict[str, Parse] = {"diskplugin.csi.alibabacloud.com": params.parse}
-    if importlib.util.find_spec("csi.lvm"):
-        known["localplugin.csi.alibabacloud.com"] = importlib.import_module("csi.lvm.params").parse
-    return known
+PARSERS = {
+    "diskplugin.csi.alibabacloud.com": params.parse,
+    "localplugin.csi.alibabacloud.com": local_params.parse,
+}
 
 
 def classes(objects: list[chart.Object]) -> dict[str, dict[str, str]]:
@@ -69,13 +60,8 @@ def test_what_cannot_be_changed_of_a_class_is_as_it_was(everything: list[chart.O
 
 
 def test_the_drivers_take_the_parameters(objects: list[chart.Object]) -> None:
-    known = parsers()
-
     for each in chart.of_kind(objects, "StorageClass"):
-        if each["provisioner"] in known:
-            assert known[each["provisioner"]](each["parameters"])
-        else:
-            assert each["provisioner"] == "localplugin.csi.alibabacloud.com"
+        assert PARSERS[each["provisioner"]](each["parameters"])
 
 
 def test_snapshot_classes_are_those_of_the_existing_chart(

@@ -16,7 +16,6 @@ LABELS = {
     *("app.kubernetes.io/version", "app.kubernetes.io/part-of", "app.kubernetes.io/managed-by"),
     "helm.sh/chart",
 }
-LOCAL = {"localplugin.csi.alibabacloud.com", "lvmplugin.csi.alibabacloud.com"}
 CLUSTER_WIDE = {"CSIDriver", "ClusterRole", "ClusterRoleBinding", "StorageClass"}
 CLUSTER_WIDE |= {"VolumeSnapshotClass", "VolumeGroupSnapshotClass"}
 
@@ -62,8 +61,7 @@ def test_the_charts_version_is_ours() -> None:
 def test_the_drivers_are_those_of_csi_plugin(everything: list[chart.Object]) -> None:
     made = {each["metadata"]["name"] for each in chart.of_kind(everything, "CSIDriver")}
 
-    # A driver of node-local volumes may be of a later version than this csi-plugin.
-    assert made | LOCAL == set(driver.DRIVER_MODULES) | LOCAL
+    assert made == set(driver.DRIVER_MODULES)
 
 
 def test_kubelet_is_told_what_each_driver_needs(everything: list[chart.Object]) -> None:
