@@ -15,6 +15,7 @@ from ipamd import settings as ipamd_settings
 from tests.support import chart, processes
 
 DOCUMENTED = re.compile(r"`([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)`")
+IPAMD = (processes.ROOT / "docs/reference/ipamd.md").read_text()
 FLAGS = (processes.ROOT / "docs/reference/flags.md").read_text()
 OTHER_KINDS = {
     *("LOCAL_SPARSE_TEMPLATE_FILEDIR", "LOCAL_SPARSE_TOTAL_AVAILABLE_GI", "LOCAL_QUOTA_PATHS"),
@@ -61,7 +62,7 @@ def test_ipamd_takes_its_flags(objects: list[chart.Object]) -> None:
         if each.program == "ipamd":
             read = ipamd_settings.parse_flags(each.arguments)
             assert read.config == "/etc/eni/eni_conf"
-            assert set(each.environment) <= known_variables()
+            assert set(each.environment) <= known_variables() | set(DOCUMENTED.findall(IPAMD))
 
 
 def test_ipamd_takes_its_configuration_without_a_warning(
@@ -72,7 +73,7 @@ def test_ipamd_takes_its_configuration_without_a_warning(
             (tmp_path / name).write_text(text)
         read = ipamd_settings.parse_flags([f"--config={tmp_path / 'eni_conf'}"])
         reader = core_settings.Reader({}, {})
-        effective = ipamd_settings.read(read, reader)
+        effective = ipamd_settings.read(read, reader, {})
         reader.finish()
         assert effective.warnings == ()
         assert effective.conf.max_pool_size == 5

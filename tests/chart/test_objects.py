@@ -214,6 +214,15 @@ def test_mounts_reach_the_node_and_its_pods(everything: list[chart.Object]) -> N
     }
 
 
+def test_a_configuration_that_is_there_is_used_and_left_alone(render: Render) -> None:
+    made = render({"ipamd": {"enabled": True, "configMap": {"create": False, "name": "mine"}}})
+
+    daemons = chart.one(made, "DaemonSet", "terway-eniip")["spec"]["template"]
+    assert chart.of_kind(made, "ConfigMap") == []
+    assert {"name": "eni-config", "configMap": {"name": "mine"}} in daemons["spec"]["volumes"]
+    assert "annotations" not in daemons["metadata"]
+
+
 def test_the_registry_stands_before_every_image(render: Render) -> None:
     made = render({**chart.EVERYTHING, "images": {"registry": "registry.example/mirror/"}})
 

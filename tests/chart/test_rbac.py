@@ -3,12 +3,11 @@
 import re
 from collections.abc import Iterator, Sequence
 
-import pytest
-
 from tests.chart.conftest import Render
 from tests.support import chart, processes
 
 FLAGS = (processes.ROOT / "docs/reference/flags.md").read_text()
+IPAMD = (processes.ROOT / "docs/reference/ipamd.md").read_text()
 ROW = re.compile(r"^\| (.+?) \| (.+?) \| (.+?) \| .+ \|$", re.MULTILINE)
 VERBS = {"get", "list", "watch", "create", "update", "patch", "delete"}
 Grant = tuple[str, str]
@@ -61,10 +60,31 @@ def test_a_controller_may_do_what_it_does(everything: list[chart.Object]) -> Non
     assert grants(cluster) | grants(profile) >= documented("controller")
 
 
-def test_nobody_may_write_nodes_or_read_every_secret(objects: list[chart.Object]) -> None:
+def test_ipamd_may_do_what_it_does_and_no_more(everything: list[chart.Object]) -> None:
+    text = IPAMD.split("### Permissions")[1].split("###")[0].split(".")[0]
+    told = {
+        (resource, verb)
+        for resource, verbs in re.findall(r"`([a-z/]+)` ([a-z, ]+)", text)
+        for verb in verbs.split(", ")
+    }
+
+    assert ("pods", "watch") in told
+    assert grants(chart.one(everything, "ClusterRole", "terway")) == told
+
+
+def test_only_ipamd_writes_nodes(everything: list[chart.Object]) -> None:
+    writers = {
+        each["metadata"]["name"]
+        for each in chart.of_kind(everything, "Role", "ClusterRole")
+        for resource, verb in grants(each)
+        if resource.split("/")[0] == "nodes" and verb not in {"get", "list", "watch"}
+    }
+
+    assert writers == {"terway"}
+
+
+def test_nobody_may_read_every_secret(objects: list[chart.Object]) -> None:
     for rule in rules(objects):
-        if "nodes" in rule["resources"]:
-            assert set(rule["verbs"]) <= {"get", "list", "watch"}
         if {"secrets", "configmaps"} & set(rule["resources"]):
             assert rule["verbs"] == ["get"]
             assert rule["resourceNames"]
@@ -104,14 +124,13 @@ def test_every_role_is_bound_to_an_account_that_is_made(objects: list[chart.Obje
     assert {subject["name"] for each in bindings for subject in each["subjects"]} <= accounts
 
 
-@pytest.mark.parametrize("account", ["csi-mounter", "terway"])
-def test_programs_that_ask_nothing_of_kubernetes_have_no_token(
-    everything: list[chart.Object], account: str
+def test_a_program_that_asks_nothing_of_kubernetes_has_no_token(
+    everything: list[chart.Object],
 ) -> None:
     pods = [
         each["spec"]["template"]["spec"]
         for each in chart.of_kind(everything, "DaemonSet")
-        if each["spec"]["template"]["spec"]["serviceAccountName"] == account
+        if each["spec"]["template"]["spec"]["serviceAccountName"] == "csi-mounter"
     ]
 
     assert [pod["automountServiceAccountToken"] for pod in pods] == [False]

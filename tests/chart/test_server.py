@@ -38,6 +38,9 @@ QUESTIONS = [
     ("alicloud-csi-local", "create", "csistoragecapacities.storage.k8s.io", "default", "no"),
     ("snapshot-controller", "create", "volumesnapshotcontents.snapshot.storage.k8s.io", "", "yes"),
     ("csi-mounter", "get", "nodes", "", "no"),
+    ("terway", "watch", "pods", "", "yes"),
+    ("terway", "delete", "pods", "", "no"),
+    ("terway", "get", "configmaps", "kube-system", "no"),
 ]
 
 
