@@ -35,6 +35,15 @@ class Publishing:
     pod: events.Target | None = None
 
 
+def parse_target(
+    request: csi_pb2.NodePublishVolumeRequest, settings: node_settings.NodeSettings
+) -> tuple[str, pathlib.Path]:
+    """Volume and path of a NodePublishVolume, the path as the mount table has it."""
+    volume_id = requests.require("volume_id", request.volume_id)
+    target = requests.path("target_path", request.target_path)
+    return volume_id, paths.resolve_under(settings.kubelet_root, target, "target_path")
+
+
 def parse_publish(
     request: csi_pb2.NodePublishVolumeRequest,
     settings: node_settings.NodeSettings,
@@ -42,8 +51,7 @@ def parse_publish(
     resolved: Mapping[str, str] | None = None,
 ) -> Publishing:
     """NodePublishVolume. resolved: volume_context with what Kubernetes tells; None = as it is."""
-    volume_id = requests.require("volume_id", request.volume_id)
-    target = requests.path("target_path", request.target_path)
+    volume_id, target = parse_target(request, settings)
     capability = requests.capability(request.volume_capability)
     if capability.access is requests.AccessType.BLOCK:
         raise errors.InvalidField(
@@ -80,7 +88,7 @@ def parse_publish(
     )
     return Publishing(
         volume_id=volume_id,
-        target_path=paths.resolve_under(settings.kubelet_root, target, "target_path"),
+        target_path=target,
         volume=volume,
         mounting=mounting,
         read_only=read_only or mounting.read_only,

@@ -72,9 +72,11 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
         self, request: csi_pb2.NodePublishVolumeRequest, context: Any
     ) -> csi_pb2.NodePublishVolumeResponse:
         told = requests.string_map("volume_context", request.volume_context)
-        resolved = await self._choice.resolve(told, pathlib.Path(request.target_path))
-        want = node_requests.parse_publish(request, self._settings, resolved=resolved)
-        with self._locks.hold(want.volume_id, str(want.target_path)):
+        volume_id, target = node_requests.parse_target(request, self._settings)
+        with self._locks.hold(volume_id, str(target)):
+            # What is chosen depends on what is mounted there, which nobody may change meanwhile.
+            resolved = await self._choice.resolve(told, target)
+            want = node_requests.parse_publish(request, self._settings, resolved=resolved)
             pool = self._servers.of(want.volume.place.host)
             await pool.run(self._publisher.publish, want)
         return csi_pb2.NodePublishVolumeResponse()
