@@ -7,7 +7,9 @@ NAS_CLOUD := tests/lab/test_nas_cloud.py
 LAB_IN_TEST := tests/lab/test_lab_kernel.py tests/lab/test_lab_block.py \
 	"$(NAS_CLOUD)::test_csi_sanity[subpath]" "$(NAS_CLOUD)::test_two_nodes_write_and_read_one_volume[subpath]" \
 	$(NAS_CLOUD)::test_a_pod_hits_its_quota_and_goes_on_when_the_volume_has_grown \
-	$(NAS_CLOUD)::test_g36_archiving_and_deleting_leave_exactly_what_they_promise
+	$(NAS_CLOUD)::test_g36_archiving_and_deleting_leave_exactly_what_they_promise \
+	"tests/lab/test_lvm_driver.py::test_a_volume_through_its_life[ext4]" \
+	tests/lab/test_lvm_driver.py::test_a_read_only_volume_is_the_snapshot_itself
 ARGS ?=
 
 help:            ## list the targets

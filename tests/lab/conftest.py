@@ -5,6 +5,7 @@ tools/lab.py boots the guest; `make lab` calls it.
 
 import contextlib
 import dataclasses
+import hashlib
 import os
 import pathlib
 import sys
@@ -150,6 +151,33 @@ def volume_group(tmp_path: pathlib.Path) -> Iterator[group_module.VolumeGroup]:
     group = group_module.VolumeGroup(tmp_path)
     yield group
     group.close()
+
+
+@pytest.fixture(scope="module")
+def foreign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A group with a volume, and a disk without one, all of somebody else with data.
+
+    Not a byte of them may change while a module's tests run.
+    """
+    directory = tmp_path_factory.mktemp("foreign")
+    with group_module.loop_device(directory, 32) as disk:
+        group = group_module.VolumeGroup(directory, size_mib=32)
+        things = [pathlib.Path(group.create("pvc-1", "--size", "16m")), pathlib.Path(disk)]
+        for thing in things:
+            with thing.open("r+b") as device:
+                device.write(b"data of somebody else" * 1000)
+        things += [pathlib.Path(device) for device in group.devices]
+        before = [_checksum(thing) for thing in things]
+        yield
+        after = [_checksum(thing) for thing in things]
+        group.close()
+        assert after == before
+
+
+def _checksum(device: pathlib.Path) -> str:
+    machine.run("blockdev", "--flushbufs", device)
+    with device.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _things() -> dict[str, set[str]]:

@@ -18,6 +18,7 @@ from tests.support.lvm_driver import MIB, LvmDriver
 from tests.support.machine import run
 from tests.support.volume_group import VolumeGroup
 
+pytestmark = pytest.mark.usefixtures("foreign")
 COMMANDS = (
     "blkdiscard", "blockdev", "lvchange", "lvcreate", "lvextend", "lvremove", "mkfs.ext4", "mount",
     "resize2fs", "umount",

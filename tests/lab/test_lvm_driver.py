@@ -12,7 +12,7 @@ from tests.support.lvm_driver import MIB, LvmDriver, capability, code_of
 from tests.support.machine import run
 from tests.support.volume_group import VolumeGroup
 
-GIB = 1 << 30
+pytestmark = pytest.mark.usefixtures("foreign")
 EXTENT = 4 * MIB
 OF_ANOTHER_PLACE = (  # a snapshot is where its volume is
     "CreateSnapshot [Controller Server] should succeed when creating a snapshot with accessibility "
