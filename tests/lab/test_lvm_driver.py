@@ -152,6 +152,25 @@ def test_what_lay_on_the_disk_before_is_never_seen(
     assert "csi-fresh" not in volume_group.report("pvc-1", "lv_tags")
 
 
+def test_what_comes_of_a_volume_that_nobody_used_is_empty_too(
+    driver: LvmDriver, volume_group: VolumeGroup
+) -> None:
+    volume = driver.create("pvc-1", 16 * MIB, vgName=volume_group.name)
+    # As if lvcreate had been killed before it wiped what lay there.
+    run("mkfs.ext4", "-q", volume_group.path("pvc-1"))
+    assert code_of(driver.stage, volume, mode="SINGLE_NODE_READER_ONLY") == "FAILED_PRECONDITION"
+    clone = driver.create("pvc-2", 16 * MIB, source=csi_client.volume_source("pvc-1"))
+    snapshot = driver.snapshot("snapshot-1", "pvc-1")
+    source = csi_client.snapshot_source(snapshot.snapshot_id)
+    restored = driver.create("pvc-3", 16 * MIB, source=source)
+    for each in (clone, restored):
+        mode = "SINGLE_NODE_READER_ONLY"
+        assert code_of(driver.stage, each, mode=mode) == "FAILED_PRECONDITION"
+    driver.delete_snapshot(snapshot.snapshot_id)
+    for name in ("pvc-1", "pvc-2", "pvc-3"):
+        driver.delete(name)
+
+
 @pytest.mark.parametrize("lvm_type", ["linear", "thin"])
 def test_a_snapshot_keeps_what_was_there(
     driver: LvmDriver, volume_group: VolumeGroup, lvm_type: str

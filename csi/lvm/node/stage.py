@@ -47,6 +47,8 @@ class Stager:
         """Bring *want* about. Doing it again changes nothing."""
         call.doing(f"staging {want.volume_id}")
         opened = self._stores.open(want.volume_id, group=want.group)
+        if isinstance(opened, model.Opened):
+            _require_readable(want, opened)
         if want.encrypted and isinstance(opened, model.Opened):
             opened = encryption.unlock(opened, want.volume_id, want.key)
         files.ensure_dir(want.staging_target_path)
@@ -168,6 +170,15 @@ class Stager:
             raise errors.Busy(
                 f"volume {at.volume_id} is still published at {published}; unpublish it first"
             )
+
+
+def _require_readable(want: node_requests.Staging, opened: model.Opened) -> None:
+    """Raise Precondition for readers of a volume that nobody wrote: it may show old data."""
+    if opened.is_fresh and (want.read_only or opened.read_only):
+        raise errors.Precondition(
+            f"volume {want.volume_id} was never used, and is wanted read-only; publish it for "
+            "writing once, or restore it from a snapshot of a volume with content"
+        )
 
 
 def _stage_directory(want: node_requests.Staging, directory: pathlib.Path) -> None:

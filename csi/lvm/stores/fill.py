@@ -43,6 +43,8 @@ class Filler:
             raise errors.OutOfRange(
                 f"limit_bytes {want.limit_bytes} is less than the source's {source.content_bytes}"
             )
+        if tags.FRESH in source.tags:
+            own_tags = (*own_tags, tags.FRESH)  # nobody used the source, nor this
         if tags.READ_ONLY in source.tags:
             return self._show(want, source)
         if _is_of_same_pool(want.parameters, source):

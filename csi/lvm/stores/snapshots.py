@@ -87,6 +87,8 @@ class Snapshots:
         ]
         if want.read_only:
             own.append(tags.READ_ONLY)
+        if tags.FRESH in source.tags:
+            own.append(tags.FRESH)
         if not source.pool and want.grow_percent:
             own.append(f"{tags.GROW}{want.grow_percent}+{want.grow_bytes}")
         return tuple(own)
