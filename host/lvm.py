@@ -33,9 +33,12 @@ class Lvm:
         argv = lvm_commands.list_disks(self._config, lvm_commands.require_name("group", group))
         return lvm_commands.parse_disks(self._look(argv))
 
-    def all_disks(self) -> list[lvm_model.PhysicalVolume]:
-        """The disks of all groups."""
-        return lvm_commands.parse_disks(self._look(lvm_commands.list_disks(self._config)))
+    def groups_and_disks(
+        self,
+    ) -> tuple[list[lvm_model.VolumeGroup], list[lvm_model.PhysicalVolume]]:
+        """Every volume group, and the disks of all: of one moment, and in one command."""
+        said = self._look(lvm_commands.list_all_disks(self._config))
+        return lvm_commands.parse_groups(said, "pv"), lvm_commands.parse_disks(said)
 
     def volumes(self, *, group: str = "", tag: str = "") -> list[lvm_model.LogicalVolume]:
         """The volumes of *group*, "" = of all; with *tag*, "" = any."""

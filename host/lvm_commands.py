@@ -49,6 +49,7 @@ def configuration(devices: Sequence[str]) -> str:
     return (
         f"{only}devices/use_devicesfile=0 devices/obtain_device_list_from_udev=0 "
         "activation/udev_sync=0 activation/udev_rules=0 activation/verify_udev_operations=1 "
+        "activation/monitoring=0 "
         "backup/backup=0 backup/archive=0"
     )
 
@@ -78,10 +79,15 @@ def list_groups(config: str) -> list[str]:
     return _report("vgs", config, _GROUP_FIELDS)
 
 
-def list_disks(config: str, group: str = "") -> list[str]:
-    """`pvs` of one group or all."""
-    argv = _report("pvs", config, _DISK_FIELDS)
-    return [*argv, "--select", f"vg_name={group}"] if group else argv
+def list_disks(config: str, group: str) -> list[str]:
+    """`pvs` of one group."""
+    return [*_report("pvs", config, _DISK_FIELDS), "--select", f"vg_name={group}"]
+
+
+def list_all_disks(config: str) -> list[str]:
+    """`pvs` of all groups, with what `vgs` would tell of each."""
+    others = ",".join(field for field in _GROUP_FIELDS.split(",") if field != "vg_name")
+    return _report("pvs", config, f"{_DISK_FIELDS},{others}")
 
 
 def list_volumes(config: str, *, group: str = "", tag: str = "") -> list[str]:
@@ -188,8 +194,9 @@ def activate(config: str, group: str, name: str, *, active: bool) -> list[str]:
     return ["lvchange", "--config", config, "--yes", "--activate", word, "--", f"{group}/{name}"]
 
 
-def parse_groups(text: str) -> list[lvm_model.VolumeGroup]:
-    """What `vgs` printed."""
+def parse_groups(text: str, kind: str = "vg") -> list[lvm_model.VolumeGroup]:
+    """What `vgs` printed; kind "pv": what `list_all_disks` did, a line for each disk."""
+    rows = {row["vg_name"]: row for row in _rows(text, kind) if row["vg_name"]}
     return [
         lvm_model.VolumeGroup(
             name=row["vg_name"],
@@ -201,7 +208,7 @@ def parse_groups(text: str) -> list[lvm_model.VolumeGroup]:
             missing=int(row["vg_missing_pv_count"]),
             tags=_tags(row["vg_tags"]),
         )
-        for row in _rows(text, "vg")
+        for row in rows.values()
     ]
 
 

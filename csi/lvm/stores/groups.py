@@ -68,10 +68,10 @@ class Groups:
         if not self.devices():
             return []
         on = self.commands()
-        groups = {row.name: row for row in on.groups() if self._fits(row, wanted)}
+        told, disks = on.groups_and_disks()
+        groups = {row.name: row for row in told if self._fits(row, wanted)}
         if wanted.lvm_type is params.LvmType.THIN:
             return list(self._thin_sites(on, groups, wanted))
-        disks = on.all_disks()
         found = []
         for name, group in groups.items():
             own = [disk for disk in disks if disk.group == name]

@@ -162,3 +162,23 @@ def test_a_group_is_never_made_over_something() -> None:
 
     assert argv[-5:] == ["--addtag", "t", "--", "vg", "/dev/a"]
     assert not {"--yes", "-y", "--force", "-f"} & set(argv)
+
+
+def test_disks_tell_of_their_groups_too() -> None:
+    row = {
+        "pv_name": "/dev/a", "vg_name": "vg", "pv_pe_count": "10", "pv_pe_alloc_count": "4",
+        "pv_missing": "", "pv_allocatable": "allocatable", "vg_uuid": "u", "vg_size": "40",
+        "vg_extent_size": "4", "vg_free_count": "6", "pv_count": "2", "vg_missing_pv_count": "0",
+        "vg_tags": "t",
+    }  # fmt: skip
+    rows = [row, {**row, "pv_name": "/dev/b"}, {**row, "pv_name": "/dev/c", "vg_name": ""}]
+    said = json.dumps({"report": [{"pv": rows}]})
+
+    (group,) = lvm_commands.parse_groups(said, "pv")
+    disks = lvm_commands.parse_disks(said)
+
+    assert (group.name, group.free_bytes, group.disks, group.tags) == ("vg", 24, 2, {"t"})
+    assert [(disk.device, disk.group) for disk in disks] == [
+        ("/dev/a", "vg"), ("/dev/b", "vg"), ("/dev/c", ""),
+    ]  # fmt: skip
+    assert "vg_extent_size" in lvm_commands.list_all_disks(CONFIG)[-1]
