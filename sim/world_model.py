@@ -50,6 +50,7 @@ class Instance:
 
     ram_role: role the metadata service hands credentials out for, "" = none.
     http_tokens: "required" refuses metadata requests without a token.
+    local_disks_gib: sizes of disks of its own, which no call of the cloud knows.
     by_id_dir: where its disks' links appear with `--hardware disks`; "" = the server's default.
     """
 
@@ -70,6 +71,7 @@ class Instance:
     system_disk_category: str = "cloud_essd"
     system_disk_size_gib: int = 40
     by_id_dir: str = ""
+    local_disks_gib: tuple[int, ...] = ()
     vsc_enabled: bool = False
     tags: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
