@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.cluster import audit, remains, storage, tenant
+from tests.support.cluster import audit, chart, remains, tenant
 from tests.support.cluster import cluster as cluster_module
 
 HERE = pathlib.Path(__file__).parent
@@ -33,7 +33,7 @@ def cluster() -> Iterator[cluster_module.Cluster]:
         try:
             made.up()
             yield made
-            denied = audit.denied(made.where.audit_log, storage.ACCOUNTS)
+            denied = audit.denied(made.where.audit_log, chart.read(made.where).accounts)
         finally:
             made.down()
         assert remains.of_cluster(made.where) == []

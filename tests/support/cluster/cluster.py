@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from tests.support import control, image, network_rig, processes
 from tests.support.cluster import (
+    chart,
     cleanup,
     components,
     configuration,
@@ -21,12 +22,14 @@ from tests.support.cluster import (
     launch,
     layout,
     process_table,
-    storage,
 )
 
 NETWORKS = ("terway", "ptp")
 _OBJECTS = pathlib.Path(__file__).parent / "objects"
 _TOKEN = "8760h"
+_DRIVERS = tuple(
+    f"{name}plugin.csi.alibabacloud.com" for name in ("disk", "nas", "oss", "bmcpfs", "local")
+)
 _API_S = 60.0
 _NODE_READY_S = 60.0
 
@@ -77,7 +80,8 @@ class Cluster:
         self._apply_objects(programs / "crds")
         for node in layout.NODES:
             self._start_node(node, programs / "bin", settings["network"])
-        for component in storage.controllers(self.where, programs / "bin"):
+        self.run(layout.CONTROL, "mkdir", "-p", "/run/csi", "/run/csi-plugin/nas")
+        for component in chart.controllers(self.where, programs / "bin"):
             self._start(component)
         self._say("waiting for the nodes")
         self.kubectl.wait("node", "--all", "condition=Ready", limit_s=_NODE_READY_S)
@@ -119,6 +123,7 @@ class Cluster:
         configuration.ensure_pki(self.where)
         configuration.write_kubeconfigs(self.where)
         configuration.write_control(self.where, programs / "bin")
+        chart.render(self.where, programs / "bin")
         archive = self.where.state_dir / "image.tar"
         if not archive.exists():
             image.build(archive.with_suffix(".new"))
@@ -150,18 +155,21 @@ class Cluster:
             if started and component.name.endswith("/containerd"):
                 archive = str(self.where.state_dir / "image.tar")
                 self.run(node, "ctr", "-n", "k8s.io", "images", "import", archive)
-        for driver in storage.DRIVERS:
-            self.run(node, "mkdir", "-p", f"{storage.NODE_DIR}/{driver.name}")
-            self.run(layout.CONTROL, "mkdir", "-p", f"{storage.CONTROLLER_DIR}/{driver.name}")
-        self._start(storage.node(self.where, node))
+        for driver in _DRIVERS:
+            self.run(node, "mkdir", "-p", f"{layout.KUBELET}/csi-plugins/{driver}")
+        self.run(node, "mkdir", "-p", "/run/fuse.ossfs")
+        for component in chart.node(self.where, programs, node):
+            self._start(component)
 
     def _apply_objects(self, crds: pathlib.Path) -> None:
-        """Tell the API server what the plug-ins need, and give their accounts kubeconfigs."""
+        """Tell the API server what the chart says, and give its accounts kubeconfigs."""
+        rendered = chart.read(self.where)
         self.kubectl("apply", "-f", str(crds))
         self.kubectl("wait", "crd", "--all", "--for=condition=Established", "--timeout=60s")
+        self.kubectl.apply(*rendered.objects)
         self.kubectl("apply", "-f", str(_OBJECTS))
-        for account in storage.ACCOUNTS:
-            words = ["create", "token", account, "-n", "kube-system", f"--duration={_TOKEN}"]
+        for account in rendered.accounts:
+            words = ["create", "token", account, "-n", chart.NAMESPACE, f"--duration={_TOKEN}"]
             token = self.where.pki / f"{account}.token"
             if not token.exists():
                 token.touch(mode=0o600)
@@ -237,8 +245,8 @@ class Cluster:
         made = [cloud, *components.control_plane(self.where, programs)]
         for node in layout.NODES:
             made += components.node(self.where, node, programs, settings["network"])
-            made.append(storage.node(self.where, node))
-        return made + storage.controllers(self.where, programs)
+            made += chart.node(self.where, programs, node)
+        return made + chart.controllers(self.where, programs)
 
     def _node_rows(self) -> list[Row]:
         try:
