@@ -169,6 +169,7 @@ class Recorder:
             return
         except errors.Error as e:
             log.warning("event cannot be posted", reason=reason, error=str(e))
+            self._posted.pop((target, reason, message), None)  # so the next one is tried
 
     async def _identified(self, target: Target) -> Target:
         """*target* with its uid, by which `kubectl describe` looks for events."""

@@ -85,7 +85,15 @@ class Volumes:
 
     async def _find_or_adopt(self, volume_id: str) -> Found | None:
         """As `find`; a volume that the existing driver made becomes one of ours."""
-        return await self.find(volume_id) or await self._adoption.adopt(volume_id)
+        try:
+            found = await self.find(volume_id)
+        except search.Unsure:
+            # Where nobody can look it may not be: its PersistentVolume tells.
+            found = await self._adoption.adopt(volume_id)
+            if found is None:
+                raise
+            return found
+        return found or await self._adoption.adopt(volume_id)
 
     async def delete(self, volume_id: str) -> None:
         """Return when the volume is gone as its class said; one that never was is fine."""

@@ -52,6 +52,21 @@ async def test_a_file_system_is_found_while_a_base_cannot_be_looked_into() -> No
     assert await rig(unsure, Kind(), Kind(["a point"])).find("pvc-1") == ["a point"]
 
 
+class Somebody:
+    """An adoption that finds every volume."""
+
+    async def adopt(self, volume_id: str) -> str:
+        return f"{volume_id} of the existing driver"
+
+
+async def test_a_volume_of_the_existing_driver_is_found_while_another_server_is_away() -> None:
+    unsure = Kind(search.Unsure("a base is out of order"))
+    of_both = rig(unsure, Kind(), Kind([]))
+    of_both._adoption = cast("Any", Somebody())
+
+    assert await of_both._find_or_adopt("pvc-1") == "pvc-1 of the existing driver"
+
+
 async def test_what_may_be_where_nobody_can_look_is_not_called_gone() -> None:
     unsure = Kind(search.Unsure("a base is out of order"))
 

@@ -153,6 +153,20 @@ async def test_an_event_told_just_before_the_end_is_not_posted_after_it(
     assert server.events == []
 
 
+async def test_an_event_that_was_lost_is_posted_when_it_is_told_again(
+    recorder: events.Recorder, server: fake_kubernetes.FakeKubernetes
+) -> None:
+    server.fault = errors.Unavailable("away")
+    recorder.warn(POD, "CNFSFallback", "same")
+    await settle()
+    server.fault = None
+
+    recorder.warn(POD, "CNFSFallback", "same")
+    await settle()
+
+    assert len(server.events) == 1
+
+
 def test_long_texts_fit_what_the_api_takes() -> None:
     event = events.describe(
         events.Target(kind="PersistentVolumeClaim", name="c" * 253, namespace="shop"),
