@@ -29,6 +29,7 @@ demo: base       ## a volume through its whole life on the local cloud (root)
 
 test: setup kubernetes lint ## everything below; what CI runs (root)
 	@$(PYTEST) tests
+	@E2E_K8S=1 $(PYTEST) tests/e2e_k8s
 	@tools/lab.py test $(LAB_IN_TEST)
 
 unit: setup      ## pure logic and property tests, no root
