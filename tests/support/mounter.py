@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from csi.mounter import client_process, records
+from csi.mounter import client_process
 
 READY = "csi-mounter ready"
 BUCKET = "simulated-bucket"
@@ -101,8 +101,10 @@ class MounterProcess:
 
     def client_pids(self) -> list[int]:
         """Clients that live."""
-        left = records.load_all(self.work_dir / ".mounter")
-        return list(client_process.find([row.argv for row in left]).values())
+        # Read and no more: `records.load_all` would remove what a mount has half made.
+        found = (self.work_dir / ".mounter").glob("*/record.json")
+        told = [json.loads(text) for path in found if (text := text_of(path))]
+        return list(client_process.find([row["argv"] for row in told]).values())
 
     def close(self) -> None:
         if self._process is not None and self._process.poll() is None:
@@ -114,7 +116,7 @@ class MounterProcess:
 
 
 def text_of(path: pathlib.Path) -> str:
-    """What is in a file of /proc; "" when its process has ended."""
+    """What is in a file, as of /proc; "" when it is gone."""
     try:
         return path.read_text()
     except OSError:
