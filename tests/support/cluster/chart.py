@@ -24,11 +24,12 @@ _NOT_APPLIED = (*_WORKLOADS, "PodDisruptionBudget")
 """Without pods there is nothing that they could speak of."""
 _SOCKETS = ("=/csi/", "=unix:///csi/"), ("=/run/csi/", "=unix:///run/csi/")
 """The volume of the controllers' sockets: where the chart mounts it, and where it is here."""
-_OURS = {"csi-plugin": "csi", "csi-mounter": "csi.mounter"}
+_OURS = {"csi-plugin": "csi", "csi-mounter": "csi.mounter", "ipamd": "ipamd"}
 """Programs of ours and the Python packages behind them."""
 _READY = {
     "csi-plugin": "csi-plugin ready",
     "csi-mounter": "csi-mounter ready",
+    "ipamd": "ipamd ready",
     "csi-provisioner": "Starting provisioner controller",
     "csi-attacher": "Starting CSI attacher",
     "csi-resizer": "Starting external resizer",
@@ -36,8 +37,14 @@ _READY = {
     "snapshot-controller": "Starting snapshot controller",
 }
 _NAMES = {"csi-plugin": "csi-controller", "csi-plugin-nas": "csi-controller-nas"}
-_NODE_NAMES = {"csi-plugin": "csi-node"}
+_NODE_NAMES = {"csi-plugin": "csi-node", "terway": "ipamd"}
 _ENDPOINTS = ("ecs", "vpc", "sts", "nas", "efloController")
+ENI_CONF = {
+    "min_pool_size": 5,
+    "max_pool_size": 20,
+    "ip_cooldown_period": "5s",
+    "service_cidr": layout.SERVICE_CIDR,
+}
 _ELECTED_S = 60.0
 """A sidecar that was killed holds its Lease for 15 s more."""
 
@@ -60,13 +67,25 @@ class Rendered:
             each["metadata"]["name"] for each in self.documents if each["kind"] == "ServiceAccount"
         )
 
+    @property
+    def eni_config(self) -> Mapping[str, str]:
+        """Files of ipamd's ConfigMap: name to text. Empty where there is no ipamd."""
+        for each in self.documents:
+            if each["kind"] == "ConfigMap" and each["metadata"]["name"] == "eni-config":
+                found: Mapping[str, str] = each["data"]
+                return found
+        return {}
+
     def pods(self, kind: str) -> list[Mapping[str, Any]]:
         """Pod specs of all Deployments, or DaemonSets."""
         return [each["spec"]["template"]["spec"] for each in self.documents if each["kind"] == kind]
 
 
-def render(where: layout.Layout, programs: pathlib.Path) -> None:
-    """Write the chart, as `helm template` gives it for this cluster, where `read` finds it."""
+def render(where: layout.Layout, programs: pathlib.Path, network: str) -> None:
+    """Write the chart, as `helm template` gives it for this cluster, where `read` finds it.
+
+    network: "terway" = with ipamd.
+    """
     values = {
         "cloud": {
             "clusterId": where.prefix,
@@ -77,6 +96,7 @@ def render(where: layout.Layout, programs: pathlib.Path) -> None:
             ),
         },
         "logging": {"verbosity": 5},
+        "ipamd": {"enabled": network == "terway", "eniConf": ENI_CONF},
     }
     given = where.state_dir / "values.yaml"
     given.write_text(yaml.safe_dump(values))

@@ -79,7 +79,7 @@ class Cluster:
                 kubectl.wait_until("the API server answers", self._api_ready, _API_S)
         self._apply_objects(programs / "crds")
         for node in layout.NODES:
-            self._start_node(node, programs / "bin", settings["network"])
+            self._start_node(node, programs / "bin")
         self.run(layout.CONTROL, "mkdir", "-p", "/run/csi", "/run/csi-plugin/nas")
         for component in chart.controllers(self.where, programs / "bin"):
             self._start(component)
@@ -123,13 +123,15 @@ class Cluster:
         configuration.ensure_pki(self.where)
         configuration.write_kubeconfigs(self.where)
         configuration.write_control(self.where, programs / "bin")
-        chart.render(self.where, programs / "bin")
+        chart.render(self.where, programs / "bin", network)
         archive = self.where.state_dir / "image.tar"
         if not archive.exists():
             image.build(archive.with_suffix(".new"))
             archive.with_suffix(".new").rename(archive)
         for node in layout.NODES:
-            configuration.write_node(self.where, node, network, image.NAME)
+            configuration.write_node(
+                self.where, node, network, image.NAME, chart.read(self.where).eni_config
+            )
             self._install_cni(self.where.home(node) / "bin", network)
 
     def _install_cni(self, bin_dir: pathlib.Path, network: str) -> None:
@@ -149,8 +151,8 @@ class Cluster:
             self._write_settings(settings | {"cloud_port": str(port)})
         self._start(components.cloudsim(self.where, world, port))
 
-    def _start_node(self, node: str, programs: pathlib.Path, network: str) -> None:
-        for component in components.node(self.where, node, programs, network):
+    def _start_node(self, node: str, programs: pathlib.Path) -> None:
+        for component in components.node(self.where, node, programs):
             started = self._start(component)
             if started and component.name.endswith("/containerd"):
                 archive = str(self.where.state_dir / "image.tar")
@@ -244,7 +246,7 @@ class Cluster:
         cloud = components.cloudsim(self.where, world, int(settings["cloud_port"]))
         made = [cloud, *components.control_plane(self.where, programs)]
         for node in layout.NODES:
-            made += components.node(self.where, node, programs, settings["network"])
+            made += components.node(self.where, node, programs)
             made += chart.node(self.where, programs, node)
         return made + chart.controllers(self.where, programs)
 

@@ -52,7 +52,7 @@ def control_plane(where: layout.Layout, programs: pathlib.Path) -> list[Componen
     ]
 
 
-def node(where: layout.Layout, name: str, programs: pathlib.Path, network: str) -> list[Component]:
+def node(where: layout.Layout, name: str, programs: pathlib.Path) -> list[Component]:
     """What runs on a node before any pod, in the order of its start."""
     home = where.home(name)
     runtime = Component(
@@ -75,18 +75,7 @@ def node(where: layout.Layout, name: str, programs: pathlib.Path, network: str) 
         ),
         ready="Started kubelet",
     )
-    return [runtime, *([ipamd(name)] if network == "terway" else []), kubelet]
-
-
-def ipamd(name: str) -> Component:
-    """Our address daemon, with the paths and flags of its DaemonSet."""
-    return Component(
-        name=f"{name}/ipamd",
-        machine=name,
-        argv=(sys.executable, "-m", "ipamd"),
-        ready="ipamd ready",
-        environment=cloud_environment(),
-    )
+    return [runtime, kubelet]
 
 
 def cloud_environment() -> Mapping[str, str]:

@@ -30,13 +30,6 @@ AUDIT_POLICY = {
 }
 POD_BLOCKS = {"node-1": "10.64.1.0/24", "node-2": "10.64.2.0/24"}
 """Of pods with the reference plug-ins. Their nodes translate them: the VPC does not know them."""
-ENI_CONF = {
-    "version": "1",
-    "min_pool_size": 5,
-    "max_pool_size": 20,
-    "ip_cooldown_period": "5s",
-    "service_cidr": layout.SERVICE_CIDR,
-}
 
 
 def write_world(where: layout.Layout) -> pathlib.Path:
@@ -125,8 +118,13 @@ def write_control(where: layout.Layout, bin_dir: pathlib.Path) -> None:
     script.rename(where.kubectl)
 
 
-def write_node(where: layout.Layout, node: str, network: str, image: str) -> None:
-    """Configuration of containerd, kubelet and the pod network of one node."""
+def write_node(
+    where: layout.Layout, node: str, network: str, image: str, eni_config: Mapping[str, str]
+) -> None:
+    """Configuration of containerd, kubelet and the pod network of one node.
+
+    eni_config: files of ipamd's ConfigMap.
+    """
     home = where.home(node)
     for made in ("net.d", "eni", "by-id"):
         (home / made).mkdir(parents=True, exist_ok=True)
@@ -135,8 +133,8 @@ def write_node(where: layout.Layout, node: str, network: str, image: str) -> Non
     _write_json(home / "kubelet.json", kubelet(where, node))
     if network == "ptp":
         _write_json(home / "net.d/10-ptp.conflist", ptp(POD_BLOCKS[node]))
-    else:
-        _write_json(home / "eni/eni_conf", ENI_CONF)
+    for name, text in eni_config.items():
+        (home / "eni" / name).write_text(text)
 
 
 def kubelet(where: layout.Layout, node: str) -> Mapping[str, Any]:

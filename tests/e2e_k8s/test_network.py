@@ -1,0 +1,143 @@
+"""Network of pods through the API server: annotations, kept addresses, events, conditions.
+
+ipamd has the service account, the roles and the environment of its DaemonSet in the chart.
+"""
+
+import hashlib
+import json
+from typing import Any
+
+from tests.support.cluster import cluster as cluster_module
+from tests.support.cluster import kubectl, layout, tenant
+
+HERE, THERE = layout.NODES
+EGRESS, INGRESS = "k8s.aliyun.com/egress-bandwidth", "k8s.aliyun.com/ingress-bandwidth"
+SEEN_S = 30.0
+SIZE = 2 * 1024 * 1024
+SERVE = f"dd if=/dev/zero of=/www/big bs=1024 count={SIZE // 1024} && httpd -f -p 80 -h /www"
+
+
+def annotated(name: str, annotations: dict[str, str], script: str = "") -> dict[str, Any]:
+    """A pod of `HERE`. script: "" = it sleeps."""
+    command = ("/bin/sh", "-c", script) if script else tenant.SLEEP
+    made = kubectl.pod(name, command, nodeName=HERE)
+    made["metadata"]["annotations"] = annotations
+    return made
+
+
+def limits(cluster: cluster_module.Cluster, node: str, address: str) -> dict[str, int]:
+    """Bytes/s of the two ends of a pod's link: "ingress" is the node's end, "egress" the pod's.
+
+    An end without a limit is not among them.
+    """
+    route = json.loads(cluster.run(node, "ip", "-j", "route", "get", address))[0]
+    link = route["dev"]
+    peer = json.loads(cluster.run(node, "ip", "-j", "link", "show", "dev", link))[0]
+    inside = ("ip", "netns", "exec", _namespace(cluster, node, peer["link_netnsid"]))
+    found = {
+        "ingress": cluster.run(node, "tc", "-j", "qdisc", "show", "dev", link),
+        "egress": cluster.run(node, *inside, "tc", "-j", "qdisc", "show", "dev", "eth0"),
+    }
+    return {
+        direction: row["options"]["rate"]
+        for direction, told in found.items()
+        for row in json.loads(told)
+        if row["kind"] == "tbf"
+    }
+
+
+def _namespace(cluster: cluster_module.Cluster, node: str, number: int) -> str:
+    """Name of the network namespace that *node* gave a number."""
+    rows = json.loads(cluster.run(node, "ip", "-j", "netns", "list-id"))
+    return next(str(row["name"]) for row in rows if row["nsid"] == number)
+
+
+def test_a_bandwidth_annotation_limits_the_pods_link_and_what_it_sends_arrives(
+    cluster: cluster_module.Cluster, user: tenant.Tenant
+) -> None:
+    user.apply(annotated("limited", {EGRESS: "1M", INGRESS: "2M"}, SERVE))
+    user.apply(annotated("free", {}))
+    for name in ("limited", "free"):
+        user.wait("pod", name, "condition=Ready")
+    address = {name: user.get("pod", name)["status"]["podIP"] for name in ("limited", "free")}
+
+    wanted = {"egress": 1024 * 1024, "ingress": 2 * 1024 * 1024}
+    assert limits(cluster, HERE, address["limited"]) == wanted
+    assert limits(cluster, HERE, address["free"]) == {}
+    user.run("asker", nodeName=THERE)
+    sent = hashlib.sha256(bytes(SIZE)).hexdigest()
+    fetch = f"wget -q -O - http://{address['limited']}/big | sha256sum"
+    kubectl.wait_until("all has arrived", lambda: _prints(user, fetch, sent), SEEN_S)
+
+
+def _prints(user: tenant.Tenant, script: str, wanted: str) -> bool:
+    try:
+        return wanted in user.execute("asker", "/bin/sh", "-c", script)
+    except kubectl.Refused:
+        return False
+
+
+def test_a_pod_of_a_stateful_set_keeps_its_address_when_it_is_made_anew(
+    user: tenant.Tenant,
+) -> None:
+    # With a grace of 0 its object is gone at once, and its successor is added before its DEL.
+    spec = {"terminationGracePeriodSeconds": 1, "nodeSelector": {"kubernetes.io/hostname": HERE}}
+    pod = kubectl.pod("", tenant.SLEEP, **spec)["spec"]
+    user.apply(
+        {
+            "apiVersion": "apps/v1",
+            "kind": "StatefulSet",
+            "metadata": {"name": "it"},
+            "spec": {
+                "serviceName": "it",
+                "replicas": 1,
+                "selector": {"matchLabels": {"app": "it"}},
+                "template": {
+                    "metadata": {"labels": {"app": "it"}},
+                    "spec": pod | {"restartPolicy": "Always"},
+                },
+            },
+        }
+    )
+    user.wait("pod", "it-0", "condition=Ready")
+    before = user.get("pod", "it-0")
+    user.delete("pod", "it-0")
+    # Others come in between: the next free addresses would be theirs.
+    for name in ("other-1", "other-2"):
+        user.run(name, nodeName=HERE)
+    user.wait("pod", "it-0", "condition=Ready")
+    after = user.get("pod", "it-0")
+    assert after["metadata"]["uid"] != before["metadata"]["uid"]
+    assert after["status"]["podIP"] == before["status"]["podIP"]
+
+
+def test_an_annotation_that_cannot_be_read_is_an_event_of_the_pod(user: tenant.Tenant) -> None:
+    user.apply(annotated("odd", {EGRESS: "fast"}))
+    user.wait("pod", "odd", "condition=Ready")
+    kubectl.wait_until("the pod has the event", lambda: bool(_event(user, "ParseFailed")), SEEN_S)
+    event = _event(user, "ParseFailed")
+    assert event["type"] == "Warning"
+    assert event["source"]["component"] == "terway-daemon"
+    assert EGRESS in event["message"]
+    assert "fast" in event["message"]
+    told = user.kubectl("describe", "pod", "odd")
+    assert "ParseFailed" in told
+    assert "AllocIPSucceed" in told
+
+
+def _event(user: tenant.Tenant, reason: str) -> dict[str, Any]:
+    """The pod's event with *reason*; empty while there is none."""
+    words = ("--field-selector", f"reason={reason},involvedObject.name=odd")
+    found = json.loads(user.kubectl("get", "events", "-o", "json", *words))["items"]
+    return dict(found[0]) if found else {}
+
+
+def test_each_node_tells_that_it_has_addresses_and_how_many(
+    cluster: cluster_module.Cluster,
+) -> None:
+    for node in layout.NODES:
+        condition = "condition=SufficientIP"
+        cluster.kubectl.wait("node", node, condition, limit_s=SEEN_S)
+        annotations = cluster.kubectl.get("node", node)["metadata"]["annotations"]
+        assert int(annotations["k8s.aliyun.com/max-available-ip"]) > 0
+        assert "SufficientIP" in cluster.kubectl("describe", "node", node)
