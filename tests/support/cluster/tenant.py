@@ -118,7 +118,10 @@ class Tenant:
         try:
             kubectl.wait_until("nothing is left", lambda: not self._left(), GONE_S)
         except TimeoutError:
-            return self._left()
+            left = self._left()
+            # Not the next test's fault.
+            self._kubectl("delete", "persistentvolumes", "--all", "--wait=false")
+            return left
         return []
 
     def _left(self) -> list[str]:
