@@ -54,6 +54,14 @@ class Nas:
         volume: pb.Volume = self.client.controller.CreateVolume(request, timeout=30).volume
         return volume
 
+    def needs_node(self, volume_id: str, size: int) -> bool:
+        request = pb.ControllerExpandVolumeRequest(
+            volume_id=volume_id, capacity_range=pb.CapacityRange(required_bytes=size)
+        )
+        answer = self.client.controller.ControllerExpandVolume(request, timeout=30)
+        needs: bool = answer.node_expansion_required
+        return needs
+
     def expand(self, volume_id: str, size: int) -> int:
         request = pb.ControllerExpandVolumeRequest(
             volume_id=volume_id, capacity_range=pb.CapacityRange(required_bytes=size)
@@ -171,6 +179,19 @@ def test_g36_what_the_existing_driver_made_grows_and_goes_by_its_persistent_volu
 
     assert nas.expand("pvc-old", 30 * GIB) == 30 * GIB
     assert nas.quota_gib("/old/pvc-old") == 30
+
+
+def test_only_an_image_asks_for_a_node_to_grow(nas: Nas) -> None:
+    plain = nas.create("pvc-dir", {"server": f"{SERVER}:/base"})
+    image = nas.create("pvc-image", {"server": f"{SERVER}:/base", "mountType": "losetup"})
+    assert nas.needs_node(plain.volume_id, 30 * GIB)  # nobody tells what it is
+    for volume in (plain, image):
+        nas.kubernetes.kubectl.apply(
+            persistent_volume(volume.volume_id, **dict(volume.volume_context))
+        )
+
+    assert not nas.needs_node(plain.volume_id, 30 * GIB)
+    assert nas.needs_node(image.volume_id, 30 * GIB)
 
 
 def test_a_persistent_volume_whose_path_is_not_its_own_deletes_nothing(nas: Nas) -> None:

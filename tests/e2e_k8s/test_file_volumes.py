@@ -143,8 +143,8 @@ def test_a_nas_directory_is_made_and_its_quota_grows(
     assert volume["spec"]["csi"]["volumeAttributes"]["server"] == NAS_SERVER
 
     user.claim("files", "30Gi", storage_class=name, access="ReadWriteMany")
-    # The claim itself tells 30Gi once a pod uses it: only a node knows what it has mounted.
-    user.wait("pv", str(volume["metadata"]["name"]), "jsonpath={.spec.capacity.storage}=30Gi")
+    # Nothing is left to do for a node, so the claim tells it though no pod uses it.
+    user.wait("pvc", "files", "jsonpath={.status.capacity.storage}=30Gi")
     quotas = cluster.control.resources("nas_dir_quota").values()
     assert 30 in [row["size_gib"] for row in quotas]
     user.delete("pvc", "files")

@@ -6,10 +6,11 @@ from typing import Any
 from core import errors, keyed_lock
 from csi import answers, requests
 from csi._pb import csi_pb2, csi_pb2_grpc
-from csi.nas import cnfs, topology
+from csi.nas import cnfs, layout, topology
 from csi.nas.controller import made, params, parse_params, volumes
 from kube import api as kube_api
 from kube import cnfs as kube_cnfs
+from kube import volumes as kube_volumes
 
 _Rpc = csi_pb2.ControllerServiceCapability.RPC
 
@@ -69,8 +70,7 @@ class ControllerServicer(csi_pb2_grpc.ControllerServicer):
             capacity_bytes = await self._do.expand(want)
         return csi_pb2.ControllerExpandVolumeResponse(
             capacity_bytes=capacity_bytes,
-            # Only a node can tell whether the volume is an image in a loop device.
-            node_expansion_required=True,
+            node_expansion_required=await self._may_be_image(want.volume_id),
         )
 
     async def ValidateVolumeCapabilities(
@@ -94,6 +94,19 @@ class ControllerServicer(csi_pb2_grpc.ControllerServicer):
         self, request: csi_pb2.ControllerGetCapabilitiesRequest, context: Any
     ) -> csi_pb2.ControllerGetCapabilitiesResponse:
         return answers.controller_capabilities(CAPABILITIES)
+
+    async def _may_be_image(self, volume_id: str) -> bool:
+        """Whether a node must make the volume larger: an ext4 in a file of its directory.
+
+        Its PersistentVolume says; where nobody can be asked, a node finds out.
+        """
+        if not layout.is_name(volume_id):
+            return True
+        try:
+            found = await kube_volumes.read(self._kubernetes, volume_id)
+        except errors.Error:
+            return True
+        return found is None or cnfs.value(found.volume_context, "mountType") == "losetup"
 
     async def _complete(self, parameters: Mapping[str, str]) -> Mapping[str, str]:
         """*parameters* with what the ContainerNetworkFileSystem says that they name."""
