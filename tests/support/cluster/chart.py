@@ -22,8 +22,8 @@ CHART = processes.ROOT / "deploy/helm/alibaba-cloud-k8s"
 _WORKLOADS = ("Deployment", "DaemonSet")
 _NOT_APPLIED = (*_WORKLOADS, "PodDisruptionBudget")
 """Without pods there is nothing that they could speak of."""
-_SOCKETS = ("=/csi/", "=unix:///csi/"), ("=/run/csi/", "=unix:///run/csi/")
-"""The volume of the controllers' sockets: where the chart mounts it, and where it is here."""
+_SOCKETS = "/run/csi"
+"""Of the controllers; in the chart a volume that lives as long as their pod."""
 _OURS = {"csi-plugin": "csi", "csi-mounter": "csi.mounter", "ipamd": "ipamd"}
 """Programs of ours and the Python packages behind them."""
 _READY = {
@@ -36,8 +36,16 @@ _READY = {
     "csi-snapshotter": "Starting CSI snapshotter",
     "snapshot-controller": "Starting snapshot controller",
 }
-_NAMES = {"csi-plugin": "csi-controller", "csi-plugin-nas": "csi-controller-nas"}
-_NODE_NAMES = {"csi-plugin": "csi-node", "terway": "ipamd"}
+_READY_ON_NODES = _READY | {"csi-resizer": "CSI driver name"}
+"""The resizers of all nodes have one leader."""
+_NAMES = {
+    ("csi-provisioner", "csi-plugin"): "csi-controller",
+    ("csi-provisioner", "csi-plugin-nas"): "csi-controller-nas",
+    ("csi-plugin", "csi-plugin"): "csi-node",
+    ("csi-local", "csi-plugin"): "csi-local",
+    ("terway-eniip", "terway"): "ipamd",
+}
+"""Of components, where that is not the container's: by workload and container."""
 _ENDPOINTS = ("ecs", "vpc", "sts", "nas", "efloController")
 ENI_CONF = {
     "min_pool_size": 5,
@@ -45,6 +53,8 @@ ENI_CONF = {
     "ip_cooldown_period": "5s",
     "service_cidr": layout.SERVICE_CIDR,
 }
+LOCAL_GIB = 1
+"""What the volumes of each node may sum up to that are files."""
 _ELECTED_S = 60.0
 """A sidecar that was killed holds its Lease for 15 s more."""
 
@@ -76,9 +86,9 @@ class Rendered:
                 return found
         return {}
 
-    def pods(self, kind: str) -> list[Mapping[str, Any]]:
-        """Pod specs of all Deployments, or DaemonSets."""
-        return [each["spec"]["template"]["spec"] for each in self.documents if each["kind"] == kind]
+    def workloads(self, kind: str) -> list[Mapping[str, Any]]:
+        """All Deployments, or DaemonSets."""
+        return [each for each in self.documents if each["kind"] == kind]
 
 
 def render(where: layout.Layout, programs: pathlib.Path, network: str) -> None:
@@ -91,10 +101,10 @@ def render(where: layout.Layout, programs: pathlib.Path, network: str) -> None:
             "clusterId": where.prefix,
             "scheme": "http",
             "imdsEndpoint": f"http://{layout.CLOUD}",
-            "endpoints": dict.fromkeys(
-                ("ecs", "vpc", "sts", "nas", "efloController"), layout.CLOUD
-            ),
+            "endpoints": dict.fromkeys(_ENDPOINTS, layout.CLOUD),
         },
+        "csi": {"lvm": {"enabled": True, "loopDir": str(where.local_files)}},
+        "local": {"env": {"LOCAL_SPARSE_TOTAL_AVAILABLE_GI": str(LOCAL_GIB)}},
         "logging": {"verbosity": 5},
         "ipamd": {"enabled": network == "terway", "eniConf": ENI_CONF},
     }
@@ -122,9 +132,9 @@ def read(where: layout.Layout) -> Rendered:
 def controllers(where: layout.Layout, programs: pathlib.Path) -> list[components.Component]:
     """The containers of the Deployments, ours first: the others end without them."""
     made = [
-        _component(where, programs, pod, container, layout.CONTROL)
-        for pod in read(where).pods("Deployment")
-        for container in pod["containers"]
+        _component(where, programs, workload, container, layout.CONTROL)
+        for workload in read(where).workloads("Deployment")
+        for container in _pod(workload)["containers"]
     ]
     return sorted(made, key=lambda each: not each.name.startswith("csi-controller"))
 
@@ -132,23 +142,30 @@ def controllers(where: layout.Layout, programs: pathlib.Path) -> list[components
 def node(where: layout.Layout, programs: pathlib.Path, name: str) -> list[components.Component]:
     """The containers of the DaemonSets, on one node."""
     return [
-        _component(where, programs, pod, container, name)
-        for pod in read(where).pods("DaemonSet")
-        for container in pod["containers"]
+        _component(where, programs, workload, container, name)
+        for workload in read(where).workloads("DaemonSet")
+        for container in _pod(workload)["containers"]
     ]
+
+
+def pod_name(workload: Mapping[str, Any], machine: str) -> str:
+    """What the pod of *workload* on *machine* would be called."""
+    return f"{workload['metadata']['name']}-{machine}"
 
 
 def _component(
     where: layout.Layout,
     programs: pathlib.Path,
-    pod: Mapping[str, Any],
+    workload: Mapping[str, Any],
     container: Mapping[str, Any],
     machine: str,
 ) -> components.Component:
     program = _program(container)
+    pod = _pod(workload)
     kubeconfig = where.kubeconfig(pod["serviceAccountName"])
-    arguments = [_here(word) for word in container["args"]]
-    environment = _environment(container, machine)
+    sockets = _sockets(pod)
+    arguments = [_here(word, sockets) for word in container["args"]]
+    environment = _environment(container, workload, machine)
     if program in _OURS:
         argv = [sys.executable, "-m", _OURS[program], *arguments]
         environment |= components.cloud_environment()
@@ -157,19 +174,22 @@ def _component(
     else:
         argv = [str(programs / program), *arguments, f"--kubeconfig={kubeconfig}"]
         argv.append(f"--leader-election-namespace={NAMESPACE}")
-    called = container["name"]
+    called = _NAMES.get((workload["metadata"]["name"], container["name"]), container["name"])
     on_control = machine == layout.CONTROL
     return components.Component(
-        name=_NAMES.get(called, called)
-        if on_control
-        else f"{machine}/{_NODE_NAMES.get(called, called)}",
+        name=called if on_control else f"{machine}/{called}",
         machine=machine,
         argv=tuple(argv),
-        ready=_READY[program],
+        ready=(_READY if on_control else _READY_ON_NODES)[program],
         environment=environment,
         ready_timeout_s=_ELECTED_S,
         restarts=True,
     )
+
+
+def _pod(workload: Mapping[str, Any]) -> Mapping[str, Any]:
+    spec: Mapping[str, Any] = workload["spec"]["template"]["spec"]
+    return spec
 
 
 def _program(container: Mapping[str, Any]) -> str:
@@ -179,16 +199,32 @@ def _program(container: Mapping[str, Any]) -> str:
     return str(container["image"]).rsplit("/", 1)[-1].split(":")[0]
 
 
-def _here(word: str) -> str:
-    for theirs, ours in zip(*_SOCKETS, strict=True):
-        word = word.replace(theirs, ours)
+def _sockets(pod: Mapping[str, Any]) -> str:
+    """Where /csi of the sidecars is in the machine."""
+    places = {each["name"]: each.get("hostPath") for each in pod.get("volumes") or ()}
+    of_host = places.get("sockets")
+    return of_host["path"] if of_host else _SOCKETS
+
+
+def _here(word: str, sockets: str) -> str:
+    for before in ("=", "=unix://"):
+        word = word.replace(f"{before}/csi/", f"{before}{sockets}/")
     return word
 
 
-def _environment(container: Mapping[str, Any], machine: str) -> dict[str, str]:
-    """Variables with values; those of the pod's fields are the machine's name."""
+def _environment(
+    container: Mapping[str, Any], workload: Mapping[str, Any], machine: str
+) -> dict[str, str]:
+    """Variables with values, and those of the pod's fields."""
+    fields = {
+        "spec.nodeName": machine,
+        "metadata.namespace": NAMESPACE,
+        "metadata.name": pod_name(workload, machine),
+    }
     return {
-        each["name"]: each.get("value", machine if "valueFrom" in each else "")
+        each["name"]: each.get("value", "")
+        if "valueFrom" not in each
+        else fields[each["valueFrom"]["fieldRef"]["fieldPath"]]
         for each in container.get("env") or []
     }
 

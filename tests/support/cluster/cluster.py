@@ -22,6 +22,7 @@ from tests.support.cluster import (
     launch,
     layout,
     process_table,
+    stand_ins,
 )
 
 NETWORKS = ("terway", "ptp")
@@ -170,6 +171,7 @@ class Cluster:
         self.kubectl("wait", "crd", "--all", "--for=condition=Established", "--timeout=60s")
         self.kubectl.apply(*rendered.objects)
         self.kubectl("apply", "-f", str(_OBJECTS))
+        stand_ins.apply(self.kubectl, rendered)
         for account in rendered.accounts:
             words = ["create", "token", account, "-n", chart.NAMESPACE, f"--duration={_TOKEN}"]
             token = self.where.pki / f"{account}.token"

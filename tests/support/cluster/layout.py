@@ -67,6 +67,11 @@ class Layout:
         """A script: kubectl as administrator of this cluster, from anywhere on this machine."""
         return self.state_dir / "kubectl"
 
+    @property
+    def local_files(self) -> pathlib.Path:
+        """Of node-local volumes, as every machine sees its own: `node-1/local` on this one."""
+        return self.state_dir / "local"
+
     def home(self, machine: str) -> pathlib.Path:
         """A machine's own files."""
         return self.state_dir / machine

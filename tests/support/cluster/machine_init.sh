@@ -54,6 +54,7 @@ done <<END
 /etc/cni/net.d net.d
 /etc/eni eni
 /opt/cni/bin bin
+${home%/*}/local local
 END
 
 # kubelet insists on these. The kernel is everybody's, so it is shown them, and finds nothing to change.
