@@ -168,6 +168,20 @@ def test_an_ephemeral_claim_goes_with_its_pod(
     kubectl.wait_until("the file is gone", lambda: files(cluster, node) == [], TOLD_S)
 
 
+def test_an_inline_volume_is_made_and_goes_with_its_pod(
+    cluster: cluster_module.Cluster, user: tenant.Tenant
+) -> None:
+    attributes = {"volumeType": "LoopDevice", "size": SMALL}
+    inline = {"driver": DRIVER, "fsType": "xfs", "volumeAttributes": attributes}
+    user.run("pod", container=MOUNT, volumes=[{"name": "data", "csi": inline}])
+    shell(user, "pod", "echo gone soon >/data/file; sync")
+    assert 250 * MIB < size_bytes(user, "pod") < 320 * MIB
+    node = node_of(user, "pod")
+    assert len(files(cluster, node)) == 1
+    user.delete("pod", "pod")
+    kubectl.wait_until("the file is gone", lambda: files(cluster, node) == [], TOLD_S)
+
+
 def claim_spec(size: str) -> dict[str, Any]:
     return {
         "accessModes": ["ReadWriteOnce"],

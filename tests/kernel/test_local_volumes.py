@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.lvm_driver import MIB, LvmDriver, code_of
+from csi._pb import csi_pb2 as pb
+from tests.support.lvm_driver import MIB, LvmDriver, capability, code_of
 from tests.support.machine import run
 from tests.support.volume_group import loop_device
 
@@ -66,6 +67,46 @@ def test_a_file_through_its_life(tmp_path: pathlib.Path) -> None:
         driver.delete("pvc-1")
         assert code_of(driver.delete, "theirs") == "FAILED_PRECONDITION"
         assert [path.name for path in files.iterdir()] == ["theirs.img"]
+    finally:
+        driver.close()
+
+
+def test_an_inline_file_goes_with_its_pod_and_a_claims_file_stays(tmp_path: pathlib.Path) -> None:
+    files = tmp_path / "files"
+    files.mkdir()
+    driver = LvmDriver(tmp_path, [], LOCAL_SPARSE_TEMPLATE_FILEDIR=str(files))
+    try:
+        volume_id = f"csi-{'0a' * 32}"
+        kept = driver.create(f"csi-{'0b' * 32}", 64 * MIB, volumeType="LoopDevice")
+        target = driver.kubelet / "pods/pod/volumes" / volume_id
+        target.parent.mkdir(parents=True)
+        request = pb.NodePublishVolumeRequest(
+            volume_id=volume_id,
+            target_path=str(target),
+            volume_capability=capability(fs_type=""),
+            volume_context={
+                "csi.storage.k8s.io/ephemeral": "true",
+                "volumeType": "LoopDevice",
+                "size": "64Mi",
+            },
+        )
+        for _ in range(2):
+            driver.client.node.NodePublishVolume(request, timeout=60)
+        (target / "file").write_text("gone soon")
+        assert (files / f"{volume_id}.img").stat().st_size == 64 * MIB
+        for wrong in ({"vgName": "group"}, {"volumeType": "QuotaPath"}, {"wipePolicy": "zero"}):
+            refused = pb.NodePublishVolumeRequest()
+            refused.CopyFrom(request)
+            refused.volume_context.update(wrong)
+            code = code_of(driver.client.node.NodePublishVolume, refused)
+            assert code == "INVALID_ARGUMENT", wrong
+
+        for each in (volume_id, kept.volume_id):
+            gone = pb.NodeUnpublishVolumeRequest(volume_id=each, target_path=str(target))
+            for _ in range(2):
+                driver.client.node.NodeUnpublishVolume(gone, timeout=60)
+        assert [path.name for path in files.iterdir()] == [f"{kept.volume_id}.img"]
+        assert str(files) not in run("losetup", "--list", "--output", "BACK-FILE")
     finally:
         driver.close()
 

@@ -1,7 +1,8 @@
 """Inline volumes: made when a pod's volume is published, removed when it is unpublished. Blocking.
 
 Their attributes are written by whoever makes pods, so only these are taken. The volume carries a
-tag, so that an unpublish knows what it is without any attribute. Source: spec/csi-driver.md 6.2.
+tag or a note, so that an unpublish knows what it is without any attribute.
+Source: spec/csi-driver.md 6.2.
 """
 
 import re
@@ -16,7 +17,9 @@ from csi.node import at_path
 CONTEXT_KEY = "csi.storage.k8s.io/ephemeral"
 _ID = re.compile(r"csi-[0-9a-f]{64}")
 """What kubelet calls them. Source: Kubernetes pkg/volume/csi, makeVolumeHandle."""
-_TAKEN = ("vgName", "fsType", "mkfsOptions", "readIOPS", "writeIOPS", "readBPS", "writeBPS")
+_TYPES = (params.VolumeType.LVM, params.VolumeType.LOOP_DEVICE)
+_LIMITS = ("readIOPS", "writeIOPS", "readBPS", "writeBPS")
+_TAKEN = ("volumeType", "vgName", "fsType", "mkfsOptions", *_LIMITS)
 _SIDECARS = "csi.storage.k8s.io/"
 _DEFAULT_SIZE = "1Gi"
 
@@ -36,8 +39,13 @@ def parse(volume_id: str, context: Mapping[str, str]) -> model.VolumeWish:
                 f"volume_context[{key}]", "is not an attribute of inline volumes",
                 allowed=", ".join(("size", *_TAKEN)),
             )  # fmt: skip
-    if not own.get("vgName"):
-        raise errors.InvalidField("volume_context[vgName]", "is required")
+    kind = own.setdefault("volumeType", params.VolumeType.LVM.value)
+    if kind not in _TYPES:
+        raise errors.InvalidField(
+            "volume_context[volumeType]", "is not a type of inline volumes", value=kind,
+            allowed=", ".join(_TYPES),
+        )  # fmt: skip
+    _require_group(kind, own.get("vgName", ""))
     size_bytes = units.parse_binary("volume_context[size]", size)
     if not 0 < size_bytes <= 64 * units.TIB:
         raise errors.InvalidField("volume_context[size]", "is out of range", value=size)
@@ -46,9 +54,19 @@ def parse(volume_id: str, context: Mapping[str, str]) -> model.VolumeWish:
         volume_id=volume_id,
         required_bytes=size_bytes,
         limit_bytes=0,
-        parameters=params.parse({**own, "volumeType": params.VolumeType.LVM.value}),
+        parameters=params.parse(own),
         ephemeral=True,
     )
+
+
+def _require_group(kind: str, group: str) -> None:
+    """Raise InvalidField unless *group* is given with LVM, and with nothing else."""
+    if kind == params.VolumeType.LVM and not group:
+        raise errors.InvalidField("volume_context[vgName]", "is required")
+    if kind != params.VolumeType.LVM and group:
+        raise errors.InvalidField(
+            "volume_context[vgName]", "needs volumeType: LVM", value=group, allowed="none"
+        )
 
 
 def publish(

@@ -70,6 +70,11 @@ class LoopFiles:
         log.info("loop file removed", volume_id=volume_id)
         return True
 
+    def delete_ephemeral(self, volume_id: str) -> bool:
+        """Remove the volume if it goes with its pod; whether it is one of these."""
+        found = records.read(self._file(volume_id)) if self.has(volume_id) else None
+        return found is not None and found.ephemeral and self.delete(volume_id)
+
     def get(self, volume_id: str) -> model.Volume | None:
         """As `Store.get`."""
         if not self.has(volume_id):

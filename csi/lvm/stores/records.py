@@ -13,17 +13,24 @@ NAME = "csi-local"
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """name, spec: digests of the request's name and of what it asked for. size_bytes: its size."""
+    """name, spec: digests of the request's name and of what it asked for. size_bytes: its size.
+
+    ephemeral: it goes with its pod.
+    """
 
     name: str
     spec: str
     size_bytes: int
+    ephemeral: bool = False
 
     @classmethod
     def of(cls, want: model.VolumeWish, size_bytes: int) -> "Record":
         """The record of a volume for *want*."""
         return cls(
-            name=names.digest(want.name), spec=names.digest(want.identity), size_bytes=size_bytes
+            name=names.digest(want.name),
+            spec=names.digest(want.identity),
+            size_bytes=size_bytes,
+            ephemeral=want.ephemeral,
         )
 
     def with_size(self, size_bytes: int) -> "Record":
@@ -44,7 +51,10 @@ def read(path: pathlib.Path) -> Record | None:
 
 def write(path: pathlib.Path, record: Record) -> None:
     """Put *record* on *path*."""
-    marks.write(path, NAME, json.dumps(dataclasses.asdict(record)))
+    told = dataclasses.asdict(record)
+    if not record.ephemeral:
+        del told["ephemeral"]  # an older version refuses a note with what it does not know
+    marks.write(path, NAME, json.dumps(told))
 
 
 def require_same(path: pathlib.Path, want: model.VolumeWish) -> Record:

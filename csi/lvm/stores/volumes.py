@@ -35,8 +35,9 @@ class Volumes:
         self._logical = logical.LogicalVolumes(config, self.groups, planning)
         self._new_groups = new_groups.NewGroups(config, self.groups)
         self.snapshots = snapshots.Snapshots(self.groups, time, planning)
+        self._files = loop_files.LoopFiles(config)
         self._others: dict[Type, store.Store] = {
-            Type.LOOP_DEVICE: loop_files.LoopFiles(config),
+            Type.LOOP_DEVICE: self._files,
             Type.QUOTA_PATH: quota_dirs.QuotaDirs(config),
             Type.MOUNT_POINT: mount_points.MountPoints(config),
             Type.DEVICE: whole_devices.WholeDevices(config),
@@ -63,7 +64,8 @@ class Volumes:
 
     def delete_ephemeral(self, volume_id: str) -> None:
         """Remove the volume if it goes with its pod."""
-        self._logical.delete_ephemeral(volume_id)
+        if not self._files.delete_ephemeral(volume_id):
+            self._logical.delete_ephemeral(volume_id)
 
     def get(self, volume_id: str) -> model.Volume | None:
         """The volume, None when there is none."""
