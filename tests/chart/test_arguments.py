@@ -17,11 +17,6 @@ from tests.support import chart, processes
 DOCUMENTED = re.compile(r"`([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)`")
 IPAMD = (processes.ROOT / "docs/reference/ipamd.md").read_text()
 FLAGS = (processes.ROOT / "docs/reference/flags.md").read_text()
-OTHER_KINDS = {
-    *("LOCAL_SPARSE_TEMPLATE_FILEDIR", "LOCAL_SPARSE_TOTAL_AVAILABLE_GI", "LOCAL_QUOTA_PATHS"),
-    "LOCAL_SPARSE_TOTAL_AVAILABLE_PERCENT",
-}
-"""Of volumes of kind LoopDevice and QuotaPath, which may come with a later csi-plugin."""
 HELP = re.compile(r"^\s+(?:-\w, )?--?([a-z][a-z0-9-]+)", re.MULTILINE)
 OF_SIDECARS = {"NODE_NAME", "NAMESPACE", "POD_NAME"}
 """Source: README of external-provisioner, "Capacity support", "Deployment on each node"."""
@@ -48,8 +43,7 @@ def test_csi_plugin_takes_its_flags_and_settings(objects: list[chart.Object]) ->
 def test_every_variable_of_csi_plugin_is_documented(objects: list[chart.Object]) -> None:
     for each in chart.containers(objects):
         if each.program == "csi-plugin":
-            allowed = known_variables() | (OTHER_KINDS if each.workload == "csi-local" else set())
-            assert set(each.environment) <= allowed
+            assert set(each.environment) <= known_variables()
 
 
 def test_no_variable_is_told_twice(objects: list[chart.Object]) -> None:
@@ -127,7 +121,7 @@ def test_the_variables_that_may_be_added_are_ours() -> None:
 
     for part in ("controller", "node", "local", "ipamd"):
         names = schema[part]["properties"]["env"]["propertyNames"]["enum"]
-        assert set(names) <= known_variables() | (OTHER_KINDS if part == "local" else set())
+        assert set(names) <= known_variables()
 
 
 def test_no_variable_that_the_chart_sets_can_be_set_again(objects: list[chart.Object]) -> None:
