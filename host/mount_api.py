@@ -15,6 +15,7 @@ _OPEN_TREE_CLONE, _OPEN_TREE_CLOEXEC = 1, os.O_CLOEXEC
 _MOVE_MOUNT_F_EMPTY_PATH = 4
 _MOUNT_ATTR_RDONLY = 1
 _MNT_DETACH = 2
+_UMOUNT_NOFOLLOW = 8
 _MS_RDONLY, _MS_REMOUNT, _MS_BIND = 1, 32, 4096
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -73,6 +74,15 @@ def restrict_at(path: StrPath) -> None:
 def detach(path: StrPath) -> None:
     """Take the mount at *path* out of sight. Raises OSError."""
     _check(_libc.umount2(os.fsencode(path), _MNT_DETACH), path)
+
+
+def unmount(path: StrPath) -> None:
+    """Unmount the topmost mount at *path*. Raises OSError; EBUSY while it is used.
+
+    Of a bind whose file system is mounted elsewhere too: the last unmount writes back, and may
+    take as long as the disk.
+    """
+    _check(_libc.umount2(os.fsencode(path), _UMOUNT_NOFOLLOW), path)
 
 
 def enter(namespace: int) -> None:

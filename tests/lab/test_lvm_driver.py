@@ -46,7 +46,15 @@ def large_group(tmp_path: pathlib.Path) -> Iterator[VolumeGroup]:
 
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("access_type", ["mount", "block"])
-def test_csi_sanity(large_group: VolumeGroup, tmp_path: pathlib.Path, access_type: str) -> None:
+@pytest.mark.parametrize("lvm_type", ["linear", "thin"])
+def test_csi_sanity(
+    large_group: VolumeGroup, tmp_path: pathlib.Path, lvm_type: str, access_type: str
+) -> None:
+    left = ""
+    if lvm_type == "thin":
+        run("lvcreate", "-qq", "--yes", "--type", "thin-pool", "--name", "pool", "--size", "8g",
+            large_group.name)  # fmt: skip
+        left = "pool"
     driver = LvmDriver(tmp_path, large_group.devices)
     try:
         report = sanity.run(
@@ -54,7 +62,7 @@ def test_csi_sanity(large_group: VolumeGroup, tmp_path: pathlib.Path, access_typ
             driver.socket,
             access_type=access_type,
             seed=1,
-            parameters={"volumeType": "LVM", "vgName": large_group.name},
+            parameters={"volumeType": "LVM", "vgName": large_group.name, "lvmType": lvm_type},
             mutable_parameters={},
             size_gib=1 / 16,
         )
@@ -62,7 +70,7 @@ def test_csi_sanity(large_group: VolumeGroup, tmp_path: pathlib.Path, access_typ
         assert not report.failed, f"{report.failed}\n{report.output[:8000]}"
         assert list(report.skipped) == sorted([*SKIPPED, OF_ANOTHER_PLACE])
         assert driver.listed() == {}
-        assert run("lvs", "--noheadings", large_group.name) == ""
+        assert run("lvs", "--noheadings", "-o", "lv_name", large_group.name).strip() == left
     finally:
         driver.close()
 
