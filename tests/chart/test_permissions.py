@@ -19,6 +19,7 @@ from tests.support.cluster import kubectl as cluster_kubectl
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 DISK = "diskplugin.csi.alibabacloud.com"
+LOCAL_DRIVER = "localplugin.csi.alibabacloud.com"
 ZONE = "topology.diskplugin.csi.alibabacloud.com/zone"
 LIMIT_S = 40.0
 CENTRAL, LOCAL = "alicloud-csi-provisioner", "alicloud-csi-local"
@@ -47,9 +48,20 @@ class Cluster:
         path.write_text(json.dumps(told))
         return path
 
-    def start_plugin(self, name: str, account: str, *, node: bool) -> None:
+    def start_controller(self, name: str, account: str) -> None:
         environment = {"KUBECONFIG": str(self.kubeconfig(account)), "KUBE_NODE_NAME": "node-1"}
-        self.rig.start_driver(name, node=node, **environment, **processes.HURRY)
+        self.rig.start_driver(name, node=False, **environment, **processes.HURRY)
+
+    def start_local(self, name: str, account: str) -> None:
+        """The node-local driver, which makes files; of LVM it has no disk."""
+        files = self.directory / "files"
+        files.mkdir()
+        environment = {
+            "KUBECONFIG": str(self.kubeconfig(account)),
+            "LOCAL_SPARSE_TEMPLATE_FILEDIR": str(files),
+            "LVM_DEVICES": "/dev/disk/by-id/none",
+        }
+        self.rig.start_driver(name, driver="local", node_id="node-1", **environment)
 
     def start_sidecar(self, container: chart.Container, account: str, plugin: str) -> None:
         """With its arguments of the chart, but for where the socket and the API are."""
@@ -234,7 +246,7 @@ def modify(cluster: Cluster, name: str) -> None:
 
 
 def test_a_volume_goes_through_its_life(cluster: Cluster, everything: list[chart.Object]) -> None:
-    cluster.start_plugin("csi", CENTRAL, node=False)
+    cluster.start_controller("csi", CENTRAL)
     for each in sidecars(everything, "csi-provisioner", "disk-"):
         cluster.start_sidecar(each, CENTRAL, "csi")
     for each in sidecars(everything, "snapshot-controller", ""):
@@ -267,8 +279,7 @@ def test_a_volume_goes_through_its_life(cluster: Cluster, everything: list[chart
 def test_each_node_makes_its_own_volumes_and_tells_its_room(
     cluster: Cluster, everything: list[chart.Object]
 ) -> None:
-    """The account of csi-local, with another driver in the place of its own."""
-    cluster.start_plugin("local", LOCAL, node=True)
+    cluster.start_local("local", LOCAL)
     daemons = cluster.kubectl.get("daemonset", "csi-local", chart.NAMESPACE)
     owner = {"apiVersion": "apps/v1", "kind": "DaemonSet", "name": "csi-local", "controller": True}
     container = {"name": "csi-plugin", "image": "none"}
@@ -284,14 +295,28 @@ def test_each_node_makes_its_own_volumes_and_tells_its_room(
             "spec": {"serviceAccountName": LOCAL, "containers": [container]},
         }
     )
+    cluster.kubectl.apply(
+        {
+            "apiVersion": "storage.k8s.io/v1",
+            "kind": "StorageClass",
+            "metadata": {"name": "local-file"},
+            "provisioner": LOCAL_DRIVER,
+            "parameters": {"volumeType": "LoopDevice"},
+            "volumeBindingMode": "WaitForFirstConsumer",
+        }
+    )
     for each in sidecars(everything, "csi-local", "local-"):
-        # The resizer's Lease has the name of the driver, which is another one here.
-        if each.program != "csi-resizer":
-            cluster.start_sidecar(each, LOCAL, "local")
+        cluster.start_sidecar(each, LOCAL, "local")
 
-    chosen = {"volume.kubernetes.io/selected-node": "node-1"}
-    cluster.kubectl.apply(claim("here", "alicloud-disk-topology-alltype", chosen))
+    chosen = {
+        "volume.kubernetes.io/storage-provisioner": LOCAL_DRIVER,
+        "volume.kubernetes.io/selected-node": "node-1",
+    }
+    room = {"requests": {"storage": "16Mi"}}
+    cluster.kubectl.apply(claim("here", "local-file", chosen, resources=room))
     assert volume_of(cluster, "here", "pvc")
+    lease = "external-resizer-localplugin-csi-alibabacloud-com"
+    cluster.wait("lease", lease, "jsonpath={.spec.holderIdentity}", chart.NAMESPACE)
     cluster_kubectl.wait_until(
         "the node's room is told", lambda: bool(cluster.kubectl.list("csistoragecapacities")), 40.0
     )

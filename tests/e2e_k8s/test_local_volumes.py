@@ -70,10 +70,14 @@ def shell(user: tenant.Tenant, pod: str, script: str) -> str:
     return user.execute(pod, "/bin/sh", "-ec", script)
 
 
-def start_pod(user: tenant.Tenant, name: str, claim: str) -> None:
-    """Ask for a pod on any node, and do not wait for it."""
-    volumes = [{"name": "data", "persistentVolumeClaim": {"claimName": claim}}]
-    user.apply(kubectl.pod(name, tenant.SLEEP, container=MOUNT, volumes=volumes))
+def start_pod(user: tenant.Tenant, name: str, claim: str, node: str = "") -> None:
+    """Ask for a pod, and do not wait for it. node: "" = any."""
+    spec: dict[str, Any] = {
+        "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": claim}}]
+    }
+    if node:
+        spec["nodeSelector"] = {"kubernetes.io/hostname": node}
+    user.apply(kubectl.pod(name, tenant.SLEEP, container=MOUNT, **spec))
 
 
 def size_bytes(user: tenant.Tenant, pod: str) -> int:
@@ -157,6 +161,24 @@ def test_a_pod_sees_its_volume_grow(user: tenant.Tenant) -> None:
     assert user.get("pod", "pod")["status"]["containerStatuses"][0]["restartCount"] == 0
 
 
+def test_a_volume_that_cannot_grow_says_why_and_can_be_wanted_smaller(user: tenant.Tenant) -> None:
+    user.claim("data", SMALL, storage_class=CLASS)
+    user.user_of("data", "pod")
+    user.claim("data", "2Gi", storage_class=CLASS)
+    message = 'jsonpath={.status.conditions[?(@.type=="NodeResizeError")].message}'
+    kubectl.wait_until(
+        "the claim says why",
+        lambda: (
+            f"has room for {704 * MIB} bytes" in user.kubectl("get", "pvc", "data", "-o", message)
+        ),
+        TOLD_S,
+    )
+    assert size_bytes(user, "pod") < 320 * MIB
+    user.claim("data", LARGE, storage_class=CLASS)
+    user.wait("pvc", "data", f"jsonpath={{.status.capacity.storage}}={LARGE}")
+    assert size_bytes(user, "pod") > 500 * MIB
+
+
 def test_an_ephemeral_claim_goes_with_its_pod(
     cluster: cluster_module.Cluster, user: tenant.Tenant
 ) -> None:
@@ -218,6 +240,18 @@ def test_pods_of_a_stateful_set_spread_by_room(
     assert [len(files(cluster, node)) for node in layout.NODES] == [
         nodes.count(node) for node in layout.NODES
     ]
+
+
+def test_a_driver_that_is_killed_while_it_makes_a_volume_makes_one(
+    cluster: cluster_module.Cluster, user: tenant.Tenant
+) -> None:
+    user.claim("data", SMALL, storage_class=CLASS)
+    start_pod(user, "pod", "data", HERE)
+    kubectl.wait_until("the file is there", lambda: files(cluster, HERE) != [], TOLD_S)
+    cluster.stop(f"{HERE}/csi-local", signal.SIGKILL)
+    cluster.start(f"{HERE}/csi-local")
+    user.wait("pod", "pod", "condition=Ready")
+    assert files(cluster, HERE) == [f"{user.volume_of('data')['metadata']['name']}.img"]
 
 
 def test_a_volume_outlives_its_killed_driver(

@@ -116,7 +116,10 @@ class LoopFiles:
             raise errors.OutOfRange(f"limit_bytes {limit_bytes}: sizes are multiples of 1 MiB")
         room = self.capacity(params.Parameters(volume_type=params.VolumeType.LOOP_DEVICE))
         if wanted - size_bytes > room.maximum_bytes:
-            raise errors.Exhausted(f"{self._directory} has {room.maximum_bytes} bytes left")
+            raise errors.Exhausted(
+                f"{self._directory} has room for {room.maximum_bytes} bytes more, and volume "
+                f"{volume_id} needs {wanted - size_bytes} more"
+            )
         os.truncate(file, wanted)
         found = records.read(file)
         if found is not None:

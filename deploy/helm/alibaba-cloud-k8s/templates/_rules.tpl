@@ -25,7 +25,10 @@ creates and updates; of events, its recorder creates and patches.
   verbs: [create, patch]
 {{- end }}
 
-{{/* Takes (dict "capacity" BOOL "snapshots" BOOL "central" BOOL). */}}
+{{/*
+Takes (dict "snapshots" BOOL "central" BOOL). On a node it takes the node from the driver, nothing is attached, and a class
+of attributes is only looked up when a claim names one.
+*/}}
 {{- define "ack.rules.provisioner" -}}
 - apiGroups: [""]
   resources: [persistentvolumes]
@@ -34,19 +37,19 @@ creates and updates; of events, its recorder creates and patches.
   resources: [persistentvolumeclaims]
   verbs: [get, list, watch, update]
 - apiGroups: [storage.k8s.io]
-  resources: [storageclasses, volumeattributesclasses]
+  resources: [storageclasses]
   verbs: [get, list, watch]
 {{- if .central }}
 - apiGroups: [storage.k8s.io]
-  resources: [csinodes, volumeattachments]
+  resources: [volumeattributesclasses, csinodes, volumeattachments]
   verbs: [get, list, watch]
 - apiGroups: [""]
   resources: [nodes]
   verbs: [get, list, watch]
 {{- else }}
 - apiGroups: [storage.k8s.io]
-  resources: [volumeattachments]
-  verbs: [get, list, watch]
+  resources: [volumeattributesclasses]
+  verbs: [get]
 {{- end }}
 {{- if .snapshots }}
 - apiGroups: [snapshot.storage.k8s.io]
@@ -73,7 +76,7 @@ creates and updates; of events, its recorder creates and patches.
   verbs: [patch]
 {{- end }}
 
-{{/* With --handle-volume-inuse-error=false it looks at no pods. */}}
+{{/* With --handle-volume-inuse-error=false it looks at no pods. Takes (dict "modifies" BOOL): ModifyVolume is offered. */}}
 {{- define "ack.rules.resizer" -}}
 - apiGroups: [""]
   resources: [persistentvolumes]
@@ -84,9 +87,11 @@ creates and updates; of events, its recorder creates and patches.
 - apiGroups: [""]
   resources: [persistentvolumeclaims/status]
   verbs: [patch]
+{{- if .modifies }}
 - apiGroups: [storage.k8s.io]
   resources: [volumeattributesclasses]
   verbs: [get, list, watch]
+{{- end }}
 {{- end }}
 
 {{/* Takes (dict "groups" BOOL). */}}
