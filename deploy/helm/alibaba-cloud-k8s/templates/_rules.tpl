@@ -1,6 +1,8 @@
 {{/*
 Rules by who needs them, as lists. Verbs are those that the programs call: of a Lease, client-go's leader election gets,
-creates and updates; of events, its recorder creates and patches.
+creates and updates; of events, its recorder creates and patches. What is only looked up among watched objects needs no
+"get"; "list" is how a watch begins at API servers without streaming lists. Which of them no test of the cluster uses, and why they
+are here: docs/guides/install-with-helm.md, "Permissions".
 */}}
 
 {{/* What csi-plugin reads and writes in every role: docs/reference/flags.md, "Kubernetes". */}}
@@ -37,19 +39,18 @@ of attributes is only looked up when a claim names one.
   resources: [persistentvolumeclaims]
   verbs: [get, list, watch, update]
 - apiGroups: [storage.k8s.io]
-  resources: [storageclasses]
-  verbs: [get, list, watch]
-{{- if .central }}
-- apiGroups: [storage.k8s.io]
-  resources: [volumeattributesclasses, csinodes, volumeattachments]
-  verbs: [get, list, watch]
-- apiGroups: [""]
-  resources: [nodes]
-  verbs: [get, list, watch]
-{{- else }}
-- apiGroups: [storage.k8s.io]
   resources: [volumeattributesclasses]
   verbs: [get]
+- apiGroups: [storage.k8s.io]
+  resources: [storageclasses]
+  verbs: [{{ if .central }}get, {{ end }}list, watch]
+{{- if .central }}
+- apiGroups: [storage.k8s.io]
+  resources: [csinodes, volumeattachments]
+  verbs: [list, watch]
+- apiGroups: [""]
+  resources: [nodes]
+  verbs: [list, watch]
 {{- end }}
 {{- if .snapshots }}
 - apiGroups: [snapshot.storage.k8s.io]
@@ -57,40 +58,40 @@ of attributes is only looked up when a claim names one.
   verbs: [get, list, watch, update]
 - apiGroups: [snapshot.storage.k8s.io]
   resources: [volumesnapshotcontents]
-  verbs: [get, list]
+  verbs: [get]
 {{- end }}
 {{- end }}
 
 {{- define "ack.rules.attacher" -}}
 - apiGroups: [""]
   resources: [persistentvolumes]
-  verbs: [get, list, watch, patch]
+  verbs: [list, watch, patch]
 - apiGroups: [storage.k8s.io]
   resources: [csinodes]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [storage.k8s.io]
   resources: [volumeattachments]
-  verbs: [get, list, watch, patch]
+  verbs: [list, watch, patch]
 - apiGroups: [storage.k8s.io]
   resources: [volumeattachments/status]
   verbs: [patch]
 {{- end }}
 
-{{/* With --handle-volume-inuse-error=false it looks at no pods. Takes (dict "modifies" BOOL): ModifyVolume is offered. */}}
+{{/* Takes (dict "modifies" BOOL). With --handle-volume-inuse-error=false it looks at no pods. */}}
 {{- define "ack.rules.resizer" -}}
 - apiGroups: [""]
   resources: [persistentvolumes]
-  verbs: [get, list, watch, patch]
+  verbs: [list, watch, patch]
 - apiGroups: [""]
   resources: [persistentvolumeclaims]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [""]
   resources: [persistentvolumeclaims/status]
   verbs: [patch]
 {{- if .modifies }}
 - apiGroups: [storage.k8s.io]
   resources: [volumeattributesclasses]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 {{- end }}
 {{- end }}
 
@@ -98,10 +99,10 @@ of attributes is only looked up when a claim names one.
 {{- define "ack.rules.snapshotter" -}}
 - apiGroups: [snapshot.storage.k8s.io]
   resources: [volumesnapshotclasses]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [snapshot.storage.k8s.io]
   resources: [volumesnapshotcontents]
-  verbs: [get, list, watch, update, patch]
+  verbs: [get, list, watch, patch]
 - apiGroups: [snapshot.storage.k8s.io]
   resources: [volumesnapshotcontents/status]
   verbs: [update, patch]
