@@ -54,7 +54,7 @@ e2e-k8s: setup kubernetes ## pods and volumes in that Kubernetes (root); ARGS=â€
 	@E2E_K8S=1 $(PYTEST) tests/e2e_k8s $(ARGS)
 
 lab: setup kubernetes ## NFS, device-mapper, LVM, VLANs: tests/lab in User-Mode Linux (root); ARGS=â€¦ for pytest
-	@tools/lab.py test $(ARGS)
+	@tools/lab.py --limit 7200 test $(ARGS)
 
 lab-shell: base  ## a shell there
 	@tools/lab.py shell

@@ -44,7 +44,7 @@ def large_group(tmp_path: pathlib.Path) -> Iterator[VolumeGroup]:
     group.close()
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("access_type", ["mount", "block"])
 @pytest.mark.parametrize("lvm_type", ["linear", "thin"])
 def test_csi_sanity(
