@@ -5,7 +5,7 @@ import sys
 
 from bench import report
 
-TARGETS = ("disk", "cni", "nas", "oss", "lvm")
+TARGETS = ("disk", "cni", "nas", "oss", "lvm", "k8s")
 
 
 def main(names: list[str]) -> int:
