@@ -1,12 +1,16 @@
 """Loop devices: a file as a block device."""
 
+import fcntl
 import os
 import pathlib
+import struct
 
 from core import errors
 from host import run
 
 _TIMEOUT_S = 30.0
+_GET_STATUS, _STATUS_BYTES = 0x4C05, 232
+"""LOOP_GET_STATUS64 and struct loop_info64 of <linux/loop.h>."""
 
 
 def attach(file: pathlib.Path) -> pathlib.Path:
@@ -33,12 +37,36 @@ def refresh_capacity(device: pathlib.Path) -> None:
 
 
 def find(file: pathlib.Path) -> pathlib.Path | None:
-    """The loop device of *file*, None when there is none."""
-    wanted = os.path.realpath(file)
+    """The loop device of *file*, None when there is none.
+
+    By inode: the path that the kernel tells is cut short once the container is gone that made it.
+    """
+    try:
+        there = file.stat()
+    except FileNotFoundError:
+        return None
+    wanted = (os.major(there.st_dev), os.minor(there.st_dev), there.st_ino)
     for entry in sorted(pathlib.Path("/sys/block").glob("loop*")):
-        if _backing_file(entry.name) == wanted:
-            return pathlib.Path("/dev") / entry.name
+        device = pathlib.Path("/dev") / entry.name
+        if _backing_file(entry.name) is not None and _backing_inode(device) == wanted:
+            return device
     return None
+
+
+def _backing_inode(device: pathlib.Path) -> tuple[int, int, int] | None:
+    """Major and minor number and inode of the file behind *device*; None when it is free now."""
+    try:
+        fd = os.open(device, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        told = fcntl.ioctl(fd, _GET_STATUS, bytes(_STATUS_BYTES))
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+    number, inode = struct.unpack_from("=QQ", told)
+    return (number >> 8) & 0xFFF, (number & 0xFF) | ((number >> 12) & 0xFFF00), inode
 
 
 def _backing_file(name: str) -> str | None:

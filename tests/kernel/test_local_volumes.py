@@ -71,6 +71,28 @@ def test_a_file_through_its_life(tmp_path: pathlib.Path) -> None:
         driver.close()
 
 
+def test_a_file_in_use_stays_in_use_for_the_next_container(tmp_path: pathlib.Path) -> None:
+    """A container of the driver bound the directory, attached the file, and is gone."""
+    files, inside = tmp_path / "files", tmp_path / "inside"
+    files.mkdir()
+    inside.mkdir()
+    driver = LvmDriver(tmp_path, [], LOCAL_SPARSE_TEMPLATE_FILEDIR=str(files))
+    try:
+        volume = driver.create("pvc-1", 64 * MIB, volumeType="LoopDevice")
+        file = f"{volume.volume_id}.img"
+        script = f"mount --bind {files} {inside} && losetup --find --show {inside}/{file}"
+        device = run("unshare", "--mount", "sh", "-ec", script).strip()
+        assert str(files) not in run("losetup", "--list", "--output", "BACK-FILE")
+        target = driver.publish(volume)
+        assert run("findmnt", "--noheadings", "--output", "SOURCE", str(target)).strip() == device
+        assert code_of(driver.delete, volume.volume_id) == "ABORTED"
+        driver.unpublish(volume, target)
+        driver.delete(volume.volume_id)
+        assert device not in run("losetup", "--list", "--output", "NAME").split()
+    finally:
+        driver.close()
+
+
 def test_an_inline_file_goes_with_its_pod_and_a_claims_file_stays(tmp_path: pathlib.Path) -> None:
     files = tmp_path / "files"
     files.mkdir()

@@ -18,7 +18,7 @@ def clean(where: layout.Layout) -> None:
         argv = [sys.executable, "-m", "sim", "clean", "--state-dir", str(where.cloud)]
         argv += ["--netns-prefix", where.prefix, "--by-id-dir", str(where.state_dir / "by-id")]
         subprocess.run(argv, cwd=processes.ROOT, check=True, capture_output=True)
-    for device in loop_devices(where.state_dir):
+    for device in (*loop_devices(where.state_dir), *_of_local_files(where)):
         subprocess.run(["losetup", "-d", device], check=False, capture_output=True)
     for top in cgroups(where):
         _remove_groups(top)
@@ -32,6 +32,17 @@ def loop_devices(state_dir: pathlib.Path) -> list[str]:
         with contextlib.suppress(OSError):
             if entry.read_text().startswith(f"{state_dir}/"):
                 found.append(f"/dev/{entry.parts[3]}")
+    return found
+
+
+def _of_local_files(where: layout.Layout) -> list[str]:
+    """Loop devices of node-local volumes: their machine is gone, and their path with it."""
+    files = [file for node in layout.NODES for file in where.home(node).glob("local/*.img")]
+    found = []
+    for file in files:
+        argv = ["losetup", "--associated", str(file), "--noheadings", "--output", "NAME"]
+        done = subprocess.run(argv, check=True, capture_output=True, text=True)
+        found += done.stdout.split()
     return found
 
 
