@@ -68,6 +68,7 @@ def test_it_serves_every_driver_with_what_the_container_has(
         str(container.plain["securityContext"]["runAsUser"]),
         ":".join(sorted(mounts)),
         sys.executable,
+        str(processes.ROOT),
     ]
     argv += ["sh", "-ec", f"cd {processes.ROOT}; {program}", "csi-plugin", *container.arguments]
     ours = {"KUBE_NODE_NAME": "node-1", "NODE_ID": processes.NODE_1, "SERVICE_PORT": "0"}

@@ -292,6 +292,7 @@ def test_plug_in_and_the_mounter_that_it_started_are_killed(
 
     if what != "plug-in":
         os.kill(started, signal.SIGKILL)
+        rpc.wait_until(lambda: embedded.started_mounters() == [], timeout_s=20)
     if what in ("plug-in", "both"):
         embedded.plugin.kill9()
     if "client" in what:
