@@ -56,6 +56,10 @@ class NobodyThere(errors.Unavailable):
     """Nobody serves the socket; nothing was asked."""
 
 
+class HungUp(errors.Unavailable):
+    """The broker ended before it answered; what was asked may be done, or not."""
+
+
 class BrokerFailed(errors.Internal):
     """The broker could not do what it was asked."""
 
@@ -191,10 +195,12 @@ def _exchange(path: pathlib.Path, asked: bytes, *, until: bytes | None) -> bytes
                     break
     except (FileNotFoundError, ConnectionRefusedError) as e:
         raise NobodyThere(f"the mount broker at {path} does not answer: {e}") from e
+    except (ConnectionResetError, BrokenPipeError) as e:
+        raise HungUp(f"the mount broker at {path} hung up: {e}") from e
     except OSError as e:
         raise errors.Unavailable(f"the mount broker at {path} does not answer: {e}") from e
     if not answer:
-        raise errors.Unavailable(f"the mount broker at {path} hung up without an answer")
+        raise HungUp(f"the mount broker at {path} hung up without an answer")
     return answer
 
 

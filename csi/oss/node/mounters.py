@@ -85,10 +85,14 @@ class Mounters:
     def _ask(
         self, socket: pathlib.Path, method: str, body: Mapping[str, object]
     ) -> mount_broker.Answer:
-        """The mounter's answer; it is started first when nobody serves *socket*."""
+        """The mounter's answer; it is started first when nobody serves *socket*.
+
+        One that ends while it is asked is asked again when there is a new one: all that it does
+        may be asked twice.
+        """
         try:
             return mount_broker.Proxy(socket).ask(method, body)
-        except mount_broker.NobodyThere:
+        except (mount_broker.NobodyThere, mount_broker.HungUp):
             self._ensure(socket)
             return mount_broker.Proxy(socket).ask(method, body)
 
