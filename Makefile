@@ -10,6 +10,7 @@ LAB_IN_TEST := tests/lab/test_lab_kernel.py tests/lab/test_lab_block.py \
 	$(NAS_CLOUD)::test_g36_archiving_and_deleting_leave_exactly_what_they_promise \
 	"tests/lab/test_lvm_driver.py::test_a_volume_through_its_life[ext4]" \
 	tests/lab/test_lvm_driver.py::test_a_read_only_volume_is_the_snapshot_itself
+CLUSTER_IN_TEST := $(addprefix tests/e2e_k8s/,test_pods.py test_disk_volumes.py test_network.py)
 ARGS ?=
 
 help:            ## list the targets
@@ -29,7 +30,7 @@ demo: base       ## a volume through its whole life on the local cloud (root)
 
 test: setup kubernetes lint ## everything below; what CI runs (root)
 	@$(PYTEST) tests
-	@E2E_K8S=1 $(PYTEST) tests/e2e_k8s
+	@E2E_K8S=1 $(PYTEST) $(CLUSTER_IN_TEST)
 	@tools/lab.py test $(LAB_IN_TEST)
 
 unit: setup      ## pure logic and property tests, no root

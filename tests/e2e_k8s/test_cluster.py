@@ -26,9 +26,11 @@ def place() -> Iterator[layout.Layout]:
     """A state directory that does not exist yet; what is in it is taken down."""
     with tempfile.TemporaryDirectory(prefix="k8s-", dir="/tmp") as directory:
         where = layout.Layout(state_dir=pathlib.Path(directory).resolve() / "cluster")
-        yield where
-        argv = command("down", "--state-dir", where.state_dir)
-        subprocess.run(argv, cwd=processes.ROOT, check=True, capture_output=True)
+        try:
+            yield where
+        finally:
+            argv = command("down", "--state-dir", where.state_dir)
+            subprocess.run(argv, cwd=processes.ROOT, check=True, capture_output=True)
         assert remains.of_cluster(where) == []
 
 

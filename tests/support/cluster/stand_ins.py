@@ -12,11 +12,20 @@ from tests.support import image
 from tests.support.cluster import chart, kubectl, layout
 
 _NOBODY = "nobody"
+_ACCOUNT_S = 60.0
 
 
 def apply(to: kubectl.Kubectl, rendered: chart.Rendered) -> None:
     """Tell the API server of each DaemonSet whose containers know their pod, and of its pods."""
     asked = [each for each in rendered.workloads("DaemonSet") if "POD_NAME" in str(each)]
+    # Without it no pod may be made there; the controller manager has just started.
+    to.wait(
+        "serviceaccount",
+        "default",
+        "jsonpath={.metadata.name}",
+        namespace=chart.NAMESPACE,
+        limit_s=_ACCOUNT_S,
+    )
     to.apply(*(_idle(each) for each in asked))
     for each in asked:
         there = to.get("daemonset", each["metadata"]["name"], chart.NAMESPACE)
