@@ -7,13 +7,15 @@ so one whose server is gone holds nobody up. Source: open_tree(2), mount_setattr
 import ctypes
 import errno
 import os
+from collections.abc import Iterable
 
 _OPEN_TREE, _MOVE_MOUNT, _MOUNT_SETATTR = 428, 429, 442
 """System call numbers, the same on all architectures."""
 _AT_FDCWD, _AT_EMPTY_PATH = -100, 0x1000
 _OPEN_TREE_CLONE, _OPEN_TREE_CLOEXEC = 1, os.O_CLOEXEC
 _MOVE_MOUNT_F_EMPTY_PATH = 4
-_MOUNT_ATTR_RDONLY = 1
+ATTRIBUTES = {"ro": 1, "nosuid": 2, "nodev": 4, "noexec": 8}
+"""Mount options that :func:`restrict` can set."""
 _MNT_DETACH = 2
 _UMOUNT_NOFOLLOW = 8
 _MS_RDONLY, _MS_REMOUNT, _MS_BIND = 1, 32, 4096
@@ -42,9 +44,12 @@ def copy(path: StrPath) -> int:
     return _check(made, path)
 
 
-def restrict(mount: int) -> bool:
-    """Make the mount of :func:`copy` read-only; False before Linux 5.12, which cannot."""
-    attributes = _MountAttr(attr_set=_MOUNT_ATTR_RDONLY)
+def restrict(mount: int, options: Iterable[str]) -> bool:
+    """Set *options*, keys of ATTRIBUTES, on the mount of :func:`copy`.
+
+    False before Linux 5.12, which cannot. Raises OSError.
+    """
+    attributes = _MountAttr(attr_set=sum(ATTRIBUTES[option] for option in set(options)))
     done = _libc.syscall(
         _MOUNT_SETATTR,
         mount,

@@ -1,6 +1,7 @@
 """Mounting and unmounting, by mount(8) and umount(8) in a process of their own.
 
-A call that hangs in the kernel then hangs that process and not ours.
+A call that hangs in the kernel then hangs that process and not ours. A bind, and its end while the
+file system is mounted elsewhere, wait for nothing: our own process does them.
 """
 
 import os
@@ -10,7 +11,7 @@ from collections.abc import Sequence
 import structlog
 
 from core import errors
-from host import mountinfo, run
+from host import mount_api, mountinfo, run
 
 log = structlog.get_logger()
 
@@ -49,19 +50,39 @@ def mount(source: StrPath, target: StrPath, *, fs_type: str, options: Sequence[s
 def bind(source: StrPath, target: StrPath, *, read_only: bool, options: Sequence[str] = ()) -> None:
     """Make *source*, a directory or a file, visible at *target* too.
 
-    options: per-mount options such as noexec. The kernel cannot bind and restrict in one step;
-    mount(8) does both, in a process of its own that goes on when ours is killed. So the next try
-    never finds a bind that is still writable by mistake. What it did is looked at.
+    options: per-mount options such as noexec. The bind has them all before anybody can see it:
+    one that was to be read-only was never writable, also when its maker is killed.
+    Kernels before 5.12, and options that only mount(8) knows: it binds and restricts in two steps,
+    in a process of its own that goes on when ours is killed.
     """
-    words = ["bind", *options, *(["ro"] if read_only else [])]
+    words = [*options, *(["ro"] if read_only else [])]
+    wanted = _joined(["bind", *words])
+    if mount_api.ATTRIBUTES.keys() >= set(words) and _bind_by_call(source, target, words):
+        return
     run.run(
-        ["mount", "-o", _joined(words), "--", os.fspath(source), os.fspath(target)],
+        ["mount", "-o", wanted, "--", os.fspath(source), os.fspath(target)],
         timeout_s=_BIND_TIMEOUT_S,
     )
     there = mountinfo.mounts_at(target)
     if read_only and not (there and "ro" in there[-1].options):
         unmount(target)
         raise errors.Internal(f"{target} stayed writable after a read-only bind")
+
+
+def _bind_by_call(source: StrPath, target: StrPath, options: Sequence[str]) -> bool:
+    """Whether the kernel did it; mount(8) tells better why not."""
+    try:
+        copy = mount_api.copy(source)
+        try:
+            if options and not mount_api.restrict(copy, options):
+                return False
+            mount_api.attach(copy, target)
+        finally:
+            os.close(copy)
+    except OSError as e:
+        log.info("binding by mount(8)", target=os.fspath(target), error=str(e))
+        return False
+    return True
 
 
 def is_mount_point(path: StrPath) -> bool:
@@ -77,9 +98,13 @@ def unmount(target: StrPath, *, timeout_s: float = 30.0, force: bool = False) ->
     Raises Busy when a process uses the mount.
     """
     path = os.fspath(target)
-    if not is_mount_point(path):
+    table = mountinfo.read()
+    there = mountinfo.mounts_at(path, table)
+    if not there:
         return
     if not force:
+        if _is_shared(there[-1], table) and _unmount_by_call(path):
+            return
         try:
             _umount(path, [], timeout_s)
         except run.CommandTimeout:
@@ -114,6 +139,24 @@ def ensure_unmounted(target: StrPath, *, timeout_s: float = 30.0) -> None:
             return
         unmount(target, timeout_s=timeout_s)
     raise errors.Busy(f"{target} has more than {_MAX_STACKED} mounts stacked on it")
+
+
+def _is_shared(mount: mountinfo.Mount, table: Sequence[mountinfo.Mount]) -> bool:
+    """Whether the file system of *mount* stays mounted elsewhere, so that no server is asked."""
+    if mount.fs_type.startswith(_BY_HELPER):
+        return False
+    return len(mountinfo.mounts_of(mount.device, table)) > 1
+
+
+def _unmount_by_call(path: str) -> bool:
+    """Whether the kernel did it in our own process; umount(8) tells better why not."""
+    try:
+        mount_api.unmount(path)
+    except OSError as e:
+        log.info("unmounting by umount(8)", target=path, error=str(e))
+        return False
+    log.info("unmounted", target=path)
+    return True
 
 
 def _umount(path: str, flags: Sequence[str], timeout_s: float) -> None:

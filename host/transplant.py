@@ -31,7 +31,7 @@ def transplant(pid: int, living: pathlib.Path, dead: list[dict[str, Any]]) -> No
     copies = []
     for row in dead:
         copy = mount_api.copy(living / row["root"].lstrip("/"))
-        later = row["read_only"] and not mount_api.restrict(copy)
+        later = row["read_only"] and not mount_api.restrict(copy, ["ro"])
         copies.append((row["point"], copy, later))
     mount_api.enter(os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC))
     for point, copy, later in copies:

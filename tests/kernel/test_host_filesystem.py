@@ -11,7 +11,7 @@ import time
 import pytest
 
 from core import errors
-from host import block, filesystem, loop, mounts, run
+from host import block, filesystem, loop, mountinfo, mounts, run
 
 pytestmark = [
     pytest.mark.kernel,
@@ -151,30 +151,49 @@ def test_a_read_only_bind_cannot_be_written(tmp_path, device, mount_point):
     assert not mounts.is_mount_point(target)
 
 
-def test_a_caller_killed_during_a_read_only_bind_leaves_no_writable_one(
-    tmp_path, device, mount_point
+def test_binds_come_and_go_without_a_command_and_are_never_seen_writable(
+    tmp_path, device, mount_point, monkeypatch
 ):
-    """The bind goes on in mount(8), stopped here while its caller is killed."""
     filesystem.make(device, "ext4")
     mounts.mount(device, mount_point, fs_type="ext4")
     target = tmp_path / "target"
     target.mkdir()
-    wrapper = tmp_path / "mount"
+
+    with monkeypatch.context() as without_commands:
+        without_commands.setattr(run, "run", None)
+        mounts.bind(mount_point, target, read_only=True, options=["noexec", "nosuid"])
+        there = mountinfo.mounts_at(target)
+        mounts.unmount(target)
+
+    assert [{"ro", "noexec", "nosuid"} <= set(row.options) for row in there] == [True]
+    assert not mounts.is_mount_point(target)
+    assert mounts.is_mount_point(mount_point)
+
+
+def test_a_bind_by_mount8_is_read_only_although_its_caller_was_killed(
+    tmp_path, device, mount_point
+):
+    """An option that only mount(8) knows; mount(8) is stopped here while its caller is killed."""
+    filesystem.make(device, "ext4")
+    mounts.mount(device, mount_point, fs_type="ext4")
+    target = tmp_path / "target"
+    target.mkdir()
+    wrapper, ended = tmp_path / "mount", tmp_path / "mount.ended"
     wrapper.write_text(
         "#!/bin/sh\nkill -9 $(cat $0.caller)\n"
-        f'exec {pathlib.Path("/usr/bin/mount").resolve()} "$@"\n'
+        f'{pathlib.Path("/usr/bin/mount").resolve()} "$@"\ntouch {ended}\n'
     )
     wrapper.chmod(0o700)
     code = (
         "import os, pathlib; from host import mounts\n"
         f"pathlib.Path('{wrapper}.caller').write_text(str(os.getpid()))\n"
-        f"mounts.bind('{mount_point}', '{target}', read_only=True, options=['noexec'])"
+        f"mounts.bind('{mount_point}', '{target}', read_only=True, options=['noatime'])"
     )
     env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
 
     killed = subprocess.run([sys.executable, "-c", code], env=env, check=False)
     try:
-        while not mounts.is_mount_point(target):
+        while not ended.exists():
             time.sleep(0.01)  # mount(8) is on its own now; pytest's time limit bounds this
         assert killed.returncode == -9
         with pytest.raises(OSError, match="Read-only"):

@@ -4,7 +4,6 @@ What is published already is read from the kernel's mount table, so a restart fo
 """
 
 import contextlib
-import os
 import pathlib
 
 import structlog
@@ -12,8 +11,8 @@ import structlog
 from core import call, errors
 from csi.lvm import settings
 from csi.lvm.node import node_requests, stage
-from csi.node import at_path, node_mounts
-from host import block, cgroup, files, mount_api, mountinfo, mounts
+from csi.node import node_mounts
+from host import block, cgroup, files, mountinfo, mounts
 
 log = structlog.get_logger()
 
@@ -102,48 +101,9 @@ class Publisher:
                 files.ensure_dir(want.target_path)
             flags = () if want.staging.is_block else want.staging.mount_flags
             options = node_mounts.per_mount(flags)
-            _bind(want.staging.staged_path, want.target_path, read_only=read_only, options=options)
+            source = want.staging.staged_path
+            mounts.bind(source, want.target_path, read_only=read_only, options=options)
             undo.pop_all()
-
-
-def unpublish(at: at_path.AtPath) -> None:
-    """Undo `publish`. Nothing there is fine. Raises Busy while a process uses it."""
-    there = node_mounts.top_mount(at.path)
-    others = [] if there is None else mountinfo.mounts_of(there.device)
-    if there is not None and len(others) > 1:
-        # A bind of what is staged: nothing is written back, so no process is needed to wait.
-        try:
-            mount_api.unmount(at.path)
-        except OSError as e:
-            log.info("unmounting by umount(8)", path=str(at.path), error=str(e))
-    at_path.unpublish(at)
-
-
-def _bind(
-    source: pathlib.Path, target: pathlib.Path, *, read_only: bool, options: tuple[str, ...]
-) -> None:
-    """Bind *source*: complete before it is seen, and without a process where nothing more is asked.
-
-    Kernels before 5.12 have no such call, and neither are options such as noexec set by it.
-    """
-    if options or not _bind_by_call(source, target, read_only=read_only):
-        mounts.bind(source, target, read_only=read_only, options=options)
-
-
-def _bind_by_call(source: pathlib.Path, target: pathlib.Path, *, read_only: bool) -> bool:
-    """Whether the kernel did it."""
-    try:
-        copy = mount_api.copy(source)
-        try:
-            if read_only and not mount_api.restrict(copy):
-                return False
-            mount_api.attach(copy, target)
-        finally:
-            os.close(copy)
-    except OSError as e:
-        log.warning("binding with mount(8) instead", target=str(target), error=str(e))
-        return False
-    return True
 
 
 def limit(path: pathlib.Path, pod_uid: str, limits: cgroup.IoLimits) -> None:

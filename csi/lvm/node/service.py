@@ -84,7 +84,7 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
     ) -> csi_pb2.NodeUnpublishVolumeResponse:
         at = at_path.parse_unpublish(request, self._root)
         with self._locks.hold(at.volume_id, str(at.path)):
-            await self._pool.run(publish.unpublish, at)
+            await self._pool.run(at_path.unpublish, at)
             await self._pool.run(ephemeral.unpublish, at, self._stores)
         return csi_pb2.NodeUnpublishVolumeResponse()
 

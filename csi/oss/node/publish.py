@@ -7,7 +7,6 @@ again, and inside the containers that run.
 
 import contextlib
 import dataclasses
-import os
 import pathlib
 
 import structlog
@@ -16,7 +15,7 @@ from core import errors
 from csi.node import at_path
 from csi.oss.node import diagnosis, mounters, node_requests, roles, transplant, usage
 from csi.oss.volume_context import AuthType
-from host import files, mount_api, mountinfo, mounts
+from host import files, mountinfo, mounts
 from kube import events
 
 log = structlog.get_logger()
@@ -130,7 +129,7 @@ class Publisher:
         with contextlib.ExitStack() as undo:
             if not there:
                 undo.callback(_remove_target, target)
-            _attach(want)
+            mounts.bind(want.global_path, target, read_only=want.read_only)
             undo.pop_all()
         log.info("published", volume_id=want.volume_id, target=str(target), healed=bool(dead))
         if dead:
@@ -152,21 +151,6 @@ class Publisher:
                 "SINGLE_NODE_SINGLE_WRITER (ReadWriteOncePod) allows one; delete the pod that "
                 "uses it"
             )
-
-
-def _attach(want: node_requests.Publishing) -> None:
-    """Bind; a read-only bind was never writable."""
-    try:
-        copy = mount_api.copy(want.global_path)
-        try:
-            if not want.read_only or mount_api.restrict(copy):
-                mount_api.attach(copy, want.target_path)
-                return
-        finally:
-            os.close(copy)
-    except OSError as e:
-        log.warning("binding with mount(8) instead", target=str(want.target_path), error=str(e))
-    mounts.bind(want.global_path, want.target_path, read_only=want.read_only)
 
 
 def _require_same_access(want: node_requests.Publishing, there: mountinfo.Mount) -> None:
