@@ -20,6 +20,7 @@ from kube import child as kube_child
 from kube import client as kube_client
 from kube import events as kube_events
 from kube import settings as kube_settings
+from kube import shared as kube_shared
 
 log = structlog.get_logger()
 
@@ -199,4 +200,6 @@ def _kubernetes(config: kube_settings.KubeSettings, roles: driver.Roles) -> kube
     """A node's process stays small, and asks by child processes."""
     if not config.is_configured:
         return kube_api.Nowhere()
-    return kube_client.Client(config) if roles.controller else kube_child.Child(config)
+    return kube_shared.Shared(
+        kube_client.Client(config) if roles.controller else kube_child.Child(config)
+    )

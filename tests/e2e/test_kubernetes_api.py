@@ -272,6 +272,60 @@ def test_a_node_tells_the_pod_that_its_volume_comes_from_the_fallback(
     assert event["message"].endswith("instead of first: its strategy is Always")
 
 
+def test_a_burst_of_publishes_reads_each_object_once(kubernetes: api_server.ApiServer) -> None:
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ack-csi-fuse"}}
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "burst", "namespace": "ack-csi-fuse"},
+        "stringData": {"AccessKeyId": "LTAIsimulated", "AccessKeySecret": "simulated-secret"},
+    }
+    place = {"bucketName": "burst", "endPoint": {"internal": "http://127.0.0.1:1"}}
+    status = {"status": "Available", "fsAttributes": place}
+    bucket = {**cnfs("burst"), "spec": {"type": "oss"}, "status": status}
+    kubernetes.kubectl.apply(namespace, bucket)
+    kubernetes.kubectl.apply(secret)
+    kinds = ("containernetworkfilesystems", "secrets")
+    before = [kubernetes.reads(each) for each in kinds]
+    rig = processes.Rig(hardware="none", time_scale=0.0)
+    try:
+        started = rig.start_driver(
+            "node", driver="oss", node_id="worker-1", controller=False, node=True,
+            KUBECONFIG=str(kubernetes.kubeconfig(api_server.ADMIN)), KUBE_NODE_NAME="worker-1",
+            OSS_WORK_DIR=str(rig.dir / "work"), OSS_START_MOUNTER="false",
+        )  # fmt: skip
+        node = csi_client.Client(rig.socket("node")).node
+        with kubernetes.paused():
+            calls = [
+                node.NodePublishVolume.future(
+                    pb.NodePublishVolumeRequest(
+                        volume_id=f"v-{n}",
+                        target_path=str(rig.kubelet / f"pods/u-{n}/volumes/v/mount"),
+                        volume_context={
+                            "containerNetworkFileSystem": "burst",
+                            "secretRef": "burst",
+                        },
+                        volume_capability=csi_client.mount_capability(
+                            "", mode="MULTI_NODE_MULTI_WRITER"
+                        ),
+                    ),
+                    timeout=60,
+                )
+                for n in range(40)
+            ]
+            for n in range(40):
+                started.wait_for(f"pods/u-{n}/volumes")
+        told = [each.exception().details() for each in calls]
+    finally:
+        rig.close()
+
+    # Nobody mounts here; but the mounter is what is missing, and no object.
+    assert [each for each in told if "mounter" not in each] == []
+    reads = [kubernetes.reads(each) - was for each, was in zip(kinds, before, strict=True)]
+    # Twice when the last one came as the answer to the others did.
+    assert set(reads) <= {1, 2}
+
+
 def test_a_node_without_a_metadata_service_is_known_by_its_node_object(
     kubernetes: api_server.ApiServer,
 ) -> None:

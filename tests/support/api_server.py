@@ -3,12 +3,14 @@
 For programs that ask the API; what needs kubelets is in `tests.support.cluster`.
 """
 
+import contextlib
 import ipaddress
 import os
 import pathlib
 import shlex
+import signal
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tests.support import processes
@@ -88,6 +90,27 @@ class ApiServer:
 
         cluster_kubectl.wait_until(f"there is an event {reason}", look, 30.0)
         return found[0]
+
+    def reads(self, resource: str) -> int:
+        """How often the server was asked for one object of *resource*, a plural, since it began."""
+        told = self.kubectl("get", "--raw", "/metrics").splitlines()
+        wanted = (f'resource="{resource}"', 'verb="GET"', 'scope="resource"')
+        counts = (
+            float(line.rpartition(" ")[2])
+            for line in told
+            if line.startswith("apiserver_request_total{") and all(each in line for each in wanted)
+        )
+        return int(sum(counts))
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """The server stands still meanwhile: it takes connections, and answers afterwards."""
+        assert self._server is not None
+        os.kill(self._server.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self._server.pid, signal.SIGCONT)
 
     def stop(self) -> None:
         """End the API server at once; what it knew stays with etcd."""
