@@ -24,12 +24,7 @@ class NodeProvider:
     """The Node object of this machine. instance_label: names the instance, "" = the usual ones."""
 
     name = "Node object"
-    keys = frozenset(
-        {
-            *(Key.REGION_ID, Key.ZONE_ID, Key.INSTANCE_ID, Key.INSTANCE_TYPE),
-            *(Key.LINGJUN_NODE, Key.LINGJUN_HPN_ZONE),
-        }
-    )
+    keys = frozenset({*_WHERE, Key.INSTANCE_TYPE, *_LINGJUN})
 
     def __init__(self, kubernetes: api.Api, node_name: str, *, instance_label: str) -> None:
         self._kubernetes = kubernetes
@@ -89,10 +84,10 @@ def providers(
     kubernetes: api.Api, config: kube_settings.KubeSettings, reader: settings.Reader
 ) -> Sequence[metadata.MetadataProvider]:
     """The sources that *config* gives."""
-    label = reader.text("NODE_LABEL_ECS_ID_KEY")
+    label = reader.text("NODE_LABEL_ECS_ID_KEY")  # shown by --print-settings in any case
     if not config.is_configured:
         return ()
-    made: list[metadata.MetadataProvider] = [ProfileProvider(kubernetes)]
-    if config.node_name:
-        made.insert(0, NodeProvider(kubernetes, config.node_name, instance_label=label))
-    return made
+    profile = ProfileProvider(kubernetes)
+    if not config.node_name:
+        return (profile,)
+    return (NodeProvider(kubernetes, config.node_name, instance_label=label), profile)

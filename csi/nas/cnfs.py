@@ -6,10 +6,11 @@ Source: spec/csi-driver.md 3.2, 3.5, 3.6.
 from collections.abc import Mapping
 
 from core import errors
+from csi import cnfs as csi_cnfs
 from csi.nas import clients
 from kube import cnfs
 
-KEY = "containerNetworkFileSystem"
+KEY = csi_cnfs.KEY
 _FIELD = f"parameters[{KEY}]"
 _KINDS = ("nas", "cpfs")
 _CPFS = "cpfs"
@@ -20,11 +21,6 @@ _BESIDE: Mapping[str, tuple[str, ...]] = {
     "": ("server", "fileSystemId", "mountProtocol"),
 }
 """Parameters that the object tells, by volumeAs; "" = the others."""
-
-
-def value(context: Mapping[str, str], name: str) -> str:
-    """Value of key *name* of a volume_context, whose keys may be in any letter case."""
-    return next((text for key, text in context.items() if key.lower() == name.lower()), "")
 
 
 def require_alone(parameters: Mapping[str, str]) -> None:
@@ -46,7 +42,7 @@ def complete(parameters: Mapping[str, str], found: cnfs.Cnfs) -> dict[str, str]:
     Raises InvalidField for an object of another kind; Precondition while it does not tell what is
     needed.
     """
-    _require_files(found, _FIELD)
+    csi_cnfs.require_kind(found, *_KINDS, field=_FIELD)
     if parameters.get("volumeAs", "") == _ACCESSPOINT:
         return _with_accesspoint(parameters, found)
     server, _ = server_and_client(found)
@@ -59,7 +55,7 @@ def mounted_as(context: Mapping[str, str], found: cnfs.Cnfs) -> dict[str, str]:
 
     Raises Precondition while the object does not tell its server.
     """
-    _require_files(found, f"volume_context[{KEY}]")
+    csi_cnfs.require_kind(found, *_KINDS, field=f"volume_context[{KEY}]")
     server, client = server_and_client(found)
     replaced = ("server", "filesystemtype", "filesystemid", "useclient", "mountprotocol")
     kept = {key: text for key, text in context.items() if key.lower() not in replaced}
@@ -89,8 +85,7 @@ def server_and_client(found: cnfs.Cnfs) -> tuple[str, Mapping[str, str]]:
     else:
         server, field = found.server, "server"
         keys = {"useClient": found.use_client.value}
-    if not server:
-        raise _not_told(found, field)
+    csi_cnfs.require_told(found, {field: server})
     return server, keys
 
 
@@ -102,26 +97,6 @@ def _with_accesspoint(parameters: Mapping[str, str], found: cnfs.Cnfs) -> dict[s
             value=found.name,
             allowed="an object of type standard",
         )
-    told = {
-        "fileSystemId": found.file_system_id,
-        "vpcId": found.vpc_id,
-        "vSwitchId": found.vswitch_id,
-    }
-    for key, text in told.items():
-        if not text:
-            raise _not_told(found, "filesystemId" if key == "fileSystemId" else key)
-    return {**parameters, **told}
-
-
-def _require_files(found: cnfs.Cnfs, field: str) -> None:
-    if found.kind and found.kind not in _KINDS:
-        raise errors.InvalidField(
-            field, f"is of type {found.kind}", value=found.name, allowed=" or ".join(_KINDS)
-        )
-
-
-def _not_told(found: cnfs.Cnfs, field: str) -> errors.Error:
-    return errors.Precondition(
-        f"ContainerNetworkFileSystem {found.name} does not tell status.fsAttributes.{field}; its "
-        f"status is {found.status or 'empty'}: look at the storage operator"
-    )
+    network = {"vpcId": found.vpc_id, "vSwitchId": found.vswitch_id}
+    csi_cnfs.require_told(found, {"filesystemId": found.file_system_id, **network})
+    return {**parameters, "fileSystemId": found.file_system_id, **network}

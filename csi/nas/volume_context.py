@@ -124,6 +124,11 @@ def parse(context: Mapping[str, str]) -> NasVolume:
     )
 
 
+def value(context: Mapping[str, str], name: str) -> str:
+    """What *context* tells of key *name*, as it was written; "" = nothing."""
+    return next((text for key, text in context.items() if key.lower() == name.lower()), "")
+
+
 def _field(key: str) -> str:
     return f"volume_context[{key}]"
 

@@ -6,41 +6,38 @@ Source: spec/csi-driver.md 3.6, 5.2.
 from collections.abc import Mapping
 
 from core import errors
+from csi import cnfs as csi_cnfs
 from kube import cnfs
 
-KEY = "containerNetworkFileSystem"
+KEY = csi_cnfs.KEY
 _KIND = "oss"
 
 
 def name_in(told: Mapping[str, str]) -> str:
     """Name of the object that attributes or parameters need, "" = they tell bucket and url."""
-    low = {key.strip().lower(): text.strip() for key, text in told.items()}
-    complete = low.get("bucket") and low.get("url")
-    return "" if complete else low.get(KEY.lower(), "")
+    low = _low(told)
+    is_complete = low.get("bucket") and low.get("url")
+    return "" if is_complete else low.get(KEY.lower(), "")
 
 
-def complete(told: Mapping[str, str], found: cnfs.Cnfs | None, name: str) -> dict[str, str]:
-    """*told* with the bucket and the url of *found*, which is object *name*; None = there is none.
+def complete(told: Mapping[str, str], found: cnfs.Cnfs) -> dict[str, str]:
+    """*told* with the bucket and the url of *found*; a url that is told is kept.
 
-    A url that is told is kept. Raises InvalidField for another bucket than the object's, an object
-    of another type or none; Precondition while the object does not tell them.
+    Raises InvalidField for another bucket than the object's, and an object of another type;
+    Precondition while the object does not tell them.
     """
-    if found is None:
-        raise errors.InvalidField(KEY, "does not exist in this cluster", value=name)
-    if found.kind and found.kind != _KIND:
-        raise errors.InvalidField(KEY, f"is of type {found.kind}", value=name, allowed=_KIND)
-    low = {key.strip().lower(): text.strip() for key, text in told.items()}
-    for field, text in (("bucketName", found.bucket), ("endPoint", found.internal_endpoint)):
-        if not text:
-            raise errors.Precondition(
-                f"ContainerNetworkFileSystem {name} does not tell status.fsAttributes.{field}; its "
-                f"status is {found.status or 'empty'}: look at the storage operator"
-            )
-    if low.get("bucket", found.bucket) != found.bucket:
+    csi_cnfs.require_kind(found, _KIND, field=KEY)
+    csi_cnfs.require_told(found, {"bucketName": found.bucket, "endPoint": found.internal_endpoint})
+    bucket = _low(told).get("bucket", found.bucket)
+    if bucket != found.bucket:
         raise errors.InvalidField(
             "bucket",
-            f"is not that of ContainerNetworkFileSystem {name}",
-            value=low["bucket"],
+            f"is not that of ContainerNetworkFileSystem {found.name}",
+            value=bucket,
             allowed=found.bucket,
         )
     return {"url": found.internal_endpoint, **told, "bucket": found.bucket}
+
+
+def _low(told: Mapping[str, str]) -> dict[str, str]:
+    return {key.strip().lower(): text.strip() for key, text in told.items()}

@@ -12,7 +12,7 @@ import structlog
 from cloud import nas_model
 from core import errors
 from csi import values
-from csi.nas import cnfs, layout, paths, server
+from csi.nas import cnfs, layout, paths, server, volume_context
 from csi.nas.controller import accesspoint, filesystem, params, search, subpath
 from kube import api as kube_api
 from kube import cnfs as kube_cnfs
@@ -58,7 +58,7 @@ class Adoption:
             case VolumeAs.FILESYSTEM:
                 found = await self._filesystems.adopt(
                     volume.name,
-                    cnfs.value(context, "fileSystemId"),
+                    volume_context.value(context, "fileSystemId"),
                     delete=_boolean(context, "deleteVolume", default="false"),
                     capacity_bytes=volume.capacity_bytes,
                 )
@@ -93,7 +93,9 @@ class Adoption:
 
     async def _adopt_directory(self, volume: kube_volumes.PersistentVolume) -> search.Found | None:
         host, file_system_id = await self._server(volume)
-        path = paths.parse("volume_context[path]", cnfs.value(volume.volume_context, "path") or "/")
+        path = paths.parse(
+            "volume_context[path]", volume_context.value(volume.volume_context, "path") or "/"
+        )
         base, _, name = path.rpartition("/")
         if name != volume.volume_id:
             raise errors.InvalidField(
@@ -117,14 +119,16 @@ class Adoption:
     ) -> list[nas_model.AccessPoint] | None:
         """The existing driver tells the file system by its object only."""
         context = volume.volume_context
-        file_system_id = cnfs.value(context, "fileSystemId")
-        if not file_system_id and cnfs.value(context, cnfs.KEY):
+        file_system_id = volume_context.value(context, "fileSystemId")
+        if not file_system_id and volume_context.value(context, cnfs.KEY):
             file_system_id = (await self._object(volume)).file_system_id
-        return await self._accesspoints.adopt(file_system_id, cnfs.value(context, "accesspointId"))
+        return await self._accesspoints.adopt(
+            file_system_id, volume_context.value(context, "accesspointId")
+        )
 
     async def _object(self, volume: kube_volumes.PersistentVolume) -> kube_cnfs.Cnfs:
         """The ContainerNetworkFileSystem of *volume*. Raises Precondition when there is none."""
-        name = cnfs.value(volume.volume_context, cnfs.KEY)
+        name = volume_context.value(volume.volume_context, cnfs.KEY)
         found = await kube_cnfs.read(self._kubernetes, name)
         if found is None:
             raise errors.Precondition(
@@ -136,8 +140,11 @@ class Adoption:
     async def _server(self, volume: kube_volumes.PersistentVolume) -> tuple[str, str]:
         """Server and file system, "" for a server of one's own."""
         told = volume.volume_context
-        host, file_system_id = cnfs.value(told, "server"), cnfs.value(told, "fileSystemId")
-        if not host and cnfs.value(told, cnfs.KEY):
+        host, file_system_id = (
+            volume_context.value(told, "server"),
+            volume_context.value(told, "fileSystemId"),
+        )
+        if not host and volume_context.value(told, cnfs.KEY):
             found = await self._object(volume)
             host, _ = cnfs.server_and_client(found)
             file_system_id = file_system_id or found.file_system_id
@@ -148,7 +155,7 @@ class Adoption:
 def _volume_as(context: Mapping[str, str]) -> VolumeAs | None:
     """None for a kind that the existing driver does not have."""
     try:
-        return VolumeAs(cnfs.value(context, "volumeAs") or VolumeAs.SUBPATH)
+        return VolumeAs(volume_context.value(context, "volumeAs") or VolumeAs.SUBPATH)
     except ValueError:
         return None
 

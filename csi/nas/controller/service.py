@@ -5,11 +5,11 @@ from typing import Any
 
 from core import errors, keyed_lock
 from csi import answers, requests
+from csi import cnfs as csi_cnfs
 from csi._pb import csi_pb2, csi_pb2_grpc
-from csi.nas import cnfs, layout, topology
+from csi.nas import cnfs, layout, topology, volume_context
 from csi.nas.controller import made, params, parse_params, volumes
 from kube import api as kube_api
-from kube import cnfs as kube_cnfs
 from kube import volumes as kube_volumes
 
 _Rpc = csi_pb2.ControllerServiceCapability.RPC
@@ -106,7 +106,7 @@ class ControllerServicer(csi_pb2_grpc.ControllerServicer):
             found = await kube_volumes.read(self._kubernetes, volume_id)
         except errors.Error:
             return True
-        return found is None or cnfs.value(found.volume_context, "mountType") == "losetup"
+        return found is None or volume_context.value(found.volume_context, "mountType") == "losetup"
 
     async def _complete(self, parameters: Mapping[str, str]) -> Mapping[str, str]:
         """*parameters* with what the ContainerNetworkFileSystem says that they name."""
@@ -114,11 +114,7 @@ class ControllerServicer(csi_pb2_grpc.ControllerServicer):
         if not name:
             return parameters
         cnfs.require_alone(parameters)
-        found = await kube_cnfs.read(self._kubernetes, name)
-        if found is None:
-            raise errors.InvalidField(
-                f"parameters[{cnfs.KEY}]", "does not exist in this cluster", value=name
-            )
+        found = await csi_cnfs.read(self._kubernetes, name, field=f"parameters[{cnfs.KEY}]")
         return cnfs.complete(parameters, found)
 
     async def close(self) -> None:

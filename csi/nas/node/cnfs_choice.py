@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Mapping
 
 from core import errors
-from csi.nas import cnfs, server
+from csi.nas import cnfs, server, volume_context
 from csi.node import network_mounts, servers
 from host import mountinfo, nfs
 from kube import api as kube_api
@@ -36,13 +36,13 @@ class Choice:
         An access point is a server of its own. Raises Precondition for an object that is not
         there or not ready, and what `kube.api.Api.read` raises.
         """
-        name = cnfs.value(context, cnfs.KEY)
-        if not name or cnfs.value(context, "accesspoint"):
+        name = volume_context.value(context, cnfs.KEY)
+        if not name or volume_context.value(context, "accesspoint"):
             return context
         try:
             first = await self._read(name)
         except kube_api.NotConfigured:
-            if cnfs.value(context, "server"):  # told when the volume was made
+            if volume_context.value(context, "server"):  # told when the volume was made
                 return context
             raise
         there = mountinfo.mounts_at(target)
@@ -55,8 +55,8 @@ class Choice:
         self._events.warn(
             events.pod(context),
             _REASON,
-            f"{cnfs.value(context, 'path') or '/'} is mounted from ContainerNetworkFileSystem "
-            f"{second.name} instead of {first.name}: {why}",
+            f"{volume_context.value(context, 'path') or '/'} is mounted from "
+            f"ContainerNetworkFileSystem {second.name} instead of {first.name}: {why}",
         )
         return cnfs.mounted_as(context, second)
 

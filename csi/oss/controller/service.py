@@ -6,11 +6,11 @@ from typing import Any
 from cloud import metadata as cloud_metadata
 from core import errors, keyed_lock
 from csi import answers, requests
+from csi import cnfs as csi_cnfs
 from csi._pb import csi_pb2, csi_pb2_grpc
 from csi.oss import bucket_space, cnfs, credentials, volume_context
 from csi.oss.controller import params, storage, volumes
 from kube import api as kube_api
-from kube import cnfs as kube_cnfs
 
 _Rpc = csi_pb2.ControllerServiceCapability.RPC
 _EIB = 1 << 60
@@ -105,7 +105,8 @@ class ControllerServicer(csi_pb2_grpc.ControllerServicer):
         """*told* with the names that other things tell."""
         name = cnfs.name_in(told)
         if name:
-            told = cnfs.complete(told, await kube_cnfs.read(self._kubernetes, name), name)
+            found = await csi_cnfs.read(self._kubernetes, name, field=cnfs.KEY)
+            told = cnfs.complete(told, found)
         return await bucket_space.resolve(self._metadata, told)
 
     async def close(self) -> None:

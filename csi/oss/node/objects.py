@@ -5,9 +5,9 @@ import binascii
 from collections.abc import Mapping
 
 from core import errors
+from csi import cnfs as csi_cnfs
 from csi.oss import cnfs
 from kube import api
-from kube import cnfs as kube_cnfs
 
 SECRET_REF = "secretRef"  # noqa: S105 - the name of a key
 _KEYS = ("AccessKeyId", "AccessKeySecret", "SecurityToken", "Expiration")
@@ -25,7 +25,8 @@ class Objects:
         name = cnfs.name_in(told)
         if not name:
             return told
-        return cnfs.complete(told, await kube_cnfs.read(self._kubernetes, name), name)
+        found = await csi_cnfs.read(self._kubernetes, name, field=cnfs.KEY)
+        return cnfs.complete(told, found)
 
     async def secrets(self, told: Mapping[str, str], given: Mapping[str, str]) -> Mapping[str, str]:
         """*given*, the secrets of the request, or those of the Secret that *told* names.

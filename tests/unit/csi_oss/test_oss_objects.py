@@ -53,8 +53,7 @@ async def test_what_is_told_already_needs_no_object(
     assert server.reads == []
 
 
-BAD: dict[str, tuple[dict[str, str], kube_cnfs.Cnfs | None, str]] = {
-    "no object": ({}, None, "shared' does not exist"),
+BAD: dict[str, tuple[dict[str, str], kube_cnfs.Cnfs, str]] = {
     "a file system": ({}, kube_cnfs.parse(fake_kubernetes.cnfs_object("shared")), "is of type nas"),
     "another bucket": (
         {" bucket ": "mine"},
@@ -68,14 +67,19 @@ BAD: dict[str, tuple[dict[str, str], kube_cnfs.Cnfs | None, str]] = {
 
 @pytest.mark.parametrize(("given", "found", "told"), BAD.values(), ids=BAD.keys())
 def test_g44_what_does_not_go_together_is_refused_by_name(
-    given: dict[str, str], found: kube_cnfs.Cnfs | None, told: str
+    given: dict[str, str], found: kube_cnfs.Cnfs, told: str
 ) -> None:
     with pytest.raises((errors.InvalidField, errors.Precondition), match=told):
-        cnfs.complete(given, found, "shared")
+        cnfs.complete(given, found)
+
+
+async def test_g44_an_object_that_is_not_there_is_told_by_name(reader: objects.Objects) -> None:
+    with pytest.raises(errors.InvalidField, match="'none' does not exist in this cluster"):
+        await reader.context({"containerNetworkFileSystem": "none"})
 
 
 def test_a_url_that_is_told_is_kept() -> None:
-    assert cnfs.complete({"url": "oss-x"}, made(), "shared")["url"] == "oss-x"
+    assert cnfs.complete({"url": "oss-x"}, made())["url"] == "oss-x"
 
 
 async def test_a_secret_is_read_in_its_namespace_and_nothing_else_of_it_is_taken(
