@@ -20,6 +20,11 @@ def name_in(told: Mapping[str, str]) -> str:
     return "" if is_complete else low.get(KEY.lower(), "")
 
 
+def stand_in(told: Mapping[str, str]) -> cnfs.Cnfs:
+    """An object that goes with *told*, to check the rest of it without the API server."""
+    return csi_cnfs.stand_in(_KIND, bucket=_low(told).get("bucket", ""))
+
+
 def complete(told: Mapping[str, str], found: cnfs.Cnfs) -> dict[str, str]:
     """*told* with the bucket and the url of *found*; a url that is told is kept.
 

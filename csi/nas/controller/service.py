@@ -1,6 +1,5 @@
 """The Controller service of the NAS driver: parse, lock, service, respond."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from core import errors, keyed_lock
@@ -40,8 +39,7 @@ class ControllerServicer(csi_pb2_grpc.ControllerServicer):
     async def CreateVolume(
         self, request: csi_pb2.CreateVolumeRequest, context: Any
     ) -> csi_pb2.CreateVolumeResponse:
-        told = requests.string_map("parameters", request.parameters)
-        want, parameters = _parse_create(request, await self._complete(told))
+        want, parameters = _parse_create(request), await self._parameters(request)
         with self._locks.hold(f"volume {want.name}"):
             volume = await self._do.create(want, parameters)
         return csi_pb2.CreateVolumeResponse(
@@ -108,23 +106,27 @@ class ControllerServicer(csi_pb2_grpc.ControllerServicer):
             return True
         return found is None or volume_context.value(found.volume_context, "mountType") == "losetup"
 
-    async def _complete(self, parameters: Mapping[str, str]) -> Mapping[str, str]:
-        """*parameters* with what the ContainerNetworkFileSystem says that they name."""
-        name = parameters.get(cnfs.KEY, "")
+    async def _parameters(self, request: csi_pb2.CreateVolumeRequest) -> params.Parameters:
+        """Of a class, with what the ContainerNetworkFileSystem says that they name.
+
+        What is wrong with them is told before the object is asked for.
+        """
+        told = requests.string_map("parameters", request.parameters)
+        name = told.get(cnfs.KEY, "")
         if not name:
-            return parameters
-        cnfs.require_alone(parameters)
+            return parse_params.parse(told)
+        cnfs.require_alone(told)
+        parse_params.parse(cnfs.complete(told, csi_cnfs.stand_in("nas")))
         found = await csi_cnfs.read(self._kubernetes, name, field=f"parameters[{cnfs.KEY}]")
-        return cnfs.complete(parameters, found)
+        return parse_params.parse(cnfs.complete(told, found))
 
     async def close(self) -> None:
         """Take no more calls."""
         await self._do.close()
 
 
-def _parse_create(
-    request: csi_pb2.CreateVolumeRequest, told: Mapping[str, str]
-) -> tuple[made.VolumeRequest, params.Parameters]:
+def _parse_create(request: csi_pb2.CreateVolumeRequest) -> made.VolumeRequest:
+    """All but its parameters."""
     name = requests.name(request.name)
     capabilities = requests.capabilities(request.volume_capabilities)
     required_bytes, limit_bytes = requests.capacity_range(request.capacity_range)
@@ -136,15 +138,13 @@ def _parse_create(
     if request.mutable_parameters:
         raise errors.InvalidField("mutable_parameters", "is not supported", allowed="nothing")
     _require_supported(capabilities)
-    parameters = parse_params.parse(told)
-    want = made.VolumeRequest(
+    return made.VolumeRequest(
         name=name,
         required_bytes=required_bytes,
         limit_bytes=limit_bytes,
         capabilities=capabilities,
         zone_ids=_zones(request.accessibility_requirements),
     )
-    return want, parameters
 
 
 def _parse_expand(request: csi_pb2.ControllerExpandVolumeRequest) -> made.ExpandRequest:

@@ -1,7 +1,7 @@
 """The Controller service of the OSS driver: parse, lock, service, respond."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from cloud import metadata as cloud_metadata
 from core import errors, keyed_lock
@@ -14,6 +14,8 @@ from kube import api as kube_api
 
 _Rpc = csi_pb2.ControllerServiceCapability.RPC
 _EIB = 1 << 60
+
+T = TypeVar("T")
 
 CAPABILITIES = (
     _Rpc.CREATE_DELETE_VOLUME,
@@ -47,9 +49,13 @@ class ControllerServicer(csi_pb2_grpc.ControllerServicer):
         _refuse_sources(request)
         for capability in capabilities:
             _require_supported(capability)
-        given = await self._parameters(request.parameters)
+        size_bytes = required_bytes or limit_bytes
+        plan = await self._parse(
+            requests.string_map("parameters", request.parameters),
+            lambda told: self._do.plan(name, size_bytes, params.parse(told)),
+        )
         with self._locks.hold(f"volume {name}"):
-            made = await self._do.create(name, required_bytes or limit_bytes, given, key)
+            made = await self._do.create(plan, key)
         return csi_pb2.CreateVolumeResponse(
             volume=csi_pb2.Volume(
                 volume_id=made.volume_id,
@@ -81,7 +87,7 @@ class ControllerServicer(csi_pb2_grpc.ControllerServicer):
             for capability in capabilities:
                 _require_supported(capability)
             if told:
-                volume_context.parse(await self._resolved(told))
+                await self._parse(told, volume_context.parse)
         except (errors.InvalidField, errors.Unsupported) as e:
             return answers.validated(request, str(e))
         return answers.validated(request, "")
@@ -89,7 +95,7 @@ class ControllerServicer(csi_pb2_grpc.ControllerServicer):
     async def GetCapacity(
         self, request: csi_pb2.GetCapacityRequest, context: Any
     ) -> csi_pb2.GetCapacityResponse:
-        await self._parameters(request.parameters)
+        params.parse(requests.string_map("parameters", request.parameters))
         return csi_pb2.GetCapacityResponse(available_capacity=_EIB)
 
     async def ControllerGetCapabilities(
@@ -97,17 +103,17 @@ class ControllerServicer(csi_pb2_grpc.ControllerServicer):
     ) -> csi_pb2.ControllerGetCapabilitiesResponse:
         return answers.controller_capabilities(CAPABILITIES)
 
-    async def _parameters(self, given: Mapping[str, str]) -> params.Parameters:
-        """Of a class."""
-        return params.parse(await self._resolved(requests.string_map("parameters", given)))
+    async def _parse(self, told: Mapping[str, str], parse: Callable[[Mapping[str, str]], T]) -> T:
+        """What *parse* makes of *told* with the names that other things tell.
 
-    async def _resolved(self, told: Mapping[str, str]) -> Mapping[str, str]:
-        """*told* with the names that other things tell."""
+        What is wrong with *told* itself is told before a ContainerNetworkFileSystem is asked for.
+        """
         name = cnfs.name_in(told)
         if name:
+            parse(cnfs.complete(told, cnfs.stand_in(told)))
             found = await csi_cnfs.read(self._kubernetes, name, field=cnfs.KEY)
             told = cnfs.complete(told, found)
-        return await bucket_space.resolve(self._metadata, told)
+        return parse(await bucket_space.resolve(self._metadata, told))
 
     async def close(self) -> None:
         """Take no more calls."""

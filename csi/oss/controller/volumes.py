@@ -21,6 +21,15 @@ class Made:
     context: Mapping[str, str]
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Plan:
+    """A volume called *name*. place: what must be made for it, None = nothing."""
+
+    name: str
+    volume: Made
+    place: places.Place | None
+
+
 class Volumes:
     """Makes and deletes volumes; the callers hold the volume's lock.
 
@@ -37,21 +46,19 @@ class Volumes:
         self._told: dict[str, Made] = {}
         self._pool = executor.BoundedExecutor("oss-provision", _THREADS)
 
-    async def create(
-        self, name: str, size_bytes: int, given: params.Parameters, key: storage.Secret | None
-    ) -> Made:
-        """The volume *name*. Raises Exists for the same name with other wishes."""
-        made, place = self._plan(name, size_bytes, given)
+    async def create(self, plan: Plan, key: storage.Secret | None) -> Made:
+        """The volume of *plan*. Raises Exists for the same name with other wishes."""
+        made, place = plan.volume, plan.place
         there = self._told.get(made.volume_id)
         if there is not None and there != made:
             raise errors.Exists(
-                f"volume {name} exists with another size or another class; delete it, or ask for "
-                "the same again"
+                f"volume {plan.name} exists with another size or another class; delete it, or ask "
+                "for the same again"
             )
         if place is not None:
             work = provision.make_directory if place.path else provision.make_bucket
             bucket = self._bucket(place, made.context["url"], key)
-            await self._pool.run(work, bucket, place, name, size_bytes)
+            await self._pool.run(work, bucket, place, plan.name, made.capacity_bytes)
         self._told[made.volume_id] = made
         return made
 
@@ -77,10 +84,8 @@ class Volumes:
         """Take no more work."""
         self._pool.close()
 
-    def _plan(
-        self, name: str, size_bytes: int, given: params.Parameters
-    ) -> tuple[Made, places.Place | None]:
-        """The volume, and what must be made for it: None = nothing."""
+    def plan(self, name: str, size_bytes: int, given: params.Parameters) -> Plan:
+        """What makes the volume *name* of a class. Pure. Raises InvalidField, Unsupported."""
         context = {
             key: value for key, value in given.context.items() if key.strip().lower() != "path"
         }
@@ -97,10 +102,10 @@ class Volumes:
             place = places.below(place, name)
         context["path"] = f"/{place.path}" if place.path else given.path
         if given.policy is DeletePolicy.RETAIN and given.volume_as is not VolumeAs.BUCKET:
-            return Made(name, size_bytes, context), None
+            return Plan(name, Made(name, size_bytes, context), None)
         context["url"] = volume.url
         volume_id = name if given.policy is DeletePolicy.RETAIN else place.volume_id
-        return Made(volume_id, size_bytes, context), place
+        return Plan(name, Made(volume_id, size_bytes, context), place)
 
     def _bucket(self, place: places.Place, url: str, key: storage.Secret | None) -> storage.Bucket:
         region_id = place.region_id or self._region_id

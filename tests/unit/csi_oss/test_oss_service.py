@@ -1,0 +1,95 @@
+"""The Controller service of OSS: what is told before the Kubernetes API is asked."""
+
+from typing import Any
+
+import pytest
+
+from core import errors
+from csi._pb import csi_pb2 as pb
+from csi.oss.controller import service, volumes
+from kube import api
+from tests.fakes import fake_kubernetes
+from tests.support import csi_client
+
+CNFS = {"containerNetworkFileSystem": "shared"}
+
+
+class NoMetadata:
+    """None is read."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(name)
+
+
+def no_bucket(**where: Any) -> Any:
+    raise AssertionError(where)
+
+
+@pytest.fixture
+def kubernetes() -> fake_kubernetes.FakeKubernetes:
+    return fake_kubernetes.FakeKubernetes(fault=errors.Unavailable("the API server is away"))
+
+
+@pytest.fixture
+def served(kubernetes: fake_kubernetes.FakeKubernetes) -> service.ControllerServicer:
+    made = volumes.Volumes(no_bucket, region_id="", endpoint_url="", over_vpc=False)
+    return service.ControllerServicer(made, kubernetes, NoMetadata())  # type: ignore[arg-type]  # not asked
+
+
+def request(**parameters: str) -> pb.CreateVolumeRequest:
+    return pb.CreateVolumeRequest(
+        name="pvc-1",
+        volume_capabilities=[csi_client.mount_capability("", mode="MULTI_NODE_MULTI_WRITER")],
+        parameters={**CNFS, **parameters},
+    )
+
+
+BAD = {
+    "a kind that is not known": ({"volumeAs": "subpth"}, "volumeAs 'subpth' is not offered"),
+    "a policy that is not known": ({"deletePolicy": "del"}, "deletePolicy 'del' is not known"),
+    "a path that climbs": ({"path": "/a/../b"}, "path '/a/../b' is not a path"),
+    "a client that is not known": ({"fuseType": "ossf"}, "fuseType 'ossf' is not known"),
+    "a way to prove oneself": ({"bucket": "mine-1", "authType": "rsa"}, "authType 'rsa'"),
+    "a number that is none": ({"metricsTop": "all"}, "metricsTop 'all'"),
+    "a bucket of buckets": (
+        {"agenticBucket": "agents", "bucketSpacePrefix": "x"},
+        "agenticBucket exclude each other",
+    ),
+    "a bucket for each volume": ({"volumeAs": "bucket"}, "is made for each volume"),
+}
+
+
+@pytest.mark.parametrize(("parameters", "told"), BAD.values(), ids=BAD.keys())
+async def test_a_typing_error_is_told_without_the_api_server(
+    kubernetes: fake_kubernetes.FakeKubernetes,
+    served: service.ControllerServicer,
+    parameters: dict[str, str],
+    told: str,
+) -> None:
+    with pytest.raises(errors.InvalidField, match=told):
+        await served.CreateVolume(request(**parameters), None)
+
+    assert kubernetes.reads == []
+
+
+async def test_capacity_needs_no_object(
+    kubernetes: fake_kubernetes.FakeKubernetes, served: service.ControllerServicer
+) -> None:
+    told = await served.GetCapacity(pb.GetCapacityRequest(parameters=CNFS), None)
+    with pytest.raises(errors.InvalidField, match="volumeAs 'subpth'"):
+        await served.GetCapacity(pb.GetCapacityRequest(parameters={"volumeAs": "subpth"}), None)
+
+    assert told.available_capacity == 1 << 60
+    assert kubernetes.reads == []
+
+
+@pytest.mark.parametrize("more", [{}, {"bucket": "mine-1"}, {"volumeAs": "subpath", "path": "/a"}])
+async def test_a_request_without_one_asks_for_the_object(
+    kubernetes: fake_kubernetes.FakeKubernetes,
+    served: service.ControllerServicer,
+    more: dict[str, str],
+) -> None:
+    with pytest.raises(errors.Unavailable, match="away"):
+        await served.CreateVolume(request(**more), None)
+
+    assert kubernetes.reads == [(api.Kind.CNFS, "shared", "")]
