@@ -13,7 +13,7 @@ from cloud import nas_model
 from core import errors
 from csi import values
 from csi.nas import cnfs, layout, paths, server, volume_context
-from csi.nas.controller import accesspoint, filesystem, params, search, subpath
+from csi.nas.controller import accesspoint, filesystem, params, search, sharepath, subpath
 from kube import api as kube_api
 from kube import cnfs as kube_cnfs
 from kube import volumes as kube_volumes
@@ -21,7 +21,7 @@ from kube import volumes as kube_volumes
 log = structlog.get_logger()
 
 VolumeAs = params.VolumeAs
-Found = search.Found | nas_model.FileSystem | list[nas_model.AccessPoint]
+Found = search.Found | nas_model.FileSystem | list[nas_model.AccessPoint] | sharepath.Shared
 
 
 class Adoption:
@@ -64,6 +64,8 @@ class Adoption:
                 )
             case VolumeAs.ACCESSPOINT:
                 found = await self._adopt_accesspoint(volume)
+            case VolumeAs.SHAREPATH:
+                return sharepath.Shared()  # nothing of it is the volume's own, so nothing is noted
             case _:
                 return None
         if found is not None:

@@ -3,6 +3,7 @@
 So nothing in the cloud tells of such a volume, and its id does. Source: spec/csi-driver.md 3.3.
 """
 
+import dataclasses
 import hashlib
 
 from core import errors
@@ -11,6 +12,11 @@ from csi.nas.controller import made, params, subpath
 
 _PREFIX = "share#"
 _DIGEST_CHARS = 16
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Shared:
+    """A volume of the existing driver: its id tells nothing, but its PersistentVolume does."""
 
 
 class Sharepaths:
@@ -42,8 +48,13 @@ def describe(want: made.VolumeRequest, parameters: params.SharepathParameters) -
     file_system_id = parameters.file_system_id or server.file_system_id(place.host)
     if file_system_id:
         told |= {"fileSystemId": file_system_id, "fileSystemType": server.kind_of(place.host).value}
-    size_bytes = want.required_bytes or want.limit_bytes
-    return made.Made(volume_id(want.name), size_bytes, {**parameters.context, **told})
+    capacity_bytes = want.required_bytes or want.limit_bytes
+    return made.Made(volume_id(want.name), capacity_bytes, {**parameters.context, **told})
+
+
+def size_bytes(want: made.ExpandRequest) -> int:
+    """Size that is told after growing: a shared directory has none, so any will do. Pure."""
+    return want.required_bytes or want.limit_bytes
 
 
 def volume_id(name: str) -> str:

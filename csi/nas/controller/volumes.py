@@ -24,7 +24,7 @@ from csi.nas.controller import (
 
 log = structlog.get_logger()
 
-Found = search.Found | nas_model.FileSystem | list[nas_model.AccessPoint]
+Found = adoption.Found
 
 
 class Volumes:
@@ -102,8 +102,10 @@ class Volumes:
             return
         match await self._find_or_adopt(volume_id):
             case None:
-                # Deleted before, or a shared directory of the existing driver.
+                # Deleted before; or of the existing driver, and nobody tells of it.
                 log.info("no trace of the volume; what it may hold is kept", volume_id=volume_id)
+            case sharepath.Shared():
+                log.info("the shared directory is kept", volume_id=volume_id)
             case search.Found() as volume:
                 await self._subpaths.delete(volume)
             case nas_model.FileSystem() as volume:
@@ -114,13 +116,15 @@ class Volumes:
     async def expand(self, want: made.ExpandRequest) -> int:
         """Size in bytes afterwards. Raises NotFound, OutOfRange."""
         if sharepath.is_id(want.volume_id):
-            return want.required_bytes or want.limit_bytes  # the directory has no size
+            return sharepath.size_bytes(want)
         match await self._find_or_adopt(want.volume_id):
             case None:
                 raise errors.NotFound(
                     f"volume {want.volume_id} has no record on any file system, and no "
                     "PersistentVolume that a provisioner made tells where it is"
                 )
+            case sharepath.Shared():
+                return sharepath.size_bytes(want)
             case search.Found() as volume:
                 return await self._subpaths.expand(volume, want)
             case nas_model.FileSystem() as volume:

@@ -171,7 +171,6 @@ NOT_OURS = {
     "another driver's": {"driver": "diskplugin.csi.alibabacloud.com"},
     "written by hand": {"by": ""},
     "another provisioner's": {"by": "nfs.csi.k8s.io"},
-    "a shared directory": {"volumeAs": "sharepath"},
     "of a kind that is not known": {"volumeAs": "bucket"},
 }
 
@@ -185,6 +184,27 @@ async def test_what_is_not_a_volume_of_a_provisioner_is_left_alone(
 
     assert await rig.adoption.adopt(NAME) is None
     assert rig.systems.tagged == {}
+
+
+async def test_a_shared_directory_takes_any_size_and_keeps_its_files(rig: Rig) -> None:
+    await rig.directories.create("aaaa", "/team")
+    rig.volume(volumeAs="sharepath", server=HOST, path="/team", fileSystemId="aaaa")
+    want = made.ExpandRequest(volume_id=NAME, required_bytes=30 * GIB, limit_bytes=0)
+
+    assert await rig.volumes.expand(want) == 30 * GIB
+    await rig.volumes.delete(NAME)
+
+    assert rig.systems.tagged == {}
+    assert await rig.directories.exists("aaaa", "/team")
+
+
+async def test_a_shared_directory_that_a_person_wrote_down_is_not_known(rig: Rig) -> None:
+    rig.volume(by="", volumeAs="sharepath", server=HOST, path="/team")
+
+    with pytest.raises(errors.NotFound):
+        await rig.volumes.expand(
+            made.ExpandRequest(volume_id=NAME, required_bytes=GIB, limit_bytes=0)
+        )
 
 
 async def test_what_is_gone_is_gone(rig: Rig) -> None:
