@@ -3,11 +3,14 @@
 A volume is the directory `<base>/<name>`. Beside it, under `<base>/.csi-volumes/<name>/`, is one
 empty directory whose name says how the volume was made: its record. The NAS API can make and look
 for directories but not write files, and a record must be there without the PersistentVolume: it is
-what DeleteVolume goes by, and a directory without one is never touched.
+what DeleteVolume goes by, and a directory without one is never touched. In it is `cluster/<id>`,
+where the id of the cluster that made the volume is known: a backup that is restored into a second
+cluster brings the first one's volume ids along.
 """
 
 import dataclasses
 import datetime
+import hashlib
 import re
 from typing import Self
 
@@ -15,7 +18,9 @@ from core import errors
 from csi.nas import paths
 
 RECORDS = ".csi-volumes"
+OWNERS = "cluster"
 _TRASH = ".trash"
+_DIGEST_CHARS = 16
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _RECORD = re.compile(r"(archive|delete)-(\d{1,19})")
 
@@ -64,6 +69,23 @@ def records(base: str, name: str) -> str:
 def record(base: str, name: str, made: Record) -> str:
     """Path of the record *made*."""
     return f"{records(base, name)}/{made}"
+
+
+def owners(base: str, name: str, made: Record) -> str:
+    """Path of the directory in the record *made* that holds the volume's cluster."""
+    return f"{record(base, name, made)}/{OWNERS}"
+
+
+def owned_record(base: str, name: str, made: Record, owner: str) -> str:
+    """Path that is the record *made*, with *owner* in it; owner: of `owner_of`, "" = not known."""
+    return f"{owners(base, name, made)}/{owner}" if owner else record(base, name, made)
+
+
+def owner_of(cluster_id: str) -> str:
+    """Cluster *cluster_id* as the name of a directory; a digest for odd letters."""
+    if not cluster_id or is_name(cluster_id):
+        return cluster_id
+    return hashlib.sha256(cluster_id.encode()).hexdigest()[:_DIGEST_CHARS]
 
 
 def archived_name(name: str, at: datetime.datetime) -> str:

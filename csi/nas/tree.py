@@ -45,28 +45,29 @@ def read_record(base: pathlib.Path, name: str) -> layout.Record | None:
     return found[0] if found else None
 
 
-def make(base: pathlib.Path, name: str, record: layout.Record) -> None:
-    """The volume's record and its directory; the record first, so that none is without."""
-    for path, mode in (
-        (base / layout.RECORDS, _RECORD_MODE),
-        (base / layout.RECORDS / name, _RECORD_MODE),
-        (base / layout.RECORDS / name / str(record), _RECORD_MODE),
-        (base / name, _VOLUME_MODE),
-    ):
-        _ensure_dir(path, mode)
+def read_owner(base: pathlib.Path, name: str, record: layout.Record) -> str:
+    """The cluster that is noted in *record*, as `layout.owner_of` has it; "" = none."""
+    owners = base / layout.RECORDS / name / str(record) / layout.OWNERS
+    if not _is_directory(owners):
+        return ""
+    return ", ".join(sorted(entry.name for entry in owners.iterdir()))
 
 
-def note(base: pathlib.Path, name: str, record: layout.Record) -> bool:
+def make(base: pathlib.Path, name: str, record: layout.Record, *, owner: str = "") -> None:
+    """The volume's record and its directory; the record first, so that none is without.
+
+    owner: of `layout.owner_of`, "" = not known.
+    """
+    _make_record(base, name, record, owner)
+    _ensure_dir(base / name, _VOLUME_MODE)
+
+
+def note(base: pathlib.Path, name: str, record: layout.Record, *, owner: str = "") -> bool:
     """Whether the volume's directory is there; if so, it has *record*, or the one it had."""
     if not _is_directory(base / name):
         return False
     if read_record(base, name) is None:
-        for path in (
-            base / layout.RECORDS,
-            base / layout.RECORDS / name,
-            base / layout.RECORDS / name / str(record),
-        ):
-            _ensure_dir(path, _RECORD_MODE)
+        _make_record(base, name, record, owner)
     return True
 
 
@@ -127,8 +128,24 @@ def forget(base: pathlib.Path, name: str) -> None:
     with contextlib.suppress(FileNotFoundError):
         for entry in list(records.iterdir()):
             if layout.Record.parse(entry.name) is not None:
+                _forget_owners(entry / layout.OWNERS)
                 entry.rmdir()
         records.rmdir()
+
+
+def _make_record(base: pathlib.Path, name: str, record: layout.Record, owner: str) -> None:
+    path = base
+    owned = (layout.OWNERS, owner) if owner else ()
+    for part in (layout.RECORDS, name, str(record), *owned):
+        path /= part
+        _ensure_dir(path, _RECORD_MODE)
+
+
+def _forget_owners(owners: pathlib.Path) -> None:
+    if _is_directory(owners):
+        for entry in list(owners.iterdir()):
+            entry.rmdir()
+        owners.rmdir()
 
 
 def _entries(trash: pathlib.Path) -> int:

@@ -139,6 +139,7 @@ def cloud_drivers(
                     cloud_module.DOMAIN,
                     endpoint=cloud.endpoint,
                     NAS_MOUNT_PROXY_SOCKET=str(socket),
+                    CLUSTER_ID="c-lab",
                 )
             )
             undo.callback(made[-1].close)

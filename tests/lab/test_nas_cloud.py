@@ -103,6 +103,36 @@ def test_two_nodes_write_and_read_one_volume(cloud_drivers: Drivers, kind: str) 
     assert seen == ("from-two\n", "from-one\n")
 
 
+@pytest.mark.parametrize("server", [nas_cloud.DOMAIN, nas_cloud.EXTREME_DOMAIN])
+def test_a_second_cluster_with_the_same_handle_deletes_nothing(
+    cloud_drivers: Drivers, nas_cloud: Cloud, tmp_path: pathlib.Path, server: str
+) -> None:
+    one, two = cloud_drivers
+    cloud, _, _ = nas_cloud
+    base = f"{server}:/share" if "extreme" in server else f"{server}:/base"
+    told = {"server": base, "archiveOnDelete": "false", "volumeCapacity": "true"}
+    volume = one.create("pvc-1", **told)
+    path = one.publish(volume)
+    one.machine.run("sh", "-c", f"echo kept >{path}/file")
+    other = NasDriver(
+        two.machine, tmp_path, "other", server, endpoint=cloud.endpoint, CLUSTER_ID="c-other"
+    )
+    try:
+        with pytest.raises(grpc.RpcError) as caught:
+            other.delete(volume.volume_id)
+        quotas = cloud.control.resources("nas_dir_quota")
+    finally:
+        other.close()
+
+    assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+    assert "made by cluster c-lab" in (caught.value.details() or "")
+    assert one.machine.run("cat", f"{path}/file") == "kept\n"
+    assert len(quotas) == (0 if "extreme" in server else 1)
+    one.unpublish(volume, path)
+    one.delete(volume.volume_id)
+    assert left_in(cloud) == {}
+
+
 @pytest.mark.parametrize("protocol", ["cpfs-nfs", "nfs"])
 def test_cpfs_is_mounted_through_its_protocol_service(
     cloud_drivers: Drivers, nas_cloud: Cloud, protocol: str

@@ -16,7 +16,7 @@ from typing import Protocol
 import structlog
 
 from core import call, clock, errors, executor
-from csi.nas import server, tree
+from csi.nas import layout, server, tree
 from kube import events
 
 log = structlog.get_logger()
@@ -40,9 +40,15 @@ class Roots(Protocol):
 
 
 class Remover:
-    """Runs one job for each volume at a time, in threads of its server."""
+    """Runs one job for each volume at a time, in threads of its server.
 
-    def __init__(self, roots: Roots, time: clock.Clock, recorder: events.Recorder) -> None:
+    cluster_id: what another cluster made is left alone, "" = not known, and nothing is asked.
+    """
+
+    def __init__(
+        self, roots: Roots, time: clock.Clock, recorder: events.Recorder, *, cluster_id: str = ""
+    ) -> None:
+        self._owner = layout.owner_of(cluster_id)
         self._roots = roots
         self._events = recorder
         self._clock = time
@@ -80,6 +86,18 @@ class Remover:
             )
         job.result()
 
+    async def require_own(self, name: str, place: server.Place) -> None:
+        """Raise Precondition when the volume was made by another cluster."""
+
+        def look() -> None:
+            with self._roots.opened(place) as base:
+                record = tree.read_record(base, name)
+                if record is not None:
+                    self._require_own(base, name, place, record)
+
+        if self._owner:
+            await self._pools.of(place.host).run(look)
+
     async def close(self) -> None:
         """Stop. What is half removed is finished by the next DeleteVolume."""
         self._stopping.set()
@@ -100,6 +118,7 @@ class Remover:
             if record is None:
                 # Removed already; or not made by us, and then it is not ours to remove.
                 return
+            self._require_own(base, name, place, record)
             if record.archive or keep:
                 self._tell(name, place, tree.archive(base, name, self._clock.now()))
             else:
@@ -107,6 +126,18 @@ class Remover:
                 if trash is not None:
                     tree.remove(trash, self._stopping)
             tree.forget(base, name)
+
+    def _require_own(
+        self, base: pathlib.Path, name: str, place: server.Place, record: layout.Record
+    ) -> None:
+        owner = tree.read_owner(base, name, record)
+        if self._owner and owner not in ("", self._owner):
+            told = layout.owners(place.base, name, record)
+            raise errors.Precondition(
+                f"volume {name} was made by cluster {owner} and is not deleted by cluster "
+                f"{self._owner}; when that cluster is gone for good, remove the directory {told} "
+                f"of {place.host}"
+            )
 
     def _tell(self, name: str, place: server.Place, directory: str) -> None:
         """Say where an archive is, on the PersistentVolume, which is there until this is done."""

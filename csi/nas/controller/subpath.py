@@ -71,6 +71,7 @@ class Subpaths:
         self._roots = roots
         self._remover = remover
         self._config = config
+        self._owner = layout.owner_of(config.cluster_id)
         self._pools = executor.ExecutorPerKey("nas-subpath", _THREADS)
         self._search = search.Search(
             catalogue=catalogue, directories=directories, roots=roots, pools=self._pools
@@ -149,7 +150,9 @@ class Subpaths:
             if not await self._directories.exists(file_system_id, records):
                 # A second one would contradict it; lists may not have told of the first one yet.
                 await self._directories.create(
-                    file_system_id, layout.record(place.base, name, record), permission="0700"
+                    file_system_id,
+                    layout.owned_record(place.base, name, record, self._owner),
+                    permission="0700",
                 )
             return found
         if file_system is not None:
@@ -162,7 +165,7 @@ class Subpaths:
         def note() -> bool:
             try:
                 with self._roots.opened(place) as base:
-                    return tree.note(base, name, record)
+                    return tree.note(base, name, record, owner=self._owner)
             except errors.NotFound:
                 return False
 
@@ -173,6 +176,7 @@ class Subpaths:
         keep = False
         if volume.by_api and volume.file_system is not None:
             file_system_id = volume.file_system.file_system_id
+            await self._remover.require_own(volume.name, volume.place)
             await self._directories.cancel_quota(file_system_id, volume.path)
             if self._config.check_recycle_bin:
                 keep = not await self._directories.recycle_bin_enabled(file_system_id)
@@ -214,17 +218,30 @@ class Subpaths:
     ) -> None:
         self._require_stays(name)
         file_system_id = file_system.file_system_id
-        wanted = layout.record(base, name, record)
+        wanted = layout.owned_record(base, name, record, self._owner)
         if await self._directories.exists(file_system_id, layout.records(base, name)):
-            # Made before; with the same record, or it is another volume of that name.
-            trash = paths.join(base, layout.trash_name(name))
-            if await self._directories.exists(file_system_id, trash):
-                raise _going(name)
-            if not await self._directories.exists(file_system_id, wanted):
-                raise _other_record(name)
-        else:
-            await self._directories.create(file_system_id, wanted, permission="0700")
+            await self._require_same(file_system_id, base, name, record)
+        await self._directories.create(file_system_id, wanted, permission="0700")
         await self._directories.create(file_system_id, layout.volume(base, name))
+
+    async def _require_same(
+        self, file_system_id: str, base: str, name: str, record: layout.Record
+    ) -> None:
+        """Raise Exists when what was made before is another volume, Busy while it goes."""
+
+        async def there(path: str) -> bool:
+            return await self._directories.exists(file_system_id, path)
+
+        if await there(paths.join(base, layout.trash_name(name))):
+            raise _going(name)
+        if not await there(layout.record(base, name, record)):
+            raise _other_record(name)
+        if (
+            self._owner
+            and not await there(layout.owned_record(base, name, record, self._owner))
+            and await there(layout.owners(base, name, record))
+        ):
+            raise _other_cluster(name)
 
     async def _make_mounted(self, place: server.Place, name: str, record: layout.Record) -> None:
         self._require_stays(name)
@@ -236,7 +253,10 @@ class Subpaths:
                     raise _going(name)
                 if there not in (None, record):
                     raise _other_record(name)
-                tree.make(base, name, record)
+                owner = tree.read_owner(base, name, record)
+                if self._owner and owner not in ("", self._owner):
+                    raise _other_cluster(name)
+                tree.make(base, name, record, owner=self._owner)
 
         await self._pools.of(place.host).run(make)
 
@@ -270,3 +290,7 @@ def _going(name: str) -> errors.Busy:
 
 def _other_record(name: str) -> errors.Exists:
     return errors.Exists(f"volume {name} exists with another size or another archiveOnDelete")
+
+
+def _other_cluster(name: str) -> errors.Exists:
+    return errors.Exists(f"volume {name} exists and is of another cluster; take another name")

@@ -46,7 +46,9 @@ def build(context: driver.DriverContext) -> service.ControllerServicer:
         catalogue=file_systems.Catalogue(cloud.file_systems, context.clock),
         directories=cloud.directories,
         roots=mounted,
-        remover=removal.Remover(mounted, context.clock, context.events),
+        remover=removal.Remover(
+            mounted, context.clock, context.events, cluster_id=config.cluster_id
+        ),
         config=config,
     )
     filesystems = filesystem.Filesystems(

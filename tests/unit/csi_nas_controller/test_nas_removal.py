@@ -112,6 +112,37 @@ async def test_two_records_are_not_guessed_between(roots, remover):
     assert names(roots.path) == ["pvc-1"]
 
 
+@pytest.mark.parametrize("record", [ARCHIVE, DELETE], ids=["archive", "delete"])
+async def test_what_another_cluster_made_is_left_alone(roots, record):
+    def of(cluster_id: str) -> removal.Remover:
+        time = clock.SystemClock()
+        recorder = fake_kubernetes.silent_recorder()
+        return removal.Remover(roots, time, recorder, cluster_id=cluster_id)
+
+    tree.make(roots.path, "pvc-1", record, owner="c-first")
+
+    with pytest.raises(errors.Precondition, match=r"made by cluster c-first.*by cluster c-second"):
+        await of("c-second").remove("pvc-1", PLACE)
+    assert names(roots.path) == ["pvc-1"]
+    assert tree.read_record(roots.path, "pvc-1") == record
+
+    await of("c-first").remove("pvc-1", PLACE)
+    assert "pvc-1" not in names(roots.path)
+    assert list((roots.path / layout.RECORDS).iterdir()) == []
+
+
+@pytest.mark.parametrize(("owner", "cluster_id"), [("", "c-2"), ("c-1", ""), ("", "")])
+async def test_where_a_cluster_is_not_known_nothing_is_asked(roots, owner, cluster_id):
+    tree.make(roots.path, "pvc-1", DELETE, owner=owner)
+
+    await removal.Remover(
+        roots, clock.SystemClock(), fake_kubernetes.silent_recorder(), cluster_id=cluster_id
+    ).remove("pvc-1", PLACE)
+
+    assert names(roots.path) == []
+    assert list((roots.path / layout.RECORDS).iterdir()) == []
+
+
 async def test_a_link_in_the_place_of_a_volume_is_refused(roots, remover, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     (elsewhere / "file").write_text("somebody's")

@@ -56,7 +56,9 @@ def rig(
         catalogue=file_systems.Catalogue(systems, time),
         directories=directories,
         roots=roots,
-        remover=removal.Remover(roots, time, fake_kubernetes.silent_recorder()),
+        remover=removal.Remover(
+            roots, time, fake_kubernetes.silent_recorder(), cluster_id=config.cluster_id
+        ),
         config=config,
     )
     return Rig(subpaths, systems, directories, roots)
@@ -249,3 +251,67 @@ async def test_g36_an_id_that_names_another_path_leads_to_nothing(tmp_path: path
     for forged in ("nfs#nas.test#/base/../etc#x", "nfs#nas.test#/base#..", "nfs##/#x"):
         with pytest.raises(errors.InvalidField):
             await made_here.subpaths.find(forged)
+
+
+def of_cluster(first: Rig, tmp_path: pathlib.Path, cluster_id: str) -> Rig:
+    """The controller of another cluster, on the same cloud."""
+    there = rig(tmp_path, config=settings.NasSettings(cluster_id=cluster_id))
+    again = subpath.Subpaths(
+        catalogue=file_systems.Catalogue(first.systems, clock.SystemClock()),
+        directories=first.directories,
+        roots=first.roots,
+        remover=removal.Remover(
+            first.roots,
+            clock.SystemClock(),
+            fake_kubernetes.silent_recorder(),
+            cluster_id=cluster_id,
+        ),
+        config=settings.NasSettings(cluster_id=cluster_id),
+    )
+    return dataclasses.replace(there, subpaths=again, systems=first.systems)
+
+
+def show(made_here: Rig, name: str) -> pathlib.Path:
+    """Make what the API made seen at the mount, as on a real file system."""
+    base = made_here.roots.path / STANDARD.mount_targets[0].domain / "base"
+    for file_system_id, path in made_here.directories.there:
+        if file_system_id == "aaaa" and path.startswith("/base/"):
+            (base / path.removeprefix("/base/")).mkdir(parents=True, exist_ok=True)
+    return base / name
+
+
+@pytest.mark.parametrize("server", ["", "nas.test:/base"], ids=["by the API", "mounted"])
+async def test_a_second_cluster_neither_deletes_nor_takes_what_the_first_one_made(
+    tmp_path: pathlib.Path, server: str
+) -> None:
+    first = rig(tmp_path, STANDARD, config=settings.NasSettings(cluster_id="c-1"))
+    second = of_cluster(first, tmp_path, "c-2")
+    told = {"server": server} if server else {"volumeCapacity": "true"}
+    volume = await first.create("pvc-1", **told)
+    directory = next(tmp_path.rglob("base/pvc-1")) if server else show(first, "pvc-1")
+    quotas = dict(first.directories.quotas)
+    found = await second.subpaths.find(volume.volume_id)
+    assert found is not None
+
+    with pytest.raises(errors.Precondition, match="cluster c-1"):
+        await second.subpaths.delete(found)
+    with pytest.raises(errors.Exists, match="another cluster"):
+        await second.create("pvc-1", **told)
+
+    assert directory.is_dir()
+    assert first.directories.quotas == quotas
+    assert await first.create("pvc-1", **told) == volume
+    await first.subpaths.delete(found)
+    assert not directory.exists()
+
+
+async def test_a_volume_from_before_clusters_were_noted_is_made_again_and_noted(
+    tmp_path: pathlib.Path,
+) -> None:
+    before = rig(tmp_path, STANDARD)
+    volume = await before.create("pvc-1")
+    now = of_cluster(before, tmp_path, "c-1")
+
+    assert await now.create("pvc-1") == volume
+    with pytest.raises(errors.Exists, match="another cluster"):
+        await of_cluster(before, tmp_path, "c-2").create("pvc-1")
