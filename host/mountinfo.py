@@ -7,11 +7,12 @@ import dataclasses
 import os
 import pathlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from core import errors
 
 _TABLE = pathlib.Path("/proc/self/mountinfo")
+_PLAIN = re.compile(r"[A-Za-z0-9/._~:@%+=,-]+")
 _ESCAPE = re.compile(rb"\\([0-7]{3})")
 _FIELDS_BEFORE_OPTIONAL = 6
 _FIELDS_AFTER_SEPARATOR = 3
@@ -54,11 +55,69 @@ def parse(text: str) -> list[Mount]:
     return [_parse_line(line) for line in text.split("\n") if line]
 
 
-def read() -> list[Mount]:
-    """The table as it is now.
+class Table:
+    """The table as it was at one moment, of which no more is parsed than is asked for.
 
-    Read in one large call: the kernel may skip lines when the table changes between two.
+    A node has hundreds of mounts, and who looks for one need not make sense of all.
     """
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __iter__(self) -> Iterator[Mount]:
+        """All, in their order."""
+        return iter(parse(self._text))
+
+    def at(self, path: str) -> list[Mount]:
+        """Mounts at exactly *path*, which is normal, the visible one last."""
+        # Which odd characters a kernel escapes is its affair; these none does.
+        there = self._with(path) if _PLAIN.fullmatch(path) else self
+        return [mount for mount in there if mount.mount_point == path]
+
+    def of(self, device_number: str) -> list[Mount]:
+        """Mounts of the file system on device *device_number* ("major:minor")."""
+        return [mount for mount in self._with(device_number) if mount.device == device_number]
+
+    def _with(self, word: str) -> Iterator[Mount]:
+        """Those whose lines have *word* between blanks, in whichever place."""
+        text, needle = self._text, f" {word} "
+        hit = text.find(needle)
+        while hit >= 0:
+            end = text.find("\n", hit)
+            end = len(text) if end < 0 else end
+            yield _parse_line(text[text.rfind("\n", 0, hit) + 1 : end])
+            hit = text.find(needle, end)
+
+
+def snapshot() -> Table:
+    """The table as it is now."""
+    return Table(_read())
+
+
+def read() -> list[Mount]:
+    """Every mount there is now."""
+    return list(snapshot())
+
+
+def mounts_at(path: str | os.PathLike[str], mounts: Iterable[Mount] | None = None) -> list[Mount]:
+    """Mounts at exactly *path*, the visible one last."""
+    at = os.path.normpath(os.fspath(path))
+    there = snapshot() if mounts is None else mounts
+    if isinstance(there, Table):
+        return there.at(at)
+    return [mount for mount in there if mount.mount_point == at]
+
+
+def mounts_of(device_number: str, mounts: Iterable[Mount] | None = None) -> list[Mount]:
+    """Mounts of the file system on device *device_number* ("major:minor")."""
+    there = snapshot() if mounts is None else mounts
+    if isinstance(there, Table):
+        return there.of(device_number)
+    return [mount for mount in there if mount.device == device_number]
+
+
+def _read() -> str:
+    """In one large call: the kernel may skip lines when the table changes between two."""
     fd = os.open(_TABLE, os.O_RDONLY | os.O_CLOEXEC)
     try:
         chunks = []
@@ -66,18 +125,7 @@ def read() -> list[Mount]:
             chunks.append(chunk)
     finally:
         os.close(fd)
-    return parse(b"".join(chunks).decode(errors="surrogateescape"))
-
-
-def mounts_at(path: str | os.PathLike[str], mounts: Iterable[Mount] | None = None) -> list[Mount]:
-    """Mounts at exactly *path*, the visible one last."""
-    at = os.path.normpath(os.fspath(path))
-    return [m for m in (read() if mounts is None else mounts) if m.mount_point == at]
-
-
-def mounts_of(device_number: str, mounts: Iterable[Mount] | None = None) -> list[Mount]:
-    """Mounts of the file system on device *device_number* ("major:minor")."""
-    return [m for m in (read() if mounts is None else mounts) if m.device == device_number]
+    return b"".join(chunks).decode(errors="surrogateescape")
 
 
 def _parse_line(line: str) -> Mount:

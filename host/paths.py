@@ -24,28 +24,33 @@ def resolve_under(root: pathlib.Path, path: str, field: str) -> pathlib.Path:
         raise errors.InvalidField(field, "is not absolute", value=path, allowed=allowed)
     if ".." in path.split("/"):
         raise errors.InvalidField(field, "has '..' in it", value=path, allowed=allowed)
-    literal = pathlib.Path(os.path.normpath("/" + path.lstrip("/")))
-    real_root = pathlib.Path(os.path.realpath(root))
-    real_parent = pathlib.Path(os.path.realpath(literal.parent))
-    real = real_parent / literal.name
-    below = any(r in literal.parents for r in (root, real_root))
-    if not below or real_root not in real.parents:
+    literal = os.path.normpath("/" + path.lstrip("/"))
+    parent, name = os.path.split(literal)
+    real_root = os.path.realpath(root)
+    real = os.path.join(os.path.realpath(parent), name)  # noqa: PTH118  # every call comes by here
+    below = _is_below(literal, os.fspath(root)) or _is_below(literal, real_root)
+    if not below or not _is_below(real, real_root):
         raise errors.InvalidField(
             field, "is not below the allowed directory", value=path, allowed=allowed
         )
     # A mount point is no link, and to look at one whose server is gone may take for ever.
     if not mountinfo.mounts_at(real) and _is_symlink(literal):
         raise errors.InvalidField(field, "is a symbolic link", value=path, allowed=allowed)
-    return real
+    return pathlib.Path(real)
 
 
-def _is_symlink(path: pathlib.Path) -> bool:
+def _is_below(path: str, directory: str) -> bool:
+    """Whether *path* is strictly below *directory*; both are absolute and normal."""
+    return path.startswith(directory if directory == "/" else f"{directory}/") and path != directory
+
+
+def _is_symlink(path: str) -> bool:
     """Whether *path* is a symbolic link.
 
     An error means that what is mounted there is ill, as a file system that shut down answers EIO.
     A mount point is no link, and it must still be possible to unmount it.
     """
     try:
-        return stat.S_ISLNK(path.lstat().st_mode)
+        return stat.S_ISLNK(os.lstat(path).st_mode)
     except OSError:
         return False

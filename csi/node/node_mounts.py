@@ -5,7 +5,7 @@ from here each time.
 """
 
 import pathlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 
 from core import errors
 from csi import node_options
@@ -22,7 +22,7 @@ _COMPARED = ("nosuid", "nodev", "noexec", "noatime", "nodiratime")
 
 
 def top_mount(
-    path: pathlib.Path, mounts: Sequence[mountinfo.Mount] | None = None
+    path: pathlib.Path, mounts: Iterable[mountinfo.Mount] | None = None
 ) -> mountinfo.Mount | None:
     """The mount seen at *path*, None when it is no mount point."""
     there = mountinfo.mounts_at(path, mounts)
@@ -135,7 +135,7 @@ def locate(volume_id: str, volume_path: pathlib.Path) -> mountinfo.Mount:
     A raw block volume is staged at a file in its staging directory.
     Raises NotFound when no volume is mounted there.
     """
-    mounts = mountinfo.read()
+    mounts = mountinfo.snapshot()
     found = top_mount(volume_path, mounts)
     if found is None and "/" not in volume_id:
         found = top_mount(volume_path / volume_id, mounts)

@@ -72,7 +72,7 @@ class Publisher:
 
     def _is_published(self, want: node_requests.Publishing, disk: device.Disk) -> bool:
         """Whether *want* is in place. Raises when something else is, or when it is not allowed."""
-        table = mountinfo.read()
+        table = mountinfo.snapshot()
         there = node_mounts.top_mount(want.target_path, table)
         numbers = self._devices.numbers(disk)
         if there is not None:

@@ -48,7 +48,7 @@ class Publisher:
         if key is not None:
             want = dataclasses.replace(want, credential=key)
         self._mount(want)
-        table = mountinfo.read()
+        table = mountinfo.snapshot()
         there = mountinfo.mounts_at(want.global_path, table)
         if not there:
             raise errors.Precondition(

@@ -81,3 +81,28 @@ def test_a_later_mount_at_the_same_path_is_the_visible_one():
 def test_a_line_of_another_shape_is_an_error_that_shows_it(text):
     with pytest.raises(mountinfo.MalformedMountinfo, match="cannot understand"):
         mountinfo.parse(text)
+
+
+@given(st.lists(st.tuples(mounts, optional), max_size=5), st.data())
+def test_a_mount_is_found_among_others_as_if_all_were_read(table, data):
+    text = "".join(line(mount, fields) + "\n" for mount, fields in table)
+    some = [mount for mount, _ in table]
+    points = [each.mount_point for each in some] + ["/"]
+    devices = [each.device for each in some] + ["8:1"]
+    point, device = data.draw(st.sampled_from(points)), data.draw(st.sampled_from(devices))
+
+    seen = mountinfo.Table(text)
+
+    assert mountinfo.mounts_at(point, seen) == mountinfo.mounts_at(point, some)
+    assert mountinfo.mounts_of(device, seen) == mountinfo.mounts_of(device, some)
+    assert list(seen) == some
+
+
+def test_only_the_lines_that_are_looked_for_are_made_sense_of():
+    seen = mountinfo.Table("odd\n20 1 8:1 / /a rw shared:1 - ext4 /dev/sda1 rw\nodd too")
+
+    assert [each.mount_point for each in seen.at("/a")] == ["/a"]
+    assert [each.mount_point for each in seen.of("8:1")] == ["/a"]
+    assert seen.at("/") == seen.at("/b") == seen.of("/a") == []
+    with pytest.raises(mountinfo.MalformedMountinfo, match="'odd'"):
+        list(seen)
