@@ -1,6 +1,8 @@
 """What of a request is logged."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from csi import redact
 from csi._pb import csi_pb2 as pb
@@ -50,3 +52,38 @@ def test_tokens_that_kubelet_adds_and_keys_that_users_add_are_hidden() -> None:
 def test_other_values_are_shown(text: str) -> None:
     message = pb.NodePublishVolumeRequest(volume_context={"options": text})
     assert redact.loggable(message) == {"volume_context": {"options": text}}
+
+
+LONG = 200_000
+"""Characters. With a pattern that goes back and forth in a text, half a megabyte takes days."""
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("part", ["token.", "a.", "ak", "secret=", "-", "=", ",token", "token=a "])
+@pytest.mark.parametrize("end", ["", "=x", " =x", "\n"])
+def test_a_long_text_of_anybody_s_is_shown_without_holding_up_the_process(
+    part: str, end: str
+) -> None:
+    text = part * (LONG // len(part)) + end
+    mount = pb.VolumeCapability.MountVolume(mount_flags=[text])
+
+    told = redact.loggable(pb.NodePublishVolumeRequest(volume_context={text: text}))
+    flags = redact.loggable(mount)["mount_flags"]
+
+    assert list(told) == ["volume_context"]
+    assert "token=a" not in str(flags)
+
+
+NAMES = st.text("ak.-_/Dx1", max_size=5)
+WORDS = st.sampled_from(["secret", "Passwd", "TOKEN", "access_key", "accesskey", "akId", "ak_id"])
+
+
+@given(st.text("ak=t ,.;\"'", max_size=20), NAMES, WORDS, NAMES, st.text("ak=t ,", max_size=9))
+def test_whatever_is_around_it_what_a_secret_name_is_given_is_hidden(
+    before: str, begin: str, word: str, end: str, after: str
+) -> None:
+    text = f"{before}{begin}{word}{end}=hunter2{after}"
+
+    told = redact.loggable(pb.NodePublishVolumeRequest(volume_context={"options": text}))
+
+    assert "hunter2" not in str(told)
