@@ -10,7 +10,7 @@ import pytest
 from core import settings as core_settings
 from csi import driver, flags
 from csi import settings as csi_settings
-from csi.mounter import app as mounter_app
+from csi.mounter import flags as mounter_flags
 from ipamd import settings as ipamd_settings
 from tests.support import chart, processes
 
@@ -77,7 +77,7 @@ def test_ipamd_takes_its_configuration_without_a_warning(
 def test_csi_mounter_takes_its_flags(objects: list[chart.Object]) -> None:
     for each in chart.containers(objects):
         if each.program == "csi-mounter":
-            read = mounter_app.parser().parse_args(each.arguments)
+            read = mounter_flags.parser().parse_args(each.arguments)
             assert str(read.socket) == "/run/fuse.ossfs/mounter.sock"
             assert each.environment == {}
 

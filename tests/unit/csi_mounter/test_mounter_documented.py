@@ -3,13 +3,14 @@
 import pathlib
 
 from core import metrics
-from csi.mounter import app, mounter, protocol, volume
+from csi.mounter import flags as mounter_flags
+from csi.mounter import mounter, protocol, volume
 
 TEXT = (pathlib.Path(__file__).parents[3] / "docs/reference/csi-mounter.md").read_text()
 
 
 def test_every_flag_is_documented() -> None:
-    flags = [flag for row in app.parser()._actions for flag in row.option_strings]
+    flags = [flag for row in mounter_flags.parser()._actions for flag in row.option_strings]
 
     told = {flag for flag in flags if f"`{flag}" in TEXT or f", `{flag}" in TEXT}
     assert set(flags) - told == {"-h", "--help", "--version", "--v"}

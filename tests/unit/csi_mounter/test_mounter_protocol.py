@@ -7,7 +7,7 @@ import pytest
 
 from core import errors
 from csi.fuse_type import FuseType
-from csi.mounter import app, protocol
+from csi.mounter import flags, protocol
 
 
 def line(method: str, **body: object) -> bytes:
@@ -71,7 +71,7 @@ def test_a_target_outside_the_roots_is_refused(target: str) -> None:
 
 
 def test_the_command_line_of_the_existing_mount_proxy_is_taken() -> None:
-    told = app.parser().parse_args(
+    told = flags.parser().parse_args(
         [
             "--socket=/run/fuse.ossfs/x/mounter.sock", "--driver=ossfs,ossfs2,alinas", "-v=4",
             "--timeout=30s", "--enable-nftables=true", "--cleanup-nas-mounts-on-exit",
@@ -81,7 +81,7 @@ def test_the_command_line_of_the_existing_mount_proxy_is_taken() -> None:
     assert told.driver == (FuseType.OSSFS, FuseType.OSSFS2)
     assert (told.v, told.timeout) == (4, 30.0)
     with pytest.raises(SystemExit):
-        app.parser().parse_args(["--driver=alinas,nfs"])
+        flags.parser().parse_args(["--driver=alinas,nfs"])
 
 
 def test_the_request_of_the_existing_node_service_is_taken() -> None:
