@@ -83,7 +83,6 @@ class Attachments:
         pods: kube_pods.Pods | None = None,
     ) -> None:
         self._pods = pods or kube_pods.NoPods()
-        self._unknown: set[model.AttachmentKey] = set()
         self._pool = addresses
         self._worker = worker
         self._clock = time
@@ -128,6 +127,7 @@ class Attachments:
                 self._lease(asked, eni, address, self._mtu, bandwidth),
                 owner=model.Owner.CALLER,
                 keep_s=keep_s,
+                learned=_is_learned(asked, wishes),
             )
             return await _finish(self._keep(lease))
 
@@ -186,15 +186,12 @@ class Attachments:
 
     async def learn(self) -> None:
         """Make up for what was not known of pods when they were added: limits and keeping."""
-        for key in list(self._unknown):
-            lease = self.leases.get(key)
-            wishes = self._pods.known(lease.pod) if lease is not None else None
-            if lease is None:
-                self._unknown.discard(key)
-            if lease is None or wishes is None:
+        for lease in list(self.leases.values()):
+            wishes = None if lease.learned else self._pods.known(lease.pod)
+            if wishes is None:
                 continue
             try:
-                with self._locks.hold(str(key)):
+                with self._locks.hold(str(lease.key)):
                     await self._learn(lease, wishes)
             except errors.Error as e:
                 log.info(
@@ -208,23 +205,21 @@ class Attachments:
         if wishes.refusal:
             self._tell.pod(lease.pod, events.Reason.ANNOTATION_IGNORED, wishes.refusal)
         bandwidth = pod_wishes.merge(lease.bandwidth, wishes.bandwidth)
-        changed = dataclasses.replace(lease, bandwidth=bandwidth, keep_s=wishes.keep_s)
+        changed = dataclasses.replace(
+            lease, bandwidth=bandwidth, keep_s=wishes.keep_s, learned=True
+        )
         if bandwidth != lease.bandwidth and lease.owner is model.Owner.DAEMON:
             await _finish(self._wire(changed, pathlib.Path(lease.netns), undo=False))
-        elif changed != lease:
+        else:
             await self._worker.put_lease(changed)
             self.leases[lease.key] = changed
-        self._unknown.discard(lease.key)
         log.info("pod's annotations are in effect", pod=str(lease.pod))
 
     async def _wishes(self, asked: cni_config.Attachment) -> pod_wishes.Wishes | None:
         """What the pod asks for, None when that is not known now. Raises PodRefused."""
         wishes = await self._pods.wishes(asked.pod)
         if wishes is None:
-            if asked.pod.name:
-                self._unknown.add(asked.key)
             return None
-        self._unknown.discard(asked.key)
         self._tell_notes(asked.pod, wishes)
         if wishes.refusal:
             raise PodRefused(wishes.refusal)
@@ -314,7 +309,7 @@ class Attachments:
             bandwidth = pod_wishes.merge(bandwidth, known.bandwidth)
         eni, address, keep_s = await self._allocate(asked, wishes)
         lease = self._lease(asked, eni, address, config.mtu or self._mtu, bandwidth)
-        lease = dataclasses.replace(lease, keep_s=keep_s)
+        lease = dataclasses.replace(lease, keep_s=keep_s, learned=_is_learned(asked, wishes))
         if known is not None:
             lease = dataclasses.replace(lease, created_at=known.created_at)
         return await _finish(self._wire(lease, netns_path, undo=known is None))
@@ -367,7 +362,6 @@ class Attachments:
         now_s = self._clock.now().timestamp()
         await self._worker.end_lease(lease.key, ipv4, now_s, keep=kept is not None)
         self.leases.pop(lease.key, None)
-        self._unknown.discard(lease.key)
         self._pool.release(lease.key, kept)
 
     def _kept_of(self, lease: model.Lease) -> model.Kept | None:
@@ -402,6 +396,11 @@ class Attachments:
             mtu=mtu,
             bandwidth=bandwidth,
         )
+
+
+def _is_learned(asked: cni_config.Attachment, wishes: pod_wishes.Wishes | None) -> bool:
+    """Whether there is nothing left to look up about the pod."""
+    return wishes is not None or not asked.pod.name
 
 
 def _check_previous(config: cni_config.NetworkConfig, lease: model.Lease) -> None:

@@ -78,6 +78,7 @@ class Lease:
 
     netns: path, "" when not known. mtu, bandwidth: what ADD was asked for. created_at: seconds
     since 1970. keep_s: how long the address is kept for the pod's successor, 0 = not.
+    learned: whether what the pod asks for was known; False = it is still to be looked up.
     """
 
     key: AttachmentKey
@@ -91,6 +92,7 @@ class Lease:
     bandwidth: datapath_model.Bandwidth = datapath_model.UNLIMITED
     owner: Owner = Owner.DAEMON
     keep_s: float = 0.0
+    learned: bool = True
 
     @property
     def alias(self) -> str:

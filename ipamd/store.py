@@ -46,9 +46,15 @@ CREATE TABLE IF NOT EXISTS kept (
     ipv4 TEXT PRIMARY KEY, pod_namespace TEXT NOT NULL, pod_name TEXT NOT NULL,
     ifname TEXT NOT NULL, keep_s REAL NOT NULL, released_at REAL
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS unlearned (
+    network TEXT NOT NULL, container_id TEXT NOT NULL, ifname TEXT NOT NULL,
+    PRIMARY KEY (network, container_id, ifname)
+) WITHOUT ROWID;
 """
-"""Addresses kept for a pod's successor; released_at: NULL while the pod has it. An older ipamd does
-without: it knows nothing of the table, and neither reads nor breaks what is in it."""
+"""kept: addresses kept for a pod's successor; released_at: NULL while the pod has it. unlearned:
+leases whose pods are still to be looked up. An older ipamd does without: it knows nothing of these
+tables, and neither reads nor breaks what is in them."""
+_KEY_IS = "network = ? AND container_id = ? AND ifname = ?"
 
 
 class StoreTooNew(errors.Precondition):
@@ -104,6 +110,7 @@ class Store:
         keeping: dict[tuple[ipaddress.IPv4Address, model.Holder | None], float] = {
             (ipv4, each.holder): each.keep_s for ipv4, each, at in kept if at is None
         }
+        unlearned = set(self._db.execute("SELECT network, container_id, ifname FROM unlearned"))
         enis = self._db.execute(
             "SELECT eni_id, mac, vswitch_id, gateway, primary_ipv4, created_at, addresses, "
             "cidr_block FROM enis"
@@ -111,7 +118,11 @@ class Store:
         cooling = self._db.execute("SELECT ipv4, released_at FROM cooling")
         return model.StoredState(
             leases=tuple(
-                dataclasses.replace(lease, keep_s=keeping.get((lease.ipv4, lease.holder), 0.0))
+                dataclasses.replace(
+                    lease,
+                    keep_s=keeping.get((lease.ipv4, lease.holder), 0.0),
+                    learned=dataclasses.astuple(lease.key) not in unlearned,
+                )
                 for lease in leases
             ),
             enis=tuple(_eni(row) for row in enis),
@@ -126,6 +137,12 @@ class Store:
             self._db.execute(_PUT_LEASE, _lease_row(lease))
             self._db.execute("DELETE FROM cooling WHERE ipv4 = ?", (str(lease.ipv4),))
             self._db.execute("DELETE FROM kept WHERE ipv4 = ?", (str(lease.ipv4),))
+            self._db.execute(
+                f"DELETE FROM unlearned WHERE {_KEY_IS}"  # noqa: S608  # our own words
+                if lease.learned
+                else "INSERT OR REPLACE INTO unlearned VALUES (?, ?, ?)",
+                dataclasses.astuple(lease.key),
+            )
             if lease.keep_s and lease.holder is not None:
                 self._db.execute(
                     "INSERT INTO kept VALUES (?, ?, ?, ?, ?, NULL)",
@@ -145,10 +162,11 @@ class Store:
         keep: the address waits for the pod's successor, as `Lease.keep_s` said.
         """
         with self._transaction():
-            self._db.execute(
-                "DELETE FROM leases WHERE network = ? AND container_id = ? AND ifname = ?",
-                dataclasses.astuple(key),
-            )
+            for table in ("leases", "unlearned"):
+                self._db.execute(
+                    f"DELETE FROM {table} WHERE {_KEY_IS}",  # noqa: S608  # our own words
+                    dataclasses.astuple(key),
+                )
             if ipv4 is not None:
                 self._db.execute(
                     "INSERT OR REPLACE INTO cooling VALUES (?, ?)", (str(ipv4), released_at)

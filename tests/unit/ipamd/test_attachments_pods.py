@@ -221,6 +221,36 @@ async def test_a_known_pod_is_not_looked_up_again():
     assert len(rig.worker.wired) == 1
 
 
+async def test_what_was_not_known_at_add_is_looked_up_after_a_restart_too():
+    before, after = Rig(), Rig()
+    lease = await before.add("web-0")
+    assert not lease.learned
+    after.served.leases[lease.key] = lease
+    after.pods.told["web-0"] = pod_wishes.Wishes(bandwidth=LIMIT, keep_s=300.0)
+
+    await after.served.learn()
+
+    [learned] = after.served.leases.values()
+    assert (learned.bandwidth, learned.keep_s, learned.learned) == (LIMIT, 300.0, True)
+
+
+async def test_a_pod_that_asks_for_nothing_is_remembered_as_looked_up():
+    rig = Rig()
+    await rig.add("web-0")
+    rig.pods.told["web-0"] = pod_wishes.Wishes()
+
+    await rig.served.learn()
+
+    assert [lease.learned for lease in rig.worker.stored] == [True]
+    assert len(rig.worker.wired) == 1
+
+
+async def test_an_attachment_without_a_pod_has_nothing_to_look_up():
+    rig = Rig()
+
+    assert (await rig.add("")).learned
+
+
 async def test_a_keeping_that_is_learned_late_is_stored_without_touching_the_kernel():
     rig = Rig()
     await rig.add("web-0")
@@ -264,7 +294,8 @@ async def test_nothing_is_remembered_of_attachments_that_ended():
 
     await rig.served.learn()
 
-    assert rig.served._unknown == set()
+    assert rig.served.leases == {}
+    assert rig.worker.stored == []
 
 
 async def test_the_stock_executable_is_told_the_limits():

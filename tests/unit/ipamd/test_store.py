@@ -182,10 +182,29 @@ def test_a_kept_address_that_is_gone_is_forgotten(path):
     assert db.load().kept == {}
 
 
+def test_that_a_pod_is_still_to_be_looked_up_survives_a_restart(path):
+    unlearned = dataclasses.replace(LEASE, learned=False)
+    db = store.Store(path)
+    db.put_lease(unlearned)
+    assert store.Store(path).load().leases == (unlearned,)
+
+    db.put_lease(LEASE)
+    assert store.Store(path).load().leases == (LEASE,)
+
+
+def test_of_an_ended_lease_nothing_is_to_be_looked_up(path):
+    db = store.Store(path)
+    db.put_lease(dataclasses.replace(LEASE, learned=False))
+    db.end_lease(LEASE.key, LEASE.ipv4, 99.0)
+
+    assert db._db.execute("SELECT count(*) FROM unlearned").fetchone() == (0,)
+
+
 def test_a_database_of_an_ipamd_that_kept_nothing_is_taken_up(path):
     db = store.Store(path)
     db.put_lease(LEASE)
     db._db.execute("DROP TABLE kept")
+    db._db.execute("DROP TABLE unlearned")
     db.close()
 
     again = store.Store(path)
