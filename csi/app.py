@@ -18,6 +18,7 @@ from csi import driver, flags, health, kube_metadata, registrar, serve, settings
 from kube import api as kube_api
 from kube import child as kube_child
 from kube import client as kube_client
+from kube import connection as kube_connection
 from kube import events as kube_events
 from kube import settings as kube_settings
 from kube import shared as kube_shared
@@ -200,6 +201,6 @@ def _kubernetes(config: kube_settings.KubeSettings, roles: driver.Roles) -> kube
     """A node's process stays small, and asks by child processes."""
     if not config.is_configured:
         return kube_api.Nowhere()
-    return kube_shared.Shared(
-        kube_client.Client(config) if roles.controller else kube_child.Child(config)
-    )
+    if roles.controller:
+        return kube_shared.Shared(kube_client.Client(kube_connection.Connection(config)))
+    return kube_shared.Shared(kube_child.Child(config))

@@ -16,7 +16,7 @@ import sys
 from typing import Any
 
 from core import clock, errors
-from kube import ask, client, pod_source, pods, settings, watch
+from kube import ask, client, connection, pod_source, pods, settings, watch
 
 _AT_ONCE = 10
 """Calls of the API server; the others wait here."""
@@ -38,8 +38,9 @@ async def _serve() -> None:
     )
     told = json.loads(await lines.readline())
     config = settings.KubeSettings(**told["settings"])
-    asking = client.Client(config, manager=told["manager"])
-    source = pod_source.PodSource(config, told["node"])
+    server = connection.Connection(config)
+    asking = client.Client(server, manager=told["manager"])
+    source = pod_source.PodSource(server, told["node"])
     wanted = frozenset(told["annotations"])
     following = watch.Watch(source, lambda each: _tell(each, wanted), clock.SystemClock())
     room = asyncio.Semaphore(_AT_ONCE)
@@ -61,7 +62,6 @@ async def _serve() -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await source.close()
         await asking.close()
         transport.close()
 

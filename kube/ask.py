@@ -12,7 +12,7 @@ import sys
 from typing import Any
 
 from core import errors
-from kube import api, client, settings
+from kube import api, client, connection, settings
 
 
 def main() -> int:
@@ -22,7 +22,7 @@ def main() -> int:
 
 
 async def _answer(asked: dict[str, Any]) -> dict[str, Any]:
-    asking = client.Client(settings.KubeSettings(**asked["settings"]))
+    asking = client.Client(connection.Connection(settings.KubeSettings(**asked["settings"])))
     try:
         return await answer(asking, asked)
     finally:

@@ -12,9 +12,9 @@ import sys
 from typing import Any
 
 from core import call, errors
-from kube import api, client, settings
+from kube import api, connection, settings
 
-_TIMEOUT_S = client.TIMEOUT_S + 5.0
+_TIMEOUT_S = connection.TIMEOUT_S + 5.0
 """For a call, and for the child to start on a busy node."""
 _CHILDREN_MAX = 2
 """At a time, of 40 MiB each: the limit of a node's container counts them too, and after a reboot

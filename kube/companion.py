@@ -18,7 +18,7 @@ from typing import Any
 import structlog
 
 from core import call, clock, errors
-from kube import api, child, client, pod_cache, settings
+from kube import api, child, connection, pod_cache, settings
 
 log = structlog.get_logger()
 
@@ -26,7 +26,7 @@ _CODE = pathlib.Path(__file__).parents[1]
 _LINE_MAX = 4 * 1024 * 1024
 _START_S = 5.0
 """For the next companion to be started; a call then waits in its input until it reads."""
-_TIMEOUT_S = client.TIMEOUT_S * 2
+_TIMEOUT_S = connection.TIMEOUT_S * 2
 """For a call: it may wait for others of ours first."""
 _BACKOFF_FIRST_S = 1.0
 _BACKOFF_MAX_S = 30.0

@@ -6,20 +6,22 @@ from collections.abc import Mapping
 
 from core import settings
 
-_IN_CLUSTER = "KUBERNETES_SERVICE_HOST"
-"""Kubernetes gives it to every container."""
+_IN_CLUSTER, _PORT = "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"
+"""Kubernetes gives them to every container."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class KubeSettings:
     """kubeconfig: path of a file, "" = the pod's service account. node_name: "" = not told.
 
-    server: URL that is taken instead of the kubeconfig's, "" = that one.
+    server: URL that is taken instead of the kubeconfig's, "" = that one. account: directory of the
+    pod's token and of the authority's certificate.
     is_configured: whether anything says where the API is; it is not asked for otherwise.
     """
 
     kubeconfig: str = ""
     server: str = ""
+    account: str = "/var/run/secrets/kubernetes.io/serviceaccount"
     node_name: str = ""
     is_configured: bool = False
 
@@ -32,7 +34,16 @@ def read_kube(reader: settings.Reader, environ: Mapping[str, str] = os.environ) 
         reader.fault("--master-url: needs --kubeconfig, which says who we are there")
     return KubeSettings(
         kubeconfig=kubeconfig,
-        server=server,
+        server=server if kubeconfig else _in_cluster(environ),
         node_name=reader.text("KUBE_NODE_NAME"),
         is_configured=bool(kubeconfig or environ.get(_IN_CLUSTER)),
     )
+
+
+def _in_cluster(environ: Mapping[str, str]) -> str:
+    """URL of the API server for a pod, "" outside of one."""
+    host = environ.get(_IN_CLUSTER, "")
+    if not host:
+        return ""
+    shown = f"[{host}]" if ":" in host else host
+    return f"https://{shown}:{environ.get(_PORT) or '443'}"

@@ -1,10 +1,11 @@
-"""A few paths of a Kubernetes API server over plain HTTP, for `kube.agent` without the real one."""
+"""A few paths of a Kubernetes API server, over HTTP or HTTPS, without the real one."""
 
 import contextlib
 import http.server
 import json
 import pathlib
 import queue
+import ssl
 import threading
 import urllib.parse
 from collections.abc import Iterator
@@ -17,16 +18,23 @@ class ApiHttp:
     """pods: what a list shows. refuse: (status, message) for every request.
 
     `send` tells all watches of an event; None cuts them within a line. seen: method, path,
-    query and body of each request. accepts: what was asked for of pods.
+    query and body of each request. accepts: what was asked for of pods. tokens: of whom it
+    answers, empty = of everybody. is_hung: it takes requests and says nothing.
+
+    certificate: NAME.crt and NAME.key of the server, None = plain HTTP.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, certificate: pathlib.Path | None = None) -> None:
         self.pods: list[dict[str, Any]] = []
         self.version = 1
         self.refuse: tuple[int, str] | None = None
         self.gone = False
         self.seen: list[tuple[str, str, dict[str, list[str]], Any]] = []
         self.accepts: set[str] = set()
+        self.tokens: set[str] = set()
+        self.bearers: list[str] = []
+        self.is_hung = False
+        self.resumed = threading.Event()
         self.watches: list[queue.Queue[_Event]] = []
         outer = self
 
@@ -35,15 +43,28 @@ class ApiHttp:
 
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
+        self._tls: ssl.SSLContext | None = None
+        if certificate is not None:
+            self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self.show_certificate(certificate)
+            self._server.socket = self._tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
+
+    @property
+    def url(self) -> str:
+        scheme = "http" if self._tls is None else "https"
+        return f"{scheme}://127.0.0.1:{self._server.server_port}"
+
+    def show_certificate(self, name: pathlib.Path) -> None:
+        """To connections that begin from now on."""
+        assert self._tls is not None
+        self._tls.load_cert_chain(f"{name}.crt", f"{name}.key")
 
     def write_kubeconfig(self, path: pathlib.Path) -> pathlib.Path:
         """A kubeconfig that leads here."""
         config = {
-            "clusters": [
-                {"name": "c", "cluster": {"server": f"http://127.0.0.1:{self._server.server_port}"}}
-            ],
+            "clusters": [{"name": "c", "cluster": {"server": self.url}}],
             "users": [{"name": "u", "user": {"token": "t"}}],
             "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
             "current-context": "x",
@@ -61,6 +82,7 @@ class ApiHttp:
             each.put(event)
 
     def close(self) -> None:
+        self.resumed.set()
         self.send(None)
         self._server.shutdown()
         self._server.server_close()
@@ -74,7 +96,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         query = self._note(None)
         path = urllib.parse.urlsplit(self.path).path
-        if self.api.refuse is not None:
+        if self.api.is_hung:
+            self.api.resumed.wait()
+            self.close_connection = True
+        elif not self._is_known():
+            self._answer(401, {"kind": "Status", "code": 401, "message": "Unauthorized"})
+        elif self.api.refuse is not None:
             status, message = self.api.refuse
             self._answer(status, {"kind": "Status", "code": status, "message": message})
         elif path == "/api/v1/pods" and "watch" in query:
@@ -102,6 +129,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self._note(body)
         self._answer(200, body)
+
+    def _is_known(self) -> bool:
+        bearer = self.headers["Authorization"].removeprefix("Bearer ")
+        self.api.bearers.append(bearer)
+        return not self.api.tokens or bearer in self.api.tokens
 
     def _note(self, body: Any) -> dict[str, list[str]]:
         where = urllib.parse.urlsplit(self.path)

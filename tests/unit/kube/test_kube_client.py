@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from core import errors
-from kube import api, client, settings
+from kube import api, client, connection, settings
 
 Answer = tuple[int, str | None, str]
 """Status, content type (None = no such header) and body."""
@@ -26,7 +26,8 @@ def kubeconfig(server: str) -> str:
 
 
 def asking(path: pathlib.Path) -> client.Client:
-    return client.Client(settings.KubeSettings(kubeconfig=str(path), is_configured=True))
+    config = settings.KubeSettings(kubeconfig=str(path), is_configured=True)
+    return client.Client(connection.Connection(config))
 
 
 def status(code: int, *, name: str = "", message: str = "said") -> Answer:

@@ -123,8 +123,8 @@ async def test_a_refusal_is_told_in_the_server_s_words(server, asked, status, ki
 
 
 async def test_a_defect_is_told_to_who_asked(asked):
-    with pytest.raises(errors.Internal, match="involvedObject"):
-        await asked.post_event("default", {"metadata": {"name": "e"}})
+    with pytest.raises(errors.Internal, match="TypeError"):
+        await asked._ask({"patch_node": {"unknown": True}})
 
 
 async def test_a_companion_that_dies_is_replaced_and_who_waits_is_told(server, asked):
