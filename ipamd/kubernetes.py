@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from cloud import metadata
 from core import clock, metrics
 from ipamd import events, gauges, kube_events, kube_pods, node_object, pod_wishes, pool
-from kube import api, companion, pod_cache
+from kube import api, companion, node_seen, pod_cache
 from kube import events as recorder
 from kube import settings as kube_settings
 
@@ -36,6 +36,7 @@ class Kubernetes:
         )
         self._api: api.Api = self._companion or api.Nowhere()
         self.cache = self._companion.pods if self._companion else pod_cache.PodCache()
+        self.node = self._companion.node if self._companion else node_seen.NodeSeen()
         self._recorder = recorder.Recorder(
             self._api,
             component=kube_events.COMPONENT,
@@ -79,6 +80,11 @@ class Kubernetes:
     async def show_status(self, addresses: pool.Pool) -> None:
         """Show the pool's state on the Node, until cancelled."""
         status = node_object.NodeStatus(
-            self._api, self._config.node_name, addresses, self.events, self._clock
+            self._api,
+            self._config.node_name,
+            addresses,
+            self.events,
+            self._clock,
+            seen=self.node,
         )
         await status.run()

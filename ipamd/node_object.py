@@ -12,7 +12,7 @@ from cloud import metadata
 from core import clock, errors
 from ipamd import events, pool
 from ipamd.model import AddressState
-from kube import api, nodes
+from kube import api, node_seen, nodes
 
 log = structlog.get_logger()
 
@@ -72,7 +72,10 @@ def judge(addresses: pool.Pool) -> str | None:
 
 
 class NodeStatus:
-    """Shows on the Node whether it has addresses, and how many it can have."""
+    """Shows on the Node whether it has addresses, and how many it can have.
+
+    seen: which Node there is: one that is made anew has nothing of what was shown on the old one.
+    """
 
     def __init__(
         self,
@@ -81,7 +84,11 @@ class NodeStatus:
         addresses: pool.Pool,
         tell: events.Events,
         time: clock.Clock,
+        *,
+        seen: node_seen.NodeSeen,
     ) -> None:
+        self._seen = seen
+        self._shown_on = ""
         self._kubernetes = kubernetes
         self._node_name = node_name
         self._pool = addresses
@@ -103,6 +110,9 @@ class NodeStatus:
 
     async def look(self) -> None:
         """Compare, and show what changed. Raises what the API server answers."""
+        if self._seen.is_known and not self._seen.uid:
+            return  # there is no Node to show it on
+        self._forget_another()
         why = judge(self._pool)
         if why is None:
             why = self._why or ""
@@ -121,6 +131,12 @@ class NodeStatus:
         await self._kubernetes.patch_node(self._node_name, {"status": conditions}, status=True)
         self._shown_at_s = now_s
 
+    def _forget_another(self) -> None:
+        """What was shown on a Node that is gone is not on the one that came after it."""
+        if self._shown_on not in ("", self._seen.uid):
+            self._since, self._shown_at_s = None, -_AGAIN_S
+        self._shown_on = self._seen.uid or self._shown_on
+
     def _note(self, why: str) -> None:
         """Tell of the change at once, also when the API server cannot be told now."""
         if why:
@@ -138,7 +154,9 @@ class NodeStatus:
         for each in (found.get("status") or {}).get("conditions") or ():
             if each.get("type") == CONDITION and each.get("status") == _status(short=short):
                 try:
-                    return datetime.datetime.fromisoformat(each["lastTransitionTime"])
+                    since = datetime.datetime.fromisoformat(each["lastTransitionTime"])
+                    # Not one of a clock that was ahead.
+                    return min(since, self._clock.now())
                 except (KeyError, TypeError, ValueError):
                     break
         return self._clock.now()

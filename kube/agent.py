@@ -1,10 +1,10 @@
-"""`python -m kube.agent`: a process that watches a node's pods and asks the API for its parent.
+"""`python -m kube.agent`: a process that watches a node and its pods, and asks for its parent.
 
-Reads JSON objects a line. The first: `settings` (of `kube.settings`), `manager`, and `node` and
-`annotations`, the node whose pods are watched and what is kept of them. Each after it: an `id` and
-a call as in `kube.ask`. Writes JSON objects a line: answers with their `id`, and what
-`kube.watch` tells. Ends when its input does, so that it never outlives its parent. See
-`kube.companion` for why it is a process.
+Reads JSON objects a line. The first: `settings` (of `kube.settings`), `manager`, and `node`,
+`annotations` and `labels`: the node that is watched with its pods, what is kept of them, and of it.
+Each after it: an `id` and a call as in `kube.ask`. Writes JSON objects a line: answers with their
+`id`, what `kube.watch` tells of pods, and what `kube.node_seen` tells of the Node. Ends when its
+input does, so that it never outlives its parent. See `kube.companion` for why it is a process.
 """
 
 import asyncio
@@ -13,10 +13,11 @@ import dataclasses
 import json
 import os
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 from core import clock, errors
-from kube import ask, client, connection, pod_source, pods, settings, watch
+from kube import ask, client, connection, node_seen, object_source, pods, settings, watch
 
 _AT_ONCE = 10
 """Calls of the API server; the others wait here."""
@@ -40,12 +41,9 @@ async def _serve() -> None:
     config = settings.KubeSettings(**told["settings"])
     server = connection.Connection(config)
     asking = client.Client(server, manager=told["manager"])
-    source = pod_source.PodSource(server, told["node"])
-    wanted = frozenset(told["annotations"])
-    following = watch.Watch(source, lambda each: _tell(each, wanted), clock.SystemClock())
     room = asyncio.Semaphore(_AT_ONCE)
     tasks: set[asyncio.Task[None]] = set()
-    if told["node"]:
+    for following in _watches(server, told) if told["node"] else ():
         watching = asyncio.create_task(following.run(), name="watch")
         tasks.add(watching)
         # It ends only by a defect; then this process does, and the parent starts another.
@@ -64,6 +62,16 @@ async def _serve() -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
         await asking.close()
         transport.close()
+
+
+def _watches(server: connection.Connection, told: dict[str, Any]) -> Iterable[watch.Watch]:
+    """Of the node's pods, and of the Node."""
+    time = clock.SystemClock()
+    wanted = frozenset(told["annotations"])
+    of_pods = object_source.pods_of(server, told["node"])
+    yield watch.Watch(of_pods, lambda each: _tell(each, wanted), time)
+    seen = node_seen.Teller(_write, told["labels"])
+    yield watch.Watch(object_source.node(server, told["node"]), seen.take, time)
 
 
 async def _answer(asking: client.Client, asked: dict[str, Any], room: asyncio.Semaphore) -> None:

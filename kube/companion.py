@@ -18,7 +18,7 @@ from typing import Any
 import structlog
 
 from core import call, clock, errors
-from kube import api, child, connection, pod_cache, settings
+from kube import api, child, connection, node_seen, pod_cache, settings
 
 log = structlog.get_logger()
 
@@ -37,7 +37,8 @@ _LIVED_S = 60.0
 class Companion:
     """One API server. node_name: whose pods are watched, "" = none.
 
-    annotations: keys of pods that are kept. manager: who changes objects.
+    annotations: keys of pods that are kept. labels: keys of the Node that are. manager: who
+    changes objects.
     """
 
     def __init__(
@@ -46,14 +47,17 @@ class Companion:
         *,
         manager: str,
         annotations: Collection[str],
+        labels: Collection[str] = (),
         time: clock.Clock,
     ) -> None:
         self.pods = pod_cache.PodCache()
+        self.node = node_seen.NodeSeen()
         self._greeting = {
             "settings": dataclasses.asdict(config),
             "manager": manager,
             "node": config.node_name,
             "annotations": sorted(annotations),
+            "labels": sorted(labels),
         }
         self._clock = time
         self._ids = itertools.count(1)
@@ -160,6 +164,8 @@ class Companion:
             waiting = self._waiting.get(told["id"])
             if waiting is not None and not waiting.done():
                 waiting.set_result(told)
+        elif "node" in told:
+            self.node.take(told["node"])
         else:
             was, before = self.pods.is_live, self.pods.why_away
             self.pods.take(told)

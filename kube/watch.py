@@ -1,4 +1,4 @@
-"""The watch of a node's pods: list, follow, resume, list anew. Runs in the process `kube.agent`.
+"""A watch of some objects: list, follow, resume, list anew. Runs in the process `kube.agent`.
 
 Source: Kubernetes API concepts, "Efficient detection of changes". What the server sends is told
 at once and not kept, so that the memory does not depend on how much happens.
@@ -23,10 +23,10 @@ class Gone(errors.Error):
 
 
 class Source(Protocol):
-    """The API server; see `kube.pod_source.PodSource`."""
+    """The API server; see `kube.object_source`."""
 
     async def list(self) -> tuple[Sequence[api.Object], str]:
-        """Every pod of the node, and the version of the list."""
+        """Every object, and the version of the list."""
         ...
 
     def follow(self, version: str) -> AsyncIterator[api.Object]:

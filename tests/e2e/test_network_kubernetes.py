@@ -153,6 +153,8 @@ def test_a_pod_is_added_while_the_server_is_away_and_gets_its_limit_when_it_is_b
     pod = world.sandbox("early", "")
     result = pod.add()
     assert rates(pod, host_ifname(result)) == (0, 0)
+    world.node.ipamd.kill9()  # that it is still to be looked up is not in memory only
+    world.start_ipamd()
 
     world.api.start()
     api_pods.make_namespace(world.api, "default")
@@ -263,6 +265,20 @@ def test_a_full_node_is_a_condition_and_an_event_and_so_is_its_end(world: World)
     until(lambda: world.condition()["status"] == "True")
     until(lambda: "AllocIPSucceed" in world.reasons(NODE))
     assert "again" in world.api.kubectl("describe", "node", NODE)
+
+
+def test_a_node_that_is_made_anew_has_its_condition_within_seconds(world: World) -> None:
+    until(lambda: world.condition().get("status") == "True")
+    before = world.api.kubectl.get("node", NODE)["metadata"]["uid"]
+    world.api.kubectl("delete", "node", NODE)
+    api_pods.make_node(world.api, NODE)
+
+    # Otherwise it is renewed after ten minutes, which is longer than this test may take.
+    until(lambda: world.condition().get("status") == "True")
+
+    made = world.api.kubectl.get("node", NODE)["metadata"]
+    assert made["uid"] != before
+    assert int(made["annotations"]["k8s.aliyun.com/max-available-ip"]) > 0
 
 
 def test_the_companion_ends_with_a_killed_ipamd(world: World) -> None:

@@ -8,7 +8,6 @@ import queue
 import ssl
 import threading
 import urllib.parse
-from collections.abc import Iterator
 from typing import Any
 
 _Event = dict[str, Any] | None
@@ -36,6 +35,8 @@ class ApiHttp:
         self.is_hung = False
         self.resumed = threading.Event()
         self.watches: list[queue.Queue[_Event]] = []
+        self.node: dict[str, Any] | None = {"metadata": {"name": "node-1", "uid": "uid-node"}}
+        self.node_watches: list[queue.Queue[_Event]] = []
         outer = self
 
         class Handler(_Handler):
@@ -81,7 +82,13 @@ class ApiHttp:
         for each in self.watches:
             each.put(event)
 
+    def tell_of_node(self, kind: str, told: dict[str, Any]) -> None:
+        for each in self.node_watches:
+            each.put({"type": kind, "object": told})
+
     def close(self) -> None:
+        for each in self.node_watches:
+            each.put(None)
         self.resumed.set()
         self.send(None)
         self._server.shutdown()
@@ -105,10 +112,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             status, message = self.api.refuse
             self._answer(status, {"kind": "Status", "code": status, "message": message})
         elif path == "/api/v1/pods" and "watch" in query:
-            self._watch()
-        elif path == "/api/v1/pods":
+            self._watch(self.api.watches)
+        elif path == "/api/v1/nodes" and "watch" in query:
+            self._watch(self.api.node_watches)
+        elif path in ("/api/v1/pods", "/api/v1/nodes"):
             metadata = {"resourceVersion": str(self.api.version)}
-            self._answer(200, {"metadata": metadata, "items": self.api.pods})
+            nodes = [] if self.api.node is None else [self.api.node]
+            items = self.api.pods if path == "/api/v1/pods" else nodes
+            self._answer(200, {"metadata": metadata, "items": items})
         elif path == "/api/v1/nodes/node-1":
             self._answer(200, {"kind": "Node", "metadata": {"name": "node-1"}})
         else:
@@ -151,8 +162,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def _watch(self) -> None:
-        if self.api.gone:
+    def _watch(self, watches: "list[queue.Queue[_Event]]") -> None:
+        if self.api.gone and watches is self.api.watches:
             self.api.gone = False
             self._answer(410, {"kind": "Status", "code": 410, "message": "too old"})
             return
@@ -160,17 +171,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        self.api.watches.append(told)
+        watches.append(told)
         with contextlib.suppress(OSError):
-            for event in self._events(told):
+            for event in iter(told.get, None):
                 self._chunk(json.dumps(event).encode() + b"\n")
+            watches.remove(told)
             self._chunk(b'{"type": "ADD')
         self.close_connection = True
-
-    def _events(self, told: "queue.Queue[_Event]") -> Iterator[dict[str, Any]]:
-        while (event := told.get()) is not None:
-            yield event
-        self.api.watches.remove(told)
 
     def _chunk(self, data: bytes) -> None:
         self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))

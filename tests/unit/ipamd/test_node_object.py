@@ -1,11 +1,13 @@
 """What is shown on the Node object, and what is read from it."""
 
+import asyncio
+
 import pytest
 
 from cloud import metadata
 from core import clock, errors, metrics
 from ipamd import counters, events, limits, node_object, pool, pool_state
-from kube import api
+from kube import api, node_seen
 from tests.fakes import fake_enis, fake_kubernetes, virtual_clock
 from tests.unit.ipamd.test_pool import Told
 from tests.unit.ipamd.test_pool_state import eni, key
@@ -37,10 +39,13 @@ class Rig:
         targets = limits.Targets(max_enis=1, addresses_per_eni=2, min_free=0, max_free=2)
         self.pool.configure(targets, maker, maker)
         self.pool.state.add_eni(eni(1, count=2))
+        self.seen = node_seen.NodeSeen()
         self.status = self.another()
 
     def another(self):
-        return node_object.NodeStatus(self.server, "node-1", self.pool, self.told, self.time)
+        return node_object.NodeStatus(
+            self.server, "node-1", self.pool, self.told, self.time, seen=self.seen
+        )
 
     @property
     def conditions(self):
@@ -113,6 +118,50 @@ async def test_a_restart_does_not_change_since_when_it_is_so():
     await rig.another().look()
 
     assert rig.conditions == [("True", "SufficientIP", since)]
+
+
+async def test_a_node_that_is_made_anew_is_told_at_the_next_look():
+    rig = Rig()
+    rig.seen.take({"uid": "u1", "labels": {}})
+    await rig.status.look()
+    rig.seen.take(None)
+    await rig.status.look()
+    await rig.time.advance(5)
+    assert len(rig.conditions) == 1
+
+    rig.seen.take({"uid": "u2", "labels": {}})
+    await rig.status.look()
+    await rig.status.look()
+
+    assert [each[2] for each in rig.conditions] == ["2026-01-01T00:00:00Z", "2026-01-01T00:00:05Z"]
+    assert len([patch for _, patch, of_status in rig.server.patches if not of_status]) == 2
+    assert rig.told.messages == []
+
+
+async def test_a_node_that_comes_late_is_told_when_it_comes():
+    rig = Rig()
+    rig.seen.take(None)
+    task = asyncio.create_task(rig.status.run())
+    try:
+        await rig.time.advance(60)
+        assert rig.server.patches == []
+        rig.seen.take({"uid": "u1", "labels": {}})
+        await rig.time.advance(5)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    assert [each[0] for each in rig.conditions] == ["True"]
+
+
+async def test_a_change_of_the_past_that_is_in_the_future_is_not_believed():
+    rig = Rig()
+    shown = {"type": "SufficientIP", "status": "True", "lastTransitionTime": "2030-01-01T00:00:00Z"}
+    rig.server.objects[NODE] = {"status": {"conditions": [shown]}}
+
+    await rig.another().look()
+
+    assert rig.conditions == [("True", "SufficientIP", "2026-01-01T00:00:00Z")]
 
 
 async def test_what_the_api_server_missed_is_shown_when_it_is_back():

@@ -26,7 +26,9 @@ def server():
 async def asked(server, tmp_path):
     path = server.write_kubeconfig(tmp_path / "kubeconfig")
     config = settings.KubeSettings(kubeconfig=str(path), node_name="node-1", is_configured=True)
-    made = companion.Companion(config, manager="ipamd", annotations={KEY}, time=clock.SystemClock())
+    made = companion.Companion(
+        config, manager="ipamd", annotations={KEY}, labels={"mine"}, time=clock.SystemClock()
+    )
     made.start()
     yield made
     await made.close()
@@ -75,9 +77,9 @@ async def test_a_watch_that_is_cut_within_an_event_goes_on_where_it_was(server, 
     )
     await watched(server, asked)
 
-    lists = [query for _, path, query, _ in server.seen if "watch" not in query]
-    assert len(lists) == 1
-    assert server.seen[-1][2]["resourceVersion"] == ["77"]
+    asked_for = [query for _, path, query, _ in server.seen if path == "/api/v1/pods"]
+    assert len([query for query in asked_for if "watch" not in query]) == 1
+    assert asked_for[-1]["resourceVersion"] == ["77"]
 
 
 @pytest.mark.parametrize("how", ["status", "event"])
@@ -91,6 +93,26 @@ async def test_a_version_that_is_forgotten_means_a_new_list(server, asked, how):
         server.send(None)
 
     await until(lambda: names(asked) == ["a"])
+
+
+async def test_the_node_is_watched_too_and_told_when_it_is_another(server, asked):
+    await until(lambda: asked.node.uid == "uid-node" and server.node_watches)
+    assert asked.node.labels == {}
+    node = server.node
+    node["metadata"] |= {"labels": {"mine": "1", "other": "2"}}
+    server.tell_of_node("MODIFIED", node)
+    await until(lambda: asked.node.labels == {"mine": "1"})
+    server.tell_of_node("DELETED", node)
+    await until(lambda: asked.node.is_known and asked.node.uid == "")
+    server.tell_of_node("ADDED", {"metadata": {"name": "node-1", "uid": "uid-2"}})
+    await until(lambda: asked.node.uid == "uid-2")
+
+
+async def test_a_node_that_is_not_there_is_known_to_be_missing(server, asked):
+    server.node = None
+    await until(lambda: asked.node.is_known)
+    server.tell_of_node("ERROR", {"code": 410, "message": "too old"})
+    await until(lambda: asked.node.uid == "")
 
 
 async def test_calls_go_the_same_way(server, asked):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from core import clock, errors
-from kube import api, companion, connection, pod_source, pods, settings
+from kube import api, companion, connection, object_source, pods, settings
 from tests.fakes import api_http
 from tests.support.cluster import certificates
 
@@ -87,7 +87,7 @@ async def until(holds: Any) -> None:
 async def test_a_token_that_kubelet_renewed_is_used_and_the_old_one_is_not_again(
     server: api_http.ApiHttp, account: Account, asked: companion.Companion
 ) -> None:
-    assert await asked.read(api.Kind.NODE, "node-1") is not None
+    await until(lambda: asked.pods.is_live and server.watches and server.node_watches)
     server.tokens = {"second"}
     account.renew("second")
     before = len(server.bearers)
@@ -163,7 +163,7 @@ async def test_a_watch_that_is_silent_for_too_long_has_lost_its_server(
     server: api_http.ApiHttp, account: Account
 ) -> None:
     asking = connection.Connection(config(server, account))
-    source = pod_source.PodSource(asking, "node-1", silent_s=0.2)
+    source = object_source.pods_of(asking, "node-1", silent_s=0.2)
     try:
         told = source.follow("1")
         assert await anext(told) == {"type": "CONNECTED"}
@@ -180,7 +180,7 @@ async def test_a_call_of_a_server_that_hangs_ends(
     server.is_hung = True
     try:
         with pytest.raises(errors.Unavailable, match="does not answer"):
-            await pod_source.PodSource(asking, "node-1").list()
+            await object_source.pods_of(asking, "node-1").list()
     finally:
         await asking.close()
 
