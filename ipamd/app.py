@@ -98,6 +98,7 @@ class App:
             process.kube,
             self._clock,
             stateful_kinds=process.conf.custom_stateful_workload_kinds,
+            show_pod_ips=process.conf.enable_patch_pod_ips,
         )
         self._metadata = cloud_metadata.make(
             cloud,

@@ -98,6 +98,7 @@ class Attachments:
         started_s = self._clock.monotonic_s()
         with self._locks.hold(str(asked.key)), self._told(asked.pod):
             added = await self._add(config, asked, asked.netns_path)
+        self._pods.show(added.lease)
         took_s = self._clock.monotonic_s() - started_s
         log.info(
             "attachment added",
@@ -129,7 +130,9 @@ class Attachments:
                 keep_s=keep_s,
                 learned=_is_learned(asked, wishes),
             )
-            return await _finish(self._keep(lease))
+            lease = await _finish(self._keep(lease))
+        self._pods.show(lease)
+        return lease
 
     async def remove(self, asked: cni_config.Attachment) -> bool:
         """Take interface and address away; whether there was anything to take."""
@@ -183,6 +186,13 @@ class Attachments:
         with self._locks.hold(str(key)):
             lease = self.leases.get(key)
             return [] if lease is None else await self._worker.repair_node(self.wiring(lease))
+
+    async def show_addresses(self) -> None:
+        """Make up for what could not be shown on pods when they were added."""
+        # Of two sandboxes of one pod the later is the one that runs.
+        newest = {lease.pod: lease for lease in sorted(self.leases.values(), key=_age)}
+        for lease in newest.values():
+            self._pods.show(lease)
 
     async def learn(self) -> None:
         """Make up for what was not known of pods when they were added: limits and keeping."""
@@ -396,6 +406,10 @@ class Attachments:
             mtu=mtu,
             bandwidth=bandwidth,
         )
+
+
+def _age(lease: model.Lease) -> float:
+    return lease.created_at
 
 
 def _is_learned(asked: cni_config.Attachment, wishes: pod_wishes.Wishes | None) -> bool:

@@ -39,7 +39,6 @@ WITHOUT_EFFECT = frozenset(
         "backoff_override",
         "rate_limit",
         "disable_device_plugin",
-        "enable_patch_pod_ips",
         "kube_client_qps",
         "kube_client_burst",
         "enable_eip_pool",
@@ -63,7 +62,8 @@ class EniConf:
     warm_eni_target, minimum_ip_target: the AWS VPC CNI's, None or 0 = off.
     ip_pool_sync_period_s: how often the pool may shrink. ip_cooldown_period_s: rest of a released
     address. custom_stateful_workload_kinds: kinds of owners whose pods keep their addresses, as
-    those of StatefulSets do. vswitch_selection_policy: ordered (most free addresses first, as in
+    those of StatefulSets do. enable_patch_pod_ips: whether pods are annotated with their addresses.
+    vswitch_selection_policy: ordered (most free addresses first, as in
     Terway) | random.
     """
 
@@ -94,6 +94,7 @@ class EniConf:
     minimum_ip_target: int = 0
     ip_cooldown_period_s: float = 30.0
     custom_stateful_workload_kinds: tuple[str, ...] = ()
+    enable_patch_pod_ips: bool = True
 
 
 class Faults:
@@ -167,6 +168,7 @@ def parse(plain: Mapping[str, Any], faults: Faults) -> EniConf:
         minimum_ip_target=read.number("minimum_ip_target", 0),
         ip_cooldown_period_s=read.duration("ip_cooldown_period", 30.0),
         custom_stateful_workload_kinds=read.texts("custom_stateful_workload_kinds"),
+        enable_patch_pod_ips=read.switch("enable_patch_pod_ips", default=True),
     )
     if bool(conf.access_key) != bool(conf.access_secret):
         faults.faults.append("eni_conf: access_key and access_secret must be given together")
@@ -209,6 +211,13 @@ class _Reader:
         if isinstance(value, int) and not isinstance(value, bool) and value >= minimum:
             return value
         self._faults.add(key, value, f"a whole number from {minimum}")
+        return default
+
+    def switch(self, key: str, *, default: bool) -> bool:
+        value = self._get(key, default)
+        if isinstance(value, bool):
+            return value
+        self._faults.add(key, value, "true or false")
         return default
 
     def ratio(self, key: str, default: float) -> float:

@@ -97,6 +97,7 @@ class Janitor:
             ("compare with metadata", self.compare_metadata),
             ("collect leases", self.collect_leases),
             ("learn annotations", self._served.learn),
+            ("show addresses", self._served.show_addresses),
             ("repair", self.repair),
             ("remove stale objects", self.remove_stale),
         ]

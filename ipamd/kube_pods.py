@@ -10,7 +10,7 @@ from typing import Protocol
 import structlog
 
 from core import errors
-from ipamd import model, pod_wishes
+from ipamd import model, pod_ips, pod_wishes
 from kube import api, pod_cache
 
 log = structlog.get_logger()
@@ -34,6 +34,10 @@ class Pods(Protocol):
         """Whether it is certain that the pod is no more. False when in doubt."""
         ...
 
+    def show(self, lease: model.Lease) -> None:
+        """Begin to show on the pod which address it has. Returns at once, fails never."""
+        ...
+
 
 class NoPods:
     """Where there is no Kubernetes API, or no name of this node."""
@@ -50,9 +54,15 @@ class NoPods:
         """Nothing is certain."""
         return False
 
+    def show(self, lease: model.Lease) -> None:
+        """There is nothing to show it on."""
+
 
 class KubePods:
-    """stateful_kinds: kinds of owners that count as StatefulSets."""
+    """stateful_kinds: kinds of owners that count as StatefulSets.
+
+    ips: what writes addresses on pods, None = they are not written.
+    """
 
     def __init__(
         self,
@@ -60,11 +70,13 @@ class KubePods:
         cache: pod_cache.PodCache,
         *,
         stateful_kinds: Collection[str],
+        ips: pod_ips.PodIps | None = None,
         wait_s: float = _WAIT_S,
     ) -> None:
         self._kubernetes = kubernetes
         self._cache = cache
         self._stateful_kinds = frozenset(stateful_kinds)
+        self._ips = ips
         self._wait_s = wait_s
 
     async def wishes(self, pod: model.Pod) -> pod_wishes.Wishes | None:
@@ -95,3 +107,8 @@ class KubePods:
         except errors.Error as e:
             log.debug("whether the pod is gone is not known", pod=str(pod), error=str(e))
             return False
+
+    def show(self, lease: model.Lease) -> None:
+        """As `Pods.show`."""
+        if self._ips is not None:
+            self._ips.show(lease)

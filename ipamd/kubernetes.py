@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 from cloud import metadata
 from core import clock, metrics
-from ipamd import events, gauges, kube_events, kube_pods, node_object, pod_wishes, pool
+from ipamd import events, gauges, kube_events, kube_pods, node_object, pod_ips, pod_wishes, pool
 from kube import api, companion, node_seen, pod_cache
 from kube import events as recorder
 from kube import settings as kube_settings
@@ -15,7 +15,8 @@ _MANAGER = "ipamd"
 class Kubernetes:
     """`pods` and `events` answer from the first moment, and where there is no API.
 
-    stateful_kinds: kinds of owners that count as StatefulSets.
+    stateful_kinds: kinds of owners that count as StatefulSets. show_pod_ips: whether addresses
+    are written on pods.
     """
 
     def __init__(
@@ -24,12 +25,16 @@ class Kubernetes:
         time: clock.Clock,
         *,
         stateful_kinds: Collection[str],
+        show_pod_ips: bool,
     ) -> None:
         self._config = config
         self._clock = time
         self._companion = (
             companion.Companion(
-                config, manager=_MANAGER, annotations=pod_wishes.ANNOTATIONS, time=time
+                config,
+                manager=_MANAGER,
+                annotations=pod_wishes.ANNOTATIONS | {pod_ips.KEY},
+                time=time,
             )
             if config.is_configured
             else None
@@ -37,6 +42,7 @@ class Kubernetes:
         self._api: api.Api = self._companion or api.Nowhere()
         self.cache = self._companion.pods if self._companion else pod_cache.PodCache()
         self.node = self._companion.node if self._companion else node_seen.NodeSeen()
+        self._ips = pod_ips.PodIps(self._api, self.cache)
         self._recorder = recorder.Recorder(
             self._api,
             component=kube_events.COMPONENT,
@@ -52,7 +58,12 @@ class Kubernetes:
                 self._recorder, self.cache, node_name=config.node_name
             )
         if self.has_node:
-            self.pods = kube_pods.KubePods(self._api, self.cache, stateful_kinds=stateful_kinds)
+            self.pods = kube_pods.KubePods(
+                self._api,
+                self.cache,
+                stateful_kinds=stateful_kinds,
+                ips=self._ips if show_pod_ips else None,
+            )
 
     def start(self, registry: metrics.Metrics) -> None:
         """Start the process that watches and asks. Returns at once."""
@@ -64,6 +75,7 @@ class Kubernetes:
     async def close(self) -> None:
         """End it."""
         await self._recorder.close()
+        await self._ips.close()
         await self._api.close()
 
     def metadata_providers(self) -> Sequence[metadata.MetadataProvider]:

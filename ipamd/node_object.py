@@ -126,9 +126,11 @@ class NodeStatus:
             self._since = await self._read_since(short=bool(why))
             capacity = str(self._pool.targets.capacity)
             patch = {"metadata": {"annotations": {_CAPACITY: capacity}}}
-            await self._kubernetes.patch_node(self._node_name, patch)
+            await self._kubernetes.patch(api.Kind.NODE, self._node_name, patch)
         conditions = {"conditions": [self._condition(why)]}
-        await self._kubernetes.patch_node(self._node_name, {"status": conditions}, status=True)
+        await self._kubernetes.patch(
+            api.Kind.NODE, self._node_name, {"status": conditions}, status=True
+        )
         self._shown_at_s = now_s
 
     def _forget_another(self) -> None:

@@ -23,7 +23,7 @@ _OF_CONTROLPLANE = tuple(
     for name in ("pod-networking", "pod-networks", "pod-networks-request", "pod-alloc-type")
 )
 ANNOTATIONS = frozenset({_INGRESS, _EGRESS, _RESERVATION, _POD_ENI, *_OF_CONTROLPLANE})
-"""Keys of pods that are used."""
+"""Keys of pods that ask for something."""
 
 KEEP_S = 300.0
 """How long a StatefulSet pod's address is kept for its successor. Source: spec/terway.md 5.8."""

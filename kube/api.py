@@ -41,8 +41,19 @@ class Api(Protocol):
         """Make an object of kind Event (core/v1). Raises as `read`."""
         ...
 
-    async def patch_node(self, name: str, patch: Object, *, status: bool = False) -> None:
-        """Merge *patch* into a Node (strategic merge), or into its status. Raises as `read`."""
+    async def patch(
+        self,
+        kind: Kind,
+        name: str,
+        patch: Object,
+        *,
+        namespace: str = "",
+        status: bool = False,
+    ) -> None:
+        """Merge *patch* into an object (strategic merge), or into its status. Raises as `read`.
+
+        Raises Busy when *patch* has a uid and the object of that name has another.
+        """
         ...
 
     async def close(self) -> None:
@@ -71,7 +82,15 @@ class Nowhere:
         """Raise NotConfigured."""
         raise NotConfigured
 
-    async def patch_node(self, name: str, patch: Object, *, status: bool = False) -> None:  # noqa: ARG002
+    async def patch(
+        self,
+        kind: Kind,  # noqa: ARG002
+        name: str,  # noqa: ARG002
+        patch: Object,  # noqa: ARG002
+        *,
+        namespace: str = "",  # noqa: ARG002
+        status: bool = False,  # noqa: ARG002
+    ) -> None:
         """Raise NotConfigured."""
         raise NotConfigured
 

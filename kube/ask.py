@@ -1,7 +1,8 @@
 """`python -m kube.ask`: one call of the Kubernetes API, in a process of its own.
 
 Reads one JSON object: `settings` (of `kube.settings`), and one of: `read` with `kind`, `name` and
-`namespace`; `event` with `namespace` and `object`; `patch_node` with `name`, `patch` and `status`.
+`namespace`; `event` with `namespace` and `object`; `patch` with those of `read`, `patch` and
+`status`.
 Prints one: `object` (null = there is none), or `error` and its `kind`. A process of its own,
 because the library takes a quarter of the memory that the whole node service may have.
 """
@@ -42,8 +43,9 @@ async def _do(asking: client.Client, asked: dict[str, Any]) -> api.Object | None
         event = asked["event"]
         await asking.post_event(event["namespace"], event["object"])
         return None
-    if "patch_node" in asked:
-        await asking.patch_node(**asked["patch_node"])
+    if "patch" in asked:
+        told = dict(asked["patch"])
+        await asking.patch(api.Kind(told.pop("kind")), told.pop("name"), told.pop("patch"), **told)
         return None
     wanted = asked["read"]
     return await asking.read(api.Kind(wanted["kind"]), wanted["name"], wanted["namespace"])

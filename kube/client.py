@@ -5,7 +5,6 @@ It costs 10 MiB with a TLS connection, so a process that must stay small uses `k
 
 import urllib.parse
 from collections.abc import Mapping
-from typing import Any
 
 from core import call, errors
 from kube import api, connection
@@ -52,19 +51,29 @@ class Client:
         body = {"apiVersion": "v1", "kind": "Event", **event}
         await self._connection.call("POST", where, what="event", params=self._as, json=body)
 
-    async def patch_node(self, name: str, patch: api.Object, *, status: bool = False) -> None:
-        """As `api.Api.patch_node`."""
-        where = path(api.Kind.NODE, name) + ("/status" if status else "")
-        await self._patch(where, f"node {name}", patch)
+    async def patch(
+        self,
+        kind: api.Kind,
+        name: str,
+        patch: api.Object,
+        *,
+        namespace: str = "",
+        status: bool = False,
+    ) -> None:
+        """As `api.Api.patch`."""
+        where = path(kind, name, namespace) + ("/status" if status else "")
+        await self._connection.call(
+            "PATCH",
+            where,
+            what=f"{kind} {name}",
+            headers=_MERGE,
+            params=self._as,
+            json=dict(patch),
+        )
 
     async def close(self) -> None:
         """End the connections."""
         await self._connection.close()
-
-    async def _patch(self, where: str, what: str, patch: api.Object) -> Any:
-        return await self._connection.call(
-            "PATCH", where, what=what, headers=_MERGE, params=self._as, json=dict(patch)
-        )
 
 
 def path(kind: api.Kind, name: str, namespace: str = "") -> str:

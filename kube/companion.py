@@ -86,9 +86,18 @@ class Companion:
         """As `api.Api.post_event`."""
         await self._ask({"event": {"namespace": namespace, "object": event}})
 
-    async def patch_node(self, name: str, patch: api.Object, *, status: bool = False) -> None:
-        """As `api.Api.patch_node`."""
-        await self._ask({"patch_node": {"name": name, "patch": patch, "status": status}})
+    async def patch(
+        self,
+        kind: api.Kind,
+        name: str,
+        patch: api.Object,
+        *,
+        namespace: str = "",
+        status: bool = False,
+    ) -> None:
+        """As `api.Api.patch`."""
+        told = {"kind": kind.value, "name": name, "patch": patch}
+        await self._ask({"patch": {**told, "namespace": namespace, "status": status}})
 
     async def close(self) -> None:
         """End the companion."""

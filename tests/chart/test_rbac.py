@@ -72,6 +72,14 @@ def test_ipamd_may_do_what_it_does_and_no_more(everything: list[chart.Object]) -
     assert grants(chart.one(everything, "ClusterRole", "terway")) == told
 
 
+def test_ipamd_writes_no_pods_when_it_is_told_not_to(render: Render) -> None:
+    told = {"ipamd": {"enabled": True, "eniConf": {"enable_patch_pod_ips": False}}}
+
+    of_ipamd = grants(chart.one(render(told), "ClusterRole", "terway"))
+
+    assert {verb for resource, verb in of_ipamd if resource == "pods"} == {"get", "list", "watch"}
+
+
 def test_only_ipamd_writes_nodes(everything: list[chart.Object]) -> None:
     writers = {
         each["metadata"]["name"]

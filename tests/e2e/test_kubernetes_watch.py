@@ -109,7 +109,7 @@ async def test_a_condition_is_merged_into_the_node(server: api_server.ApiServer)
     async with running(server) as asked:
         for kind in ("One", "Two"):
             told = {"type": kind, "status": "True", "reason": "R", "message": "m"}
-            await asked.patch_node(NODE, {"status": {"conditions": [told]}}, status=True)
+            await asked.patch(api.Kind.NODE, NODE, {"status": {"conditions": [told]}}, status=True)
         assert await asked.read(api.Kind.NODE, "no-such-node") is None
 
     found = await asyncio.to_thread(server.kubectl.get, "node", NODE)

@@ -186,6 +186,22 @@ def test_limits_of_annotations_hold_from_the_start_and_the_runtime_s_win(world: 
     assert "Alloc IP" in world.api.kubectl("describe", "pod", pod.name)
 
 
+def test_a_pod_is_annotated_with_its_address_and_later_if_the_server_is_away(world: World) -> None:
+    def told(name: str) -> str:
+        annotations = world.api.kubectl.get("pod", name)["metadata"].get("annotations") or {}
+        return str(annotations.get("k8s.aliyun.com/pod-ips", ""))
+
+    pod, late = world.pod(), world.pod()
+    first = address(pod.add())
+    until(lambda: told(pod.name) == first)
+
+    world.api.stop()
+    second = address(late.add())
+    world.api.start()
+    world.until_watched()
+    until(lambda: told(late.name) == second)
+
+
 def test_a_limit_that_cannot_be_read_is_an_event_and_no_limit(world: World) -> None:
     pod = world.pod(annotations={"k8s.aliyun.com/ingress-bandwidth": "10Mb/s"})
 

@@ -70,6 +70,18 @@ def test_a_bandwidth_annotation_limits_the_pods_link_and_what_it_sends_arrives(
     kubectl.wait_until("all has arrived", lambda: _prints(user, fetch, sent), SEEN_S)
 
 
+def test_a_pod_is_annotated_with_its_address(user: tenant.Tenant) -> None:
+    user.apply(annotated("told", {}))
+    user.wait("pod", "told", "condition=Ready")
+
+    def is_told() -> bool:
+        pod = user.get("pod", "told")
+        annotations = pod["metadata"].get("annotations") or {}
+        return bool(annotations.get("k8s.aliyun.com/pod-ips") == pod["status"]["podIP"])
+
+    kubectl.wait_until("the pod is annotated with its address", is_told, SEEN_S)
+
+
 def _prints(user: tenant.Tenant, script: str, wanted: str) -> bool:
     try:
         return wanted in user.execute("asker", "/bin/sh", "-c", script)

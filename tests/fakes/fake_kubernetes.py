@@ -29,7 +29,15 @@ class FakeKubernetes:
             raise self.fault
         self.events.append((namespace, event))
 
-    async def patch_node(self, name: str, patch: api.Object, *, status: bool = False) -> None:
+    async def patch(
+        self,
+        kind: api.Kind,
+        name: str,
+        patch: api.Object,
+        *,
+        namespace: str = "",
+        status: bool = False,
+    ) -> None:
         if self.fault is not None:
             raise self.fault
         self.patches.append((name, patch, status))

@@ -33,6 +33,10 @@ class FakePods:
 
     def __init__(self):
         self.told = {}
+        self.shown = []
+
+    def show(self, lease):
+        self.shown.append((lease.pod.name, str(lease.ipv4)))
 
     async def wishes(self, pod):
         return self.known(pod)
@@ -296,6 +300,18 @@ async def test_nothing_is_remembered_of_attachments_that_ended():
 
     assert rig.served.leases == {}
     assert rig.worker.stored == []
+
+
+async def test_each_pod_is_shown_its_address_and_again_by_the_janitor_its_newest():
+    rig = Rig()
+    first = await rig.add("web-0", "c1")
+    await rig.time.advance(1)
+    second = await rig.add("web-0", "c2")
+    assert rig.pods.shown == [("web-0", str(first.ipv4)), ("web-0", str(second.ipv4))]
+
+    rig.pods.shown.clear()
+    await rig.served.show_addresses()
+    assert rig.pods.shown == [("web-0", str(second.ipv4))]
 
 
 async def test_the_stock_executable_is_told_the_limits():

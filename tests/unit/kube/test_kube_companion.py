@@ -118,8 +118,8 @@ async def test_a_node_that_is_not_there_is_known_to_be_missing(server, asked):
 async def test_calls_go_the_same_way(server, asked):
     found = await asked.read(api.Kind.NODE, "node-1")
     await asked.post_event("default", EVENT)
-    await asked.patch_node("node-1", {"metadata": {"annotations": {"k": "v"}}})
-    await asked.patch_node("node-1", {"status": {"conditions": []}}, status=True)
+    await asked.patch(api.Kind.NODE, "node-1", {"metadata": {"annotations": {"k": "v"}}})
+    await asked.patch(api.Kind.NODE, "node-1", {"status": {"conditions": []}}, status=True)
 
     assert found["metadata"]["name"] == "node-1"
     assert await asked.read(api.Kind.NODE, "node-2") is None
@@ -146,7 +146,7 @@ async def test_a_refusal_is_told_in_the_server_s_words(server, asked, status, ki
 
 async def test_a_defect_is_told_to_who_asked(asked):
     with pytest.raises(errors.Internal, match="TypeError"):
-        await asked._ask({"patch_node": {"unknown": True}})
+        await asked._ask({"patch": {"kind": "Pod", "name": "p", "patch": {}, "unknown": True}})
 
 
 async def test_a_companion_that_dies_is_replaced_and_who_waits_is_told(server, asked):
