@@ -4,10 +4,13 @@ The socket answers from the first moment. What needs the pool is answered "try a
 the node's state is recovered, so that no DEL is taken for done that nobody did.
 """
 
+import argparse
 import asyncio
 import contextlib
 import ipaddress
 import os
+import pathlib
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -26,6 +29,8 @@ from ipamd import (
     conflist,
     counters,
     daemon,
+    dynamic_config,
+    eni_conf,
     gauges,
     instance_lock,
     kubernetes,
@@ -35,6 +40,7 @@ from ipamd import (
     store,
     unary_calls,
 )
+from kube import child
 
 log = structlog.get_logger()
 
@@ -44,6 +50,8 @@ _DATABASE = "ipamd.db"
 _LOCK = "terwayd.lock"
 _CNI_SOCKET = "cni.socket"
 _DEBUG_VERBOSITY = 4
+_NEW_NODE_WAIT_S = 10.0
+"""For the API server, on a node that has no state yet. Its way there may be in the making, too."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,8 +60,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if os.geteuid() != 0 and not flags.print_settings:
         print("ipamd: needs root: it programs the network of this node", file=sys.stderr)  # noqa: T201
         return EXIT_BAD_SETTINGS
+    if not flags.print_settings:
+        verbosity = _DEBUG_VERBOSITY if flags.log_level == "debug" else 0
+        logs.configure(json=flags.log_format == "json", verbosity=verbosity)
     reader = core_settings.Reader({})
-    process = settings.read(flags, reader, os.environ)
+    dynamic = _own_part(flags)
+    process = settings.read(flags, reader, os.environ, dynamic)
     reader_of_cloud = core_settings.Reader(settings.with_access_key(os.environ, process.conf))
     cloud = cloud_settings.read_cloud(reader_of_cloud)
     faults = [*reader.faults, *reader_of_cloud.faults]
@@ -69,14 +81,51 @@ def main(argv: Sequence[str] | None = None) -> int:
     if flags.print_settings:
         print(settings.shown(process))  # noqa: T201
         return 0
-    logs.configure(json=process.json_logs, verbosity=_DEBUG_VERBOSITY if process.debug else 0)
-    app = App(process, cloud, content)
+    app = App(process, cloud, content, lambda told: _judged(flags, told))
     try:
         asyncio.run(lifecycle.run_until_signal(app.start))
     except errors.Precondition as e:
         log.error("ipamd cannot start", error=str(e))  # noqa: TRY400  # the message tells all
         return EXIT_REFUSED
+    if app.is_to_start_anew:
+        sys.stdout.flush()
+        # In place: for kubelet the container goes on, and its back-off does not count.
+        os.execv(sys.executable, sys.orig_argv)  # noqa: S606  # our own words
     return 0
+
+
+def _own_part(flags: argparse.Namespace) -> dynamic_config.Dynamic:
+    """What the node adds to the files: as remembered; on a new node the API server is asked."""
+    state_dir = pathlib.Path(flags.state_dir)
+    remembered = dynamic_config.Remembered(state_dir)
+    found = remembered.read()
+    kube = settings.read_kube(flags, os.environ)
+    is_new = found is None and not (state_dir / _DATABASE).exists()
+    if is_new and kube.is_configured and kube.node_name and not flags.print_settings:
+        namespace = os.environ.get("POD_NAMESPACE") or "kube-system"
+        asking = dynamic_config.ask(
+            child.Child(kube),
+            kube.node_name,
+            namespace,
+            clock.SystemClock(),
+            wait_s=_NEW_NODE_WAIT_S,
+        )
+        found = asyncio.run(asking)
+    if found is None or settings.read_conf(flags, dynamic_config.NONE)[1].faults:
+        return dynamic_config.NONE
+    faults = settings.read_conf(flags, found)[1].faults
+    if faults:
+        # Told on the Node when its watch is there. It must not keep the node without a network.
+        log.error("the node's own configuration is wrong and has no effect", faults=faults)
+        return dynamic_config.NONE
+    return found
+
+
+def _judged(
+    flags: argparse.Namespace, dynamic: dynamic_config.Dynamic
+) -> tuple[eni_conf.EniConf, Sequence[str]]:
+    conf, found = settings.read_conf(flags, dynamic)
+    return conf, found.faults
 
 
 class App:
@@ -87,7 +136,10 @@ class App:
         process: settings.ProcessSettings,
         cloud: cloud_settings.CloudSettings,
         conflist_content: bytes,
+        judge: dynamic_config.Judge,
     ) -> None:
+        self.is_to_start_anew = False
+        self._judge = judge
         self._process = process
         self._clock = clock.SystemClock()
         self._registry = metrics.Metrics()
@@ -156,6 +208,16 @@ class App:
         stack.push_async_callback(self._stop_serving)
         stack.callback(self._daemon.drain)
         self._daemon.begin()
+        if self._kubernetes.has_node:
+            following = asyncio.create_task(self._follow(), name="node's own configuration")
+            following.add_done_callback(lambda task: task.cancelled() or task.result())
+            stack.callback(following.cancel)
+
+    async def _follow(self) -> None:
+        await self._kubernetes.until_configured_anew(self._process, self._judge)
+        log.warning("the node's own configuration is another now; starting anew")
+        self.is_to_start_anew = True
+        os.kill(os.getpid(), signal.SIGTERM)
 
     async def _serve(self) -> None:
         self._server = grpc_server.make_server(self._interceptor)

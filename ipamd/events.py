@@ -23,6 +23,7 @@ class Reason(enum.StrEnum):
     CONFIG_CHECK = "ConfigCheck"
     VIRTUAL_MODE_CHANGED = "VirtualModeChanged"
     PARSE_FAILED = "ParseFailed"
+    CONFIG_ERROR = "ConfigError"
     ANNOTATION_IGNORED = "AnnotationIgnored"
 
 

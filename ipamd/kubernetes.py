@@ -4,7 +4,18 @@ from collections.abc import Collection, Sequence
 
 from cloud import metadata
 from core import clock, metrics
-from ipamd import events, gauges, kube_events, kube_pods, node_object, pod_ips, pod_wishes, pool
+from ipamd import (
+    dynamic_config,
+    events,
+    gauges,
+    kube_events,
+    kube_pods,
+    node_object,
+    pod_ips,
+    pod_wishes,
+    pool,
+    settings,
+)
 from kube import api, companion, node_seen, pod_cache
 from kube import events as recorder
 from kube import settings as kube_settings
@@ -34,6 +45,7 @@ class Kubernetes:
                 config,
                 manager=_MANAGER,
                 annotations=pod_wishes.ANNOTATIONS | {pod_ips.KEY},
+                labels={dynamic_config.LABEL},
                 time=time,
             )
             if config.is_configured
@@ -88,6 +100,23 @@ class Kubernetes:
     def has_node(self) -> bool:
         """Whether there is an API, and a Node in it that is this machine."""
         return bool(self._companion and self._config.node_name)
+
+    async def until_configured_anew(
+        self, process: settings.ProcessSettings, judge: dynamic_config.Judge
+    ) -> None:
+        """Return when *process* is not what the Node's label says any more."""
+        following = dynamic_config.Follower(
+            self._api,
+            self.node,
+            dynamic_config.Remembered(process.state_dir),
+            judge,
+            tell=self.events,
+            time=self._clock,
+            namespace=process.namespace,
+            in_use=process.dynamic,
+            conf=process.conf,
+        )
+        await following.run()
 
     async def show_status(self, addresses: pool.Pool) -> None:
         """Show the pool's state on the Node, until cancelled."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core import settings
-from ipamd import eni_conf
+from ipamd import dynamic_config, eni_conf
 from kube import settings as kube_settings
 
 DAEMON_MODES = ("ENIMultiIP",)
@@ -23,6 +23,7 @@ class ProcessSettings:
     """socket: of the gRPC services. debug_socket: of the HTTP pages.
 
     cni_dir: where the runtime looks for configurations. keep_conflist: leave it when stopping.
+    namespace: of our own pod. dynamic: the node's own part of *conf*.
     """
 
     socket: pathlib.Path
@@ -40,6 +41,8 @@ class ProcessSettings:
     check_period_s: int
     kube: kube_settings.KubeSettings
     conf: eni_conf.EniConf
+    namespace: str
+    dynamic: dynamic_config.Dynamic
     warnings: tuple[str, ...]
 
 
@@ -95,12 +98,14 @@ def parse_flags(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def read(
-    flags: argparse.Namespace, reader: settings.Reader, environ: Mapping[str, str]
+    flags: argparse.Namespace,
+    reader: settings.Reader,
+    environ: Mapping[str, str],
+    dynamic: dynamic_config.Dynamic = dynamic_config.NONE,
 ) -> ProcessSettings:
-    """Effective settings; every fault is left in *reader*."""
-    kube = _read_kube(flags, environ)
-    plain, faults = _read_conf(flags)
-    conf = eni_conf.parse(plain, faults)
+    """Effective settings; every fault is left in *reader*. dynamic: the node's own part."""
+    kube = read_kube(flags, environ)
+    conf, faults = read_conf(flags, dynamic)
     for fault in faults.faults:
         reader.fault(fault)
     if flags.daemon_mode not in DAEMON_MODES:
@@ -129,12 +134,14 @@ def read(
         check_period_s=flags.check_period,
         kube=kube,
         conf=conf,
+        namespace=environ.get("POD_NAMESPACE") or "kube-system",
+        dynamic=dynamic,
         warnings=(*faults.warnings, *_kube_warnings(kube)),
     )
 
 
-def _read_kube(flags: argparse.Namespace, environ: Mapping[str, str]) -> kube_settings.KubeSettings:
-    """NODE_NAME is what Terway's DaemonSet sets. Source: spec/terway.md 1.2."""
+def read_kube(flags: argparse.Namespace, environ: Mapping[str, str]) -> kube_settings.KubeSettings:
+    """Where the Kubernetes API is. NODE_NAME: of Terway's DaemonSet. Source: spec/terway.md 1.2."""
     named = environ.get("KUBE_NODE_NAME") or environ.get("NODE_NAME") or ""
     given = {"kubeconfig": flags.kubeconfig or None}
     reader = settings.Reader({**environ, "KUBE_NODE_NAME": named}, given)
@@ -165,15 +172,21 @@ def shown(process: ProcessSettings) -> str:
     """Effective settings as text, without secrets."""
     plain = dataclasses.asdict(process)
     plain["conf"] = eni_conf.shown(plain["conf"])
+    plain["dynamic"] = process.dynamic.name
     return json.dumps(plain, indent=2, default=str)
 
 
-def _read_conf(flags: argparse.Namespace) -> tuple[dict[str, Any], eni_conf.Faults]:
+def read_conf(
+    flags: argparse.Namespace, dynamic: dynamic_config.Dynamic
+) -> tuple[eni_conf.EniConf, eni_conf.Faults]:
+    """What the files say with the node's own part."""
     faults = eni_conf.Faults()
     plain = _load(pathlib.Path(flags.config), faults)
     if flags.dynamic_config:
         plain = eni_conf.merge(plain, _load(pathlib.Path(flags.dynamic_config), faults))
-    return plain, faults
+    if dynamic.name:
+        plain = eni_conf.merge(plain, eni_conf.load(dynamic.text, dynamic.name, faults))
+    return eni_conf.parse(plain, faults), faults
 
 
 def _load(path: pathlib.Path, faults: eni_conf.Faults) -> dict[str, Any]:

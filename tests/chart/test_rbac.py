@@ -72,6 +72,16 @@ def test_ipamd_may_do_what_it_does_and_no_more(everything: list[chart.Object]) -
     assert grants(chart.one(everything, "ClusterRole", "terway")) == told
 
 
+def test_ipamd_may_read_the_configurations_that_nodes_may_name(render: Render) -> None:
+    told = {"ipamd": {"enabled": True, "nodeConfigs": ["small-nodes"]}}
+
+    own = chart.one(render(told), "Role", "terway")
+
+    assert grants(own) == {("configmaps", "get")}
+    assert own["rules"][0]["resourceNames"] == ["small-nodes"]
+    assert own["metadata"]["namespace"] == chart.NAMESPACE
+
+
 def test_ipamd_writes_no_pods_when_it_is_told_not_to(render: Render) -> None:
     told = {"ipamd": {"enabled": True, "eniConf": {"enable_patch_pod_ips": False}}}
 

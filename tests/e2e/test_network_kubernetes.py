@@ -297,6 +297,43 @@ def test_a_node_that_is_made_anew_has_its_condition_within_seconds(world: World)
     assert int(made["annotations"]["k8s.aliyun.com/max-available-ip"]) > 0
 
 
+def test_a_node_s_own_configuration_is_taken_when_its_label_names_one_and_given_back(
+    world: World,
+) -> None:
+    def effective() -> Any:
+        with contextlib.suppress(RuntimeError):  # it is starting anew
+            return json.loads(world.page("v1/settings"))["conf"]["min_pool_size"]
+        return None
+
+    api_pods.make_namespace(world.api, "kube-system")
+    pod = world.pod()
+    first = address(pod.add())
+    until(lambda: effective() == CONF["min_pool_size"])
+
+    world.api.kubectl("label", "node", NODE, "terway-config=own")
+    until(lambda: "ConfigError" in world.reasons(NODE))
+    assert "there is no ConfigMap kube-system/own" in world.reasons(NODE)["ConfigError"]
+    world.api.kubectl(
+        *("create", "configmap", "own", "-n", "kube-system"),
+        '--from-literal=eni_conf={"min_pool_size": 1}',
+    )
+    # A change of the label is told by the watch; a ConfigMap that appears is looked for.
+    world.api.kubectl("label", "node", NODE, "terway-config-")
+    world.api.kubectl("label", "node", NODE, "terway-config=own")
+    until(lambda: effective() == 1)
+    until(lambda: pod.cni("ADD")[0] == 0)  # as a runtime does while it starts
+    assert {each["pod"] for each in world.node.cli("list")} >= {f"default/{pod.name}"}
+    assert address(pod.add()) == first
+
+    world.node.ipamd.kill9()
+    world.start_ipamd()
+    until(lambda: effective() == 1)
+    world.api.kubectl("label", "node", NODE, "terway-config-")
+    until(lambda: effective() == CONF["min_pool_size"])
+    until(lambda: pod.cni("ADD")[0] == 0)
+    assert address(pod.add()) == first
+
+
 def test_the_companion_ends_with_a_killed_ipamd(world: World) -> None:
     companion = int(world.node.run("pgrep", "-P", str(world.node.ipamd.pid), "-f", "kube.agent"))
 

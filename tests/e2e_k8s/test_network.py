@@ -7,8 +7,8 @@ import hashlib
 import json
 from typing import Any
 
+from tests.support.cluster import chart, kubectl, layout, tenant
 from tests.support.cluster import cluster as cluster_module
-from tests.support.cluster import kubectl, layout, tenant
 
 HERE, THERE = layout.NODES
 EGRESS, INGRESS = "k8s.aliyun.com/egress-bandwidth", "k8s.aliyun.com/ingress-bandwidth"
@@ -153,3 +153,29 @@ def test_each_node_tells_that_it_has_addresses_and_how_many(
         annotations = cluster.kubectl.get("node", node)["metadata"]["annotations"]
         assert int(annotations["k8s.aliyun.com/max-available-ip"]) > 0
         assert "SufficientIP" in cluster.kubectl("describe", "node", node)
+
+
+def test_a_node_s_own_configuration_is_taken_with_its_label_and_its_pods_do_not_notice(
+    cluster: cluster_module.Cluster, user: tenant.Tenant
+) -> None:
+    def capacity() -> int:
+        annotations = cluster.kubectl.get("node", HERE)["metadata"]["annotations"]
+        return int(annotations["k8s.aliyun.com/max-available-ip"])
+
+    user.run("before", nodeName=HERE)
+    address, all_of_it = user.get("pod", "before")["status"]["podIP"], capacity()
+    text = json.dumps({"max_eni": 1})
+    name = chart.NODE_CONFIG
+    words = ("create", "configmap", name, "-n", chart.NAMESPACE, f"--from-literal=eni_conf={text}")
+    cluster.kubectl(*words)
+    try:
+        cluster.kubectl("label", "node", HERE, f"terway-config={name}")
+        kubectl.wait_until("there are fewer addresses", lambda: capacity() < all_of_it, SEEN_S)
+        user.run("meanwhile", nodeName=HERE)
+    finally:
+        cluster.kubectl("label", "node", HERE, "terway-config-")
+        cluster.kubectl("delete", "configmap", name, "-n", chart.NAMESPACE)
+    kubectl.wait_until("there are all again", lambda: capacity() == all_of_it, SEEN_S)
+    after = user.get("pod", "before")
+    assert after["status"]["podIP"] == address
+    assert all(each["restartCount"] == 0 for each in after["status"]["containerStatuses"])

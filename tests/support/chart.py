@@ -99,7 +99,7 @@ VARIANTS: Mapping[str, Values] = {
         "controller": {"replicas": 1, "env": {"DISK_ATTACH_CONCURRENCY": "16"}},
         "node": {"cloudCredentials": False, "address": "127.0.0.1"},
         "mounter": {"updateStrategy": "RollingUpdate", "clients": ["s3fs"]},
-        "ipamd": {"enabled": True, "keepCniConfig": False},
+        "ipamd": {"enabled": True, "keepCniConfig": False, "nodeConfigs": ["small-nodes"]},
         "logging": {"format": "text", "verbosity": 5},
     },
 }

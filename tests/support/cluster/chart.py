@@ -47,6 +47,8 @@ _NAMES = {
 }
 """Of components, where that is not the container's: by workload and container."""
 _ENDPOINTS = ("ecs", "vpc", "sts", "nas", "efloController")
+NODE_CONFIG = "small-nodes"
+"""Name of a ConfigMap that nodes' label `terway-config` may name."""
 ENI_CONF = {
     "min_pool_size": 5,
     "max_pool_size": 20,
@@ -106,7 +108,11 @@ def render(where: layout.Layout, programs: pathlib.Path, network: str) -> None:
         "csi": {"lvm": {"enabled": True, "loopDir": str(where.local_files)}},
         "local": {"env": {"LOCAL_SPARSE_TOTAL_AVAILABLE_GI": str(LOCAL_GIB)}},
         "logging": {"verbosity": 5},
-        "ipamd": {"enabled": network == "terway", "eniConf": ENI_CONF},
+        "ipamd": {
+            "enabled": network == "terway",
+            "eniConf": ENI_CONF,
+            "nodeConfigs": [NODE_CONFIG],
+        },
     }
     given = where.state_dir / "values.yaml"
     given.write_text(yaml.safe_dump(values))
