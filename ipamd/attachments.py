@@ -197,33 +197,39 @@ class Attachments:
     async def learn(self) -> None:
         """Make up for what was not known of pods when they were added: limits and keeping."""
         for lease in list(self.leases.values()):
-            wishes = None if lease.learned else self._pods.known(lease.pod)
+            # Of a lease that was found in the kernel only the link's name tells the pod.
+            pod = lease.pod if lease.pod.name else self._owner_of(lease)
+            is_known = lease.learned and pod == lease.pod
+            wishes = None if is_known else self._pods.known(pod)
             if wishes is None:
                 continue
             try:
                 with self._locks.hold(str(lease.key)):
-                    await self._learn(lease, wishes)
+                    await self._learn(lease, pod, wishes)
             except errors.Error as e:
-                log.info(
-                    "pod's annotations are not in effect yet", pod=str(lease.pod), error=str(e)
-                )
+                log.info("pod's annotations are not in effect yet", pod=str(pod), error=str(e))
 
-    async def _learn(self, lease: model.Lease, wishes: pod_wishes.Wishes) -> None:
+    def _owner_of(self, lease: model.Lease) -> model.Pod:
+        return self._pods.owner_of(lease.host_ifname, lease.key.ifname)
+
+    async def _learn(self, lease: model.Lease, pod: model.Pod, wishes: pod_wishes.Wishes) -> None:
         if self.leases.get(lease.key) is not lease:
             return
-        self._tell_notes(lease.pod, wishes)
+        self._tell_notes(pod, wishes)
         if wishes.refusal:
-            self._tell.pod(lease.pod, events.Reason.ANNOTATION_IGNORED, wishes.refusal)
+            self._tell.pod(pod, events.Reason.ANNOTATION_IGNORED, wishes.refusal)
         bandwidth = pod_wishes.merge(lease.bandwidth, wishes.bandwidth)
+        if lease.owner is model.Owner.DAEMON and not lease.netns:
+            bandwidth = lease.bandwidth  # its links have what its ADD gave them
         changed = dataclasses.replace(
-            lease, bandwidth=bandwidth, keep_s=wishes.keep_s, learned=True
+            lease, pod=pod, bandwidth=bandwidth, keep_s=wishes.keep_s, learned=True
         )
         if bandwidth != lease.bandwidth and lease.owner is model.Owner.DAEMON:
             await _finish(self._wire(changed, pathlib.Path(lease.netns), undo=False))
         else:
             await self._worker.put_lease(changed)
             self.leases[lease.key] = changed
-        log.info("pod's annotations are in effect", pod=str(lease.pod))
+        log.info("pod's annotations are in effect", pod=str(pod))
 
     async def _wishes(self, asked: cni_config.Attachment) -> pod_wishes.Wishes | None:
         """What the pod asks for, None when that is not known now. Raises PodRefused."""

@@ -11,6 +11,7 @@ import structlog
 
 from core import errors
 from ipamd import model, pod_ips, pod_wishes
+from ipamd.datapath import names
 from kube import api, pod_cache
 
 log = structlog.get_logger()
@@ -28,6 +29,10 @@ class Pods(Protocol):
 
     def known(self, pod: model.Pod) -> pod_wishes.Wishes | None:
         """The same without waiting."""
+        ...
+
+    def owner_of(self, host_ifname: str, ifname: str) -> model.Pod:
+        """The pod whose link has that name on the node; NO_POD when it is not known."""
         ...
 
     async def is_gone(self, pod: model.Pod) -> bool:
@@ -49,6 +54,10 @@ class NoPods:
     def known(self, pod: model.Pod) -> pod_wishes.Wishes | None:  # noqa: ARG002
         """Nothing is known."""
         return None
+
+    def owner_of(self, host_ifname: str, ifname: str) -> model.Pod:  # noqa: ARG002
+        """Nothing is known."""
+        return model.NO_POD
 
     async def is_gone(self, pod: model.Pod) -> bool:  # noqa: ARG002
         """Nothing is certain."""
@@ -94,6 +103,13 @@ class KubePods:
         """As `Pods.known`."""
         found = self._cache.get(pod.namespace, pod.name, pod.uid) if pod.name else None
         return None if found is None else pod_wishes.parse(found, self._stateful_kinds)
+
+    def owner_of(self, host_ifname: str, ifname: str) -> model.Pod:
+        """As `Pods.owner_of`."""
+        for each in self._cache:
+            if names.host_ifname(each.namespace, each.name, ifname) == host_ifname:
+                return model.Pod(namespace=each.namespace, name=each.name, uid=each.uid)
+        return model.NO_POD
 
     async def is_gone(self, pod: model.Pod) -> bool:
         """As `Pods.is_gone`: the watch is live and lacks it, and the API server denies it, too."""

@@ -242,6 +242,25 @@ def test_a_stateful_pod_s_successor_gets_its_address_also_after_a_restart(world:
     api_pods.delete_pod(world.api, "web-0")
 
 
+def test_a_lost_database_loses_no_pod_s_name_and_no_keeping(world: World) -> None:
+    pod = world.pod("web-2", ownerReferences=STATEFUL)
+    first = address(pod.add())
+    world.node.ipamd.kill9()
+    for path in world.node.state_dir.glob("ipamd.db*"):
+        path.unlink()
+    world.start_ipamd()
+
+    until(lambda: "default/web-2" in {each["pod"] for each in world.node.cli("list")})
+    pod.delete()
+    api_pods.delete_pod(world.api, "web-2")
+    others = {address(world.pod().add()) for _ in range(3)}
+    again = world.pod("web-2", ownerReferences=STATEFUL)
+
+    assert first not in others
+    assert address(again.add()) == first
+    api_pods.delete_pod(world.api, "web-2")
+
+
 def test_the_address_is_kept_too_while_the_server_is_away(world: World) -> None:
     pod = world.pod("web-1", ownerReferences=STATEFUL)
     first = address(pod.add())

@@ -20,6 +20,7 @@ from ipamd import (
     pool_state,
 )
 from ipamd.datapath import model as datapath_model
+from ipamd.datapath import names
 from tests.fakes import fake_enis, virtual_clock
 from tests.unit.ipamd.test_pool_state import eni
 
@@ -34,6 +35,12 @@ class FakePods:
     def __init__(self):
         self.told = {}
         self.shown = []
+
+    def owner_of(self, host_ifname, ifname):
+        found = [
+            name for name in self.told if host_ifname == names.host_ifname("shop", name, ifname)
+        ]
+        return model.Pod(namespace="shop", name=found[0], uid="u") if found else model.NO_POD
 
     def show(self, lease):
         self.shown.append((lease.pod.name, str(lease.ipv4)))
@@ -247,6 +254,25 @@ async def test_a_pod_that_asks_for_nothing_is_remembered_as_looked_up():
 
     assert [lease.learned for lease in rig.worker.stored] == [True]
     assert len(rig.worker.wired) == 1
+
+
+async def test_the_pod_of_a_lease_that_was_found_in_the_kernel_is_known_by_its_link():
+    rig = Rig()
+    lease = await rig.add("web-0")
+    found = dataclasses.replace(lease, pod=model.NO_POD, netns="", learned=True)
+    rig.served.leases[lease.key] = found
+    await rig.served.learn()
+    assert rig.served.leases == {lease.key: found}
+
+    rig.pods.told["web-0"] = pod_wishes.Wishes(bandwidth=LIMIT, keep_s=300.0)
+    await rig.served.learn()
+    await rig.served.learn()
+
+    [learned] = rig.served.leases.values()
+    assert learned.pod == model.Pod(namespace="shop", name="web-0", uid="u")
+    assert (learned.keep_s, learned.learned) == (300.0, True)
+    assert len(rig.worker.wired) == 1  # where its namespace is, nobody knows
+    assert rig.worker.stored == [learned]
 
 
 async def test_an_attachment_without_a_pod_has_nothing_to_look_up():

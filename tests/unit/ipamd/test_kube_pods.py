@@ -4,6 +4,7 @@ import pytest
 
 from core import errors
 from ipamd import events, kube_events, kube_pods, model
+from ipamd.datapath import names
 from kube import api, pod_cache, pods
 from kube import events as recorder
 from tests.fakes import fake_kubernetes, virtual_clock
@@ -51,6 +52,13 @@ async def test_a_runtime_that_tells_no_uid_gets_the_pod_of_that_name(known, cach
     show(cache, owner_kind="StatefulSet")
 
     assert (await known.wishes(model.Pod(namespace="shop", name="web-0"))).keep_s == 300.0
+
+
+async def test_a_pod_is_known_by_the_name_of_its_link(known, cache):
+    show(cache)
+
+    assert known.owner_of(names.host_ifname("shop", "web-0", "eth0"), "eth0") == WEB
+    assert known.owner_of("cali00000000000", "eth0") == model.NO_POD
 
 
 async def test_a_container_without_a_pod_is_not_looked_for(known, server):
