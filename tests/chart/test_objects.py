@@ -114,6 +114,19 @@ def test_every_mount_has_its_volume_and_every_volume_is_used(objects: list[chart
         assert mounts == volumes, each["metadata"]["name"]
 
 
+def test_files_of_credentials_can_be_read_by_those_who_mount_them(
+    objects: list[chart.Object],
+) -> None:
+    for each in chart.containers(objects):
+        volumes = {volume["name"]: volume for volume in each.pod.get("volumes") or ()}
+        for mount in each.plain.get("volumeMounts") or ():
+            volume = volumes[mount["name"]]
+            files = volume.get("secret") or volume.get("projected")
+            if files and each.plain["securityContext"]["runAsUser"] != 0:
+                # kubelet makes them files of root.
+                assert files["defaultMode"] & 0o004, (each.workload, each.name)
+
+
 def test_every_container_says_what_it_takes_and_may_do(objects: list[chart.Object]) -> None:
     for each in chart.containers(objects):
         allowed = each.plain["securityContext"]

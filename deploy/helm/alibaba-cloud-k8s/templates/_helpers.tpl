@@ -137,14 +137,16 @@ securityContext:
 {{- end }}
 {{- end }}
 
-{{/* Takes (dict "root" $ "secret" NAME). */}}
+{{/*
+Takes (dict "root" $ "secret" NAME). The files are root's, and controllers are not root: only the mode lets them read.
+*/}}
 {{- define "ack.credentialVolumes" -}}
 {{- $given := .root.Values.cloud.credentials -}}
 {{- if $given.addonToken.enabled }}
 - name: addon-token
   secret:
     secretName: {{ .secret }}
-    defaultMode: 0400
+    defaultMode: 0444
     items: [{key: {{ $given.addonToken.key }}, path: token-config}]
 {{- end }}
 {{- if $given.rrsa.enabled }}
