@@ -12,6 +12,7 @@ from csi import driver, flags
 from csi import settings as csi_settings
 from csi.mounter import flags as mounter_flags
 from ipamd import settings as ipamd_settings
+from tests.chart.conftest import Render
 from tests.support import chart, processes
 
 DOCUMENTED = re.compile(r"`([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)`")
@@ -106,6 +107,25 @@ def test_sidecars_know_their_flags(
             given = {word.split("=")[0].lstrip("-") for word in each.arguments}
             assert given <= sidecar_flags[each.program], each.name
             assert set(each.environment) <= OF_SIDECARS
+
+
+# Source: spec/csi-driver.md 7.2. Sidecars of all nodes together are many.
+RATES = {"disk": 1000, "bmcpfs": 500, "nas": 100, "oss": 100, "local": 5, "lvm": 5}
+
+
+@pytest.mark.parametrize(("given", "central"), [(0, RATES), (40, dict.fromkeys(RATES, 40))])
+def test_sidecars_ask_the_api_server_as_often_as_those_of_the_existing_chart(
+    render: Render, given: int, central: dict[str, int]
+) -> None:
+    made = render({**chart.EVERYTHING, "controller": {"kubeApiQps": given}})
+
+    for each in chart.containers(made):
+        if "--kube-api-qps" in str(each.arguments):
+            told = dict(word.split("=", 1) for word in each.arguments if "=" in word)
+            driver_name = each.name.split("-")[0]
+            rate = (central if each.workload == "csi-provisioner" else RATES)[driver_name]
+            assert told["--kube-api-qps"] == str(rate), each.name
+            assert told["--kube-api-burst"] == str(2 * rate)
 
 
 def test_every_program_is_one_we_know(objects: list[chart.Object]) -> None:

@@ -241,3 +241,40 @@ def test_the_registry_stands_before_every_image(render: Render) -> None:
 
     for each in chart.containers(made):
         assert re.fullmatch(r"registry\.example/mirror/[a-z/0-9-]+:v?[0-9.]+", each.plain["image"])
+
+
+def test_an_image_can_be_pinned_by_its_digest(render: Render) -> None:
+    digest = f"sha256:{'0a' * 32}"
+    images = {"provisioner": {"tag": f"v6.4.0@{digest}"}, "registry": "registry.example"}
+
+    made = render({"images": images})
+
+    used = {each.plain["image"] for each in chart.containers(made)}
+    assert f"registry.example/sig-storage/csi-provisioner:v6.4.0@{digest}" in used
+
+
+@pytest.mark.parametrize("name", ["123", "1e3", "true", "null"])
+def test_a_name_that_looks_like_something_else_stays_a_text(name: str) -> None:
+    words = (name, str(chart.CHART), "--namespace", name, "--kube-version", chart.KUBERNETES)
+    with_ipamd = ("--set", "ipamd.enabled=true,csi.lvm.enabled=true,csi.lvm.loopDir=/loop")
+
+    made = yaml.safe_load_all(chart.helm("template", *words, *with_ipamd))
+
+    for each in filter(None, made):
+        assert each["metadata"]["labels"]["app.kubernetes.io/instance"] == name
+        places = {each["metadata"].get("namespace", name)}
+        places |= {subject["namespace"] for subject in each.get("subjects") or ()}
+        assert places <= {name, "kube-system"}, each["metadata"]["name"]
+
+
+def test_pods_that_are_not_ready_do_not_keep_a_node_from_being_drained(
+    everything: list[chart.Object],
+) -> None:
+    budgets = chart.of_kind(everything, "PodDisruptionBudget")
+
+    assert {each["metadata"]["name"] for each in budgets} == {
+        *("csi-provisioner", "snapshot-controller")
+    }
+    for each in budgets:
+        assert each["spec"]["maxUnavailable"] == 1
+        assert each["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"

@@ -93,6 +93,11 @@ def test_the_reference_is_made_of_the_comments() -> None:
         ({"csi": {"lvm": {"devices": ["vdb"]}}}, "/csi/lvm/devices/0"),
         ({"node": {"port": "high"}}, "/node/port"),
         ({"csi": {"disk": {"nodeAllocatableUpdatePeriodSeconds": 5}}}, "PeriodSeconds"),
+        ({"kubelet": {"rootDir": "/"}}, "/kubelet/rootDir"),
+        ({"kubelet": {"rootDir": "/data/kubelet/"}}, "/kubelet/rootDir"),
+        ({"kubelet": {"rootDir": "/data/../etc"}}, "/kubelet/rootDir"),
+        ({"csi": {"lvm": {"loopDir": "/"}}}, "/csi/lvm/loopDir"),
+        ({"images": {"csiPlugin": {"tag": "v1@sha256:12"}}}, "/images/csiPlugin/tag"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_name(values: chart.Values, words: str) -> None:

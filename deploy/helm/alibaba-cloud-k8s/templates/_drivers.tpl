@@ -1,7 +1,7 @@
 {{/*
 The drivers with a central controller that are switched on, as YAML.
 short: as --driver says it. prefix: of volume names. port: the first of its sidecars' ports. privileged: its controller
-mounts. The numbers of attachers are those of the existing driver's chart.
+mounts. qps, and the numbers of attachers, are those of the existing driver's chart.
 */}}
 {{- define "ack.drivers" -}}
 drivers:
@@ -10,6 +10,7 @@ drivers:
     prefix: disk
     fstype: ext4
     port: 8080
+    qps: 1000
     strictTopology: true
     attachFlags: [--worker-threads=1200, --timeout=30s]
     resizes: true
@@ -21,6 +22,7 @@ drivers:
     prefix: nas
     fstype: nfs
     port: 8090
+    qps: 100
     strictTopology: {{ .Values.csi.nas.topology }}
     resizes: true
     snapshots: false
@@ -31,6 +33,7 @@ drivers:
     prefix: oss
     fstype: ossfs
     port: 8100
+    qps: 100
     strictTopology: false
     {{- if .Values.csi.oss.attachRequired }}
     attachFlags: [--worker-threads=32]
@@ -44,6 +47,7 @@ drivers:
     prefix: bmcpfs
     fstype: bmcpfs
     port: 8120
+    qps: 500
     strictTopology: false
     attachFlags: [--worker-threads=256, --timeout=30s]
     resizes: true

@@ -1,5 +1,5 @@
 {{/*
-A sidecar. Takes (dict "root" $ "name" NAME "image" IMAGE "socket" PATH "port" PORT "user" UID "flags" LIST "dir" DIR).
+A sidecar. Takes (dict "root" $ "name" NAME "image" IMAGE "socket" PATH "port" PORT "user" UID "flags" LIST "dir" DIR "qps" QPS).
 port 0 = no health page, and no leader to be elected. The socket is its owner's alone, so user is csi-plugin's.
 */}}
 {{- define "ack.sidecar" -}}
@@ -12,9 +12,8 @@ port 0 = no health page, and no leader to be elected. The socket is its owner's 
     - --leader-election
     - --http-endpoint=:{{ .port }}
     {{- end }}
-    {{- $qps := .qps | default .root.Values.controller.kubeApiQps }}
-    - --kube-api-qps={{ $qps }}
-    - --kube-api-burst={{ mul 2 $qps }}
+    - --kube-api-qps={{ .qps }}
+    - --kube-api-burst={{ mul 2 .qps }}
     {{- range .flags }}
     - {{ . }}
     {{- end }}
@@ -43,7 +42,8 @@ port 0 = no health page, and no leader to be elected. The socket is its owner's 
 {{- $user := ternary 0 65532 $driver.privileged -}}
 {{- $port := int $driver.port -}}
 {{- $socket := printf "/csi/%s.sock" (include "ack.driverName" $driver.short) -}}
-{{- $common := dict "root" .root "socket" $socket "user" $user "dir" "/csi" -}}
+{{- $qps := int (.root.Values.controller.kubeApiQps | default $driver.qps) -}}
+{{- $common := dict "root" .root "socket" $socket "user" $user "dir" "/csi" "qps" $qps -}}
 {{- include "ack.sidecar" (merge (dict "name" (printf "%s-provisioner" $driver.short) "image" $images.provisioner "port" $port "flags" (list
     (printf "--volume-name-prefix=%s" $driver.prefix)
     (printf "--default-fstype=%s" $driver.fstype)
