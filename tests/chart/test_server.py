@@ -172,6 +172,32 @@ def test_objects_of_the_existing_drivers_chart_are_taken_over(
     assert {"csidriver.storage.k8s.io/" + each["metadata"]["name"] for each in EXISTING[:3]} < taken
 
 
+def test_the_existing_local_drivers_object_must_go_before(
+    kubernetes: api_server.ApiServer,
+) -> None:
+    name = "localplugin.csi.alibabacloud.com"
+    spec = {"attachRequired": False, "podInfoOnMount": True}
+    api = {"apiVersion": "storage.k8s.io/v1", "kind": "CSIDriver"}
+    old = {**api, "metadata": {"name": name}, "spec": spec}
+    release = Release(kubernetes, "kube-system")
+    words = ("install", "--take-ownership")
+    words += ("--set", "csi.lvm.enabled=true,csi.lvm.devices={/dev/vdb}")
+    kubernetes.kubectl.apply(old)
+
+    with pytest.raises(chart.Refused) as refused:
+        release.helm(*words)
+    release.helm("uninstall")
+    kubernetes.kubectl.apply(old)
+    kubernetes.kubectl("delete", "csidriver", name)
+    release.helm(*words)
+    taken = release.objects
+    release.helm("uninstall")
+
+    assert f'"{name}" is invalid: spec.volumeLifecycleModes' in str(refused.value)
+    assert "field is immutable" in str(refused.value)
+    assert f"csidriver.storage.k8s.io/{name}" in taken
+
+
 def test_a_release_that_helm_forgot_takes_nothing_along(
     kubernetes: api_server.ApiServer,
 ) -> None:
