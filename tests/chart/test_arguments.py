@@ -128,6 +128,14 @@ def test_sidecars_ask_the_api_server_as_often_as_those_of_the_existing_chart(
             assert told["--kube-api-burst"] == str(2 * rate)
 
 
+def test_the_room_of_a_node_goes_with_its_pod(everything: list[chart.Object]) -> None:
+    told = [each for each in chart.containers(everything) if "--enable-capacity" in each.arguments]
+
+    assert [each.name for each in told] == ["local-provisioner", "lvm-provisioner"]
+    for each in told:
+        assert "--capacity-ownerref-level=0" in each.arguments
+
+
 def test_every_program_is_one_we_know(objects: list[chart.Object]) -> None:
     ours = {"csi-plugin", "csi-mounter", "ipamd"}
     others = {*chart.SIDECARS, "snapshot-controller"}

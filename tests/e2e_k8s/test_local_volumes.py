@@ -267,3 +267,30 @@ def test_a_volume_outlives_its_killed_driver(
     user.delete("pod", "pod")
     user.user_of("data", "again")
     assert shell(user, "again", "cat /data/file") == "before\nafter\n"
+
+
+def test_a_node_that_the_driver_left_is_sent_no_claims(
+    cluster: cluster_module.Cluster, user: tenant.Tenant
+) -> None:
+    for name in ("first", "second"):
+        user.claim(name, LARGE, storage_class=CLASS)
+    user.user_of("first", "first", node=HERE)
+    provisioner = f"{THERE}/local-provisioner"
+    cluster.signal(provisioner, signal.SIGSTOP)
+    try:
+        cluster.kubectl("delete", "pod", f"csi-local-{THERE}", "-n", chart.NAMESPACE)
+        kubectl.wait_until("its room is forgotten", lambda: room(cluster, THERE) == -1, TOLD_S)
+        start_pod(user, "second", "second")
+        condition = '{.status.conditions[?(@.type=="PodScheduled")].reason}'
+        user.wait("pod", "second", f"jsonpath={condition}=Unschedulable")
+        assert "volume.kubernetes.io/selected-node" not in user.get("pvc", "second")[
+            "metadata"
+        ].get("annotations", {})
+    finally:
+        cluster.apply_stand_ins()
+        cluster.signal(provisioner, signal.SIGCONT)
+        # A pod that is there again has its sidecars started anew.
+        cluster.stop(provisioner)
+        cluster.start(provisioner)
+    user.wait("pod", "second", "condition=Ready")
+    assert node_of(user, "second") == THERE

@@ -210,9 +210,17 @@ class Cluster:
         """End a component; `up`, or `start`, starts it again."""
         self._launcher.stop(self.component(name), number)
 
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """Send a component that runs a signal, and do not wait for what comes of it."""
+        self._launcher.signal(self.component(name), number)
+
     def start(self, name: str) -> None:
         """Start a component that does not run."""
         self._launcher.ensure(self.component(name))
+
+    def apply_stand_ins(self) -> None:
+        """Make the pods again that nobody runs; those that are there stay."""
+        stand_ins.apply(self.kubectl, chart.read(self.where))
 
     def run(self, machine: str, *argv: str, timeout_s: float = 60.0) -> str:
         """What a command prints that runs in a machine. Raises RuntimeError when it fails."""

@@ -73,6 +73,13 @@ class Launcher:
         if found is not None:
             process_table.kill([found.pid], number, _STOP_S)
 
+    def signal(self, component: components.Component, number: signal.Signals) -> None:
+        """Send *component* a signal. Raises RuntimeError when it does not run."""
+        found = self.find(component)
+        if found is None:
+            raise RuntimeError(f"{component.name} does not run")
+        os.kill(found.pid, number)
+
     def enter(self, machine: str) -> list[str]:
         """The words before a command that is to run in a machine; "" = this one.
 

@@ -1,10 +1,9 @@
-"""Pods and DaemonSets that run nothing, for programs that ask who owns their pod.
+"""Pods that nobody runs, for programs that ask the API server who owns their pod.
 
-external-provisioner gives its CSIStorageCapacity objects the owner of its pod, and the garbage
+external-provisioner gives its CSIStorageCapacity objects its pod as owner, and the garbage
 collector removes what has no owner that is there. Here the programs of DaemonSets are processes.
 """
 
-import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,8 +15,7 @@ _ACCOUNT_S = 60.0
 
 
 def apply(to: kubectl.Kubectl, rendered: chart.Rendered) -> None:
-    """Tell the API server of each DaemonSet whose containers know their pod, and of its pods."""
-    asked = [each for each in rendered.workloads("DaemonSet") if "POD_NAME" in str(each)]
+    """Tell the API server of the pods of each DaemonSet whose containers know their pod."""
     # Without it no pod may be made there; the controller manager has just started.
     to.wait(
         "serviceaccount",
@@ -26,28 +24,13 @@ def apply(to: kubectl.Kubectl, rendered: chart.Rendered) -> None:
         namespace=chart.NAMESPACE,
         limit_s=_ACCOUNT_S,
     )
-    to.apply(*(_idle(each) for each in asked))
-    for each in asked:
-        there = to.get("daemonset", each["metadata"]["name"], chart.NAMESPACE)
-        to.apply(*(_pod(each, there["metadata"]["uid"], node) for node in layout.NODES))
+    for each in rendered.workloads("DaemonSet"):
+        if "POD_NAME" in str(each):
+            to.apply(*(_pod(each, node) for node in layout.NODES))
 
 
-def _idle(workload: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The same on no node. Pure."""
-    made = copy.deepcopy(dict(workload))
-    made["spec"]["template"]["spec"]["nodeSelector"] = {_NOBODY: _NOBODY}
-    return made
-
-
-def _pod(workload: Mapping[str, Any], uid: str, node: str) -> Mapping[str, Any]:
+def _pod(workload: Mapping[str, Any], node: str) -> Mapping[str, Any]:
     """A pod of *workload* that no scheduler takes, so that no kubelet runs it. Pure."""
-    owner = {
-        "apiVersion": workload["apiVersion"],
-        "kind": workload["kind"],
-        "name": workload["metadata"]["name"],
-        "uid": uid,
-        "controller": True,
-    }
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -55,7 +38,6 @@ def _pod(workload: Mapping[str, Any], uid: str, node: str) -> Mapping[str, Any]:
             "name": chart.pod_name(workload, node),
             "namespace": workload["metadata"]["namespace"],
             "labels": workload["spec"]["template"]["metadata"]["labels"],
-            "ownerReferences": [owner],
         },
         "spec": {
             "schedulerName": _NOBODY,
