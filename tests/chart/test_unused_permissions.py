@@ -41,6 +41,23 @@ def test_what_nobody_was_granted_is_unused(tmp_path: pathlib.Path) -> None:
     assert "terway watch pods" in found
 
 
+def test_a_refusal_is_found_behind_what_is_granted_to_other_names(tmp_path: pathlib.Path) -> None:
+    log = tmp_path / "audit.log"
+    lease = {"apiGroup": "coordination.k8s.io", "resource": "leases", "namespace": "kube-system"}
+    rows = [
+        request("update", "terway", name="ours", **lease),
+        request("update", "terway", 403, name="theirs", **lease),
+        # An API server that has just started has not read its roles.
+        request("get", "terway", 403, resource="pods", namespace="a", name="first"),
+        request("get", "terway", resource="pods", namespace="a", name="second"),
+    ]
+    log.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+
+    (told,) = audit.denied(log, ("terway",))
+
+    assert told == "terway update coordination.k8s.io/leases//kube-system/theirs"
+
+
 def test_the_guide_excuses_only_what_is_granted() -> None:
     granted = {
         f"{each.account} {each.verb} {each.resource}"

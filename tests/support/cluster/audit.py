@@ -15,6 +15,8 @@ _ROLES = ("Role", "ClusterRole")
 _BINDINGS = ("RoleBinding", "ClusterRoleBinding")
 _ROW = re.compile(r"^\| `([a-z-]+)` \| (`[a-z/`, ]+`) \| ([a-z, ]+) \| .+ \|$", re.MULTILINE)
 """Of the documented table: account, resources, verbs, when they are used."""
+_BY_NAME = frozenset({"leases", "secrets", "configmaps"})
+"""Resources of which roles name single objects: one that is granted says nothing of the others."""
 Object = Mapping[str, Any]
 
 
@@ -133,9 +135,14 @@ def _is_refused(event: dict[str, Any]) -> bool:
 
 
 def _kind(event: dict[str, Any]) -> tuple[str, str, str]:
-    """Account, verb, and what of; the same for every object of a resource in one namespace."""
+    """Account, verb, and what of; the same for every object of a resource in one namespace.
+
+    Objects that roles name are told apart.
+    """
     told = event.get("objectRef", {})
     words = [told.get(key, "") for key in ("apiGroup", "resource", "subresource", "namespace")]
+    if told.get("resource") in _BY_NAME and told.get("name"):
+        words.append(told["name"])
     return _account(event), event["verb"], "/".join(words) if told else event["requestURI"]
 
 
