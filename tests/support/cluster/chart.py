@@ -38,6 +38,7 @@ _READY = {
 }
 _READY_ON_NODES = _READY | {"csi-resizer": "CSI driver name"}
 """The resizers of all nodes have one leader."""
+_WAITS_TO_LEAD = "New leader detected"
 _NAMES = {
     ("csi-provisioner", "csi-plugin"): "csi-controller",
     ("csi-provisioner", "csi-plugin-nas"): "csi-controller-nas",
@@ -151,6 +152,26 @@ def node(where: layout.Layout, programs: pathlib.Path, name: str) -> list[compon
         _component(where, programs, workload, container, name)
         for workload in read(where).workloads("DaemonSet")
         for container in _pod(workload)["containers"]
+    ]
+
+
+def second_replica(
+    where: layout.Layout, programs: pathlib.Path, machine: str
+) -> list[components.Component]:
+    """The same as `controllers`, for a second pod on a node: it begins without being the leader.
+
+    `up` does not start it, and nobody starts it again.
+    """
+    made = [
+        (_program(container), _component(where, programs, workload, container, machine))
+        for workload in read(where).workloads("Deployment")
+        for container in _pod(workload)["containers"]
+    ]
+    return [
+        dataclasses.replace(
+            each, restarts=False, ready=each.ready if program in _OURS else _WAITS_TO_LEAD
+        )
+        for program, each in made
     ]
 
 

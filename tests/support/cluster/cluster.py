@@ -203,8 +203,15 @@ class Cluster:
         return components.INSTANCE_IDS[node]
 
     def component(self, name: str) -> components.Component:
-        """One of its processes, such as `node-1/kubelet`. Raises KeyError for an unknown name."""
-        return {each.name: each for each in self._all_components(self._settings())}[name]
+        """One of its processes, such as `node-1/kubelet`. Raises KeyError for an unknown name.
+
+        `node-1/disk-attacher` and the like are of the controllers' second replica, which is no
+        part of the cluster until a test starts it.
+        """
+        known = self._all_components(self._settings())
+        for node in layout.NODES:
+            known += chart.second_replica(self.where, build_programs() / "bin", node)
+        return {each.name: each for each in known}[name]
 
     def stop(self, name: str, number: signal.Signals = signal.SIGTERM) -> None:
         """End a component; `up`, or `start`, starts it again."""
