@@ -280,18 +280,12 @@ def test_each_node_makes_its_own_volumes_and_tells_its_room(
     cluster: Cluster, everything: list[chart.Object]
 ) -> None:
     cluster.start_local("local", LOCAL)
-    daemons = cluster.kubectl.get("daemonset", "csi-local", chart.NAMESPACE)
-    owner = {"apiVersion": "apps/v1", "kind": "DaemonSet", "name": "csi-local", "controller": True}
     container = {"name": "csi-plugin", "image": "none"}
     cluster.kubectl.apply(
         {
             "apiVersion": "v1",
             "kind": "Pod",
-            "metadata": {
-                "name": "csi-local-1",
-                "namespace": chart.NAMESPACE,
-                "ownerReferences": [{**owner, "uid": daemons["metadata"]["uid"]}],
-            },
+            "metadata": {"name": "csi-local-1", "namespace": chart.NAMESPACE},
             "spec": {"serviceAccountName": LOCAL, "containers": [container]},
         }
     )
@@ -323,9 +317,9 @@ def test_each_node_makes_its_own_volumes_and_tells_its_room(
 
     told = cluster.kubectl.list("csistoragecapacities")
     assert {each["metadata"]["namespace"] for each in told} == {chart.NAMESPACE}
-    assert all(
-        reference["uid"] == daemons["metadata"]["uid"]
-        for each in told
-        for reference in each["metadata"]["ownerReferences"]
-    )
+    pod = cluster.kubectl.get("pod", "csi-local-1", chart.NAMESPACE)
+    owners = {
+        reference["uid"] for each in told for reference in each["metadata"]["ownerReferences"]
+    }
+    assert owners == {pod["metadata"]["uid"]}
     assert cluster.denied() == []

@@ -130,6 +130,10 @@ def test_a_wrong_value_is_refused_with_its_name(values: chart.Values, words: str
         ({"mounter": {"clients": []}}, "mounter.clients is empty"),
         ({"classes": {"default": "fast"}}, "fast is none of the classes that are made: alicloud"),
         ({"node": {"port": 11263}}, "must differ"),
+        (
+            {"node": {"address": "127.0.0.1"}, "monitoring": {"podMonitors": True}},
+            "nobody can scrape nodes whose node.address is 127.0.0.1",
+        ),
         ({"csi": {"lvm": DEVICES}, "local": {"port": 11260}}, "must differ"),
         (
             {"ipamd": {"enabled": True, "eniConf": {"min_pool_size": 9}}},
