@@ -56,6 +56,7 @@ ENI_CONF = {
     "ip_cooldown_period": "5s",
     "service_cidr": layout.SERVICE_CIDR,
 }
+_LOCAL = "csi-local"
 LOCAL_GIB = 1
 """What the volumes of each node may sum up to that are files."""
 _ELECTED_S = 60.0
@@ -147,10 +148,11 @@ def controllers(where: layout.Layout, programs: pathlib.Path) -> list[components
 
 
 def node(where: layout.Layout, programs: pathlib.Path, name: str) -> list[components.Component]:
-    """The containers of the DaemonSets, on one node."""
+    """The containers of the DaemonSets, on one node; `layout.FAR` has no node-local volumes."""
     return [
         _component(where, programs, workload, container, name)
         for workload in read(where).workloads("DaemonSet")
+        if name != layout.FAR or workload["metadata"]["name"] != _LOCAL
         for container in _pod(workload)["containers"]
     ]
 

@@ -130,10 +130,13 @@ class Cluster:
             image.build(archive.with_suffix(".new"))
             archive.with_suffix(".new").rename(archive)
         for node in layout.NODES:
-            configuration.write_node(
-                self.where, node, network, image.NAME, chart.read(self.where).eni_config
-            )
-            self._install_cni(self.where.home(node) / "bin", network)
+            self._configure_node(node, network)
+
+    def _configure_node(self, node: str, network: str) -> None:
+        configuration.write_node(
+            self.where, node, network, image.NAME, chart.read(self.where).eni_config
+        )
+        self._install_cni(self.where.home(node) / "bin", network)
 
     def _install_cni(self, bin_dir: pathlib.Path, network: str) -> None:
         bin_dir.mkdir(exist_ok=True)
@@ -163,6 +166,19 @@ class Cluster:
         self.run(node, "mkdir", "-p", "/run/fuse.ossfs")
         for component in chart.node(self.where, programs, node):
             self._start(component)
+
+    def add_node(self, node: str) -> None:
+        """Start a node that `up` does not start, without node-local volumes. Ready afterwards."""
+        programs = build_programs() / "bin"
+        self._configure_node(node, self._settings()["network"])
+        self._launcher.ensure_machine(node)
+        self._start_node(node, programs)
+        self.kubectl.wait("node", node, "condition=Ready", limit_s=_NODE_READY_S)
+
+    def remove_node(self, node: str) -> None:
+        """End a node and all that runs there, and tell the API server. May be repeated."""
+        self._launcher.end_machine(node)
+        self.kubectl("delete", "node", node, "--ignore-not-found")
 
     def _apply_objects(self, crds: pathlib.Path) -> None:
         """Tell the API server what the chart says, and give its accounts kubeconfigs."""

@@ -70,7 +70,7 @@ def node(where: layout.Layout, name: str, programs: pathlib.Path) -> list[Compon
             f"--kubeconfig={where.kubeconfig(f'{name}-kubelet')}",
             f"--hostname-override={name}",
             f"--node-ip={layout.ADDRESSES[name]}",
-            f"--node-labels={_labels()}",
+            f"--node-labels={_labels(name)}",
             f"--provider-id=cn-hangzhou.{INSTANCE_IDS[name]}",
         ),
         ready="Started kubelet",
@@ -93,14 +93,18 @@ def cloud_environment() -> Mapping[str, str]:
     }
 
 
-INSTANCE_IDS = {"node-1": processes.NODE_1, "node-2": processes.NODE_2}
+INSTANCE_IDS = {
+    "node-1": processes.NODE_1,
+    "node-2": processes.NODE_2,
+    layout.FAR: "i-bp1simfar0000000001",
+}
 
 
-def _labels() -> str:
+def _labels(name: str) -> str:
     """What a cloud controller manager would tell of a node."""
     labels = {
         "topology.kubernetes.io/region": "cn-hangzhou",
-        "topology.kubernetes.io/zone": "cn-hangzhou-k",
+        "topology.kubernetes.io/zone": layout.ZONES[name],
         "node.kubernetes.io/instance-type": "ecs.big",
     }
     return ",".join(f"{key}={value}" for key, value in labels.items())

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from tests.support import worlds
-from tests.support.cluster import certificates, layout
+from tests.support.cluster import certificates, components, layout
 
 _SYSTEM_USERS = {
     "kube-controller-manager": "system:kube-controller-manager",
@@ -28,12 +28,12 @@ AUDIT_POLICY = {
     "omitStages": ["RequestReceived"],
     "rules": [{"level": "Metadata"}],
 }
-POD_BLOCKS = {"node-1": "10.64.1.0/24", "node-2": "10.64.2.0/24"}
+POD_BLOCKS = {"node-1": "10.64.1.0/24", "node-2": "10.64.2.0/24", layout.FAR: "10.64.3.0/24"}
 """Of pods with the reference plug-ins. Their nodes translate them: the VPC does not know them."""
 
 
 def write_world(where: layout.Layout) -> pathlib.Path:
-    """The cloud before anybody calls: two big nodes and a machine for the control plane."""
+    """The cloud before anybody calls: big nodes and a machine for the control plane."""
     directory = where.state_dir / "world"
     directory.mkdir(exist_ok=True)
     path = worlds.big_nodes(directory)
@@ -44,20 +44,32 @@ def write_world(where: layout.Layout) -> pathlib.Path:
             "private_ip": str(layout.ADDRESSES[node]),
             "by_id_dir": str(where.home(node) / "by-id"),
         }
-    plain["instances"].append(
-        by_name[layout.NODES[0]]
-        | {
-            "instance_id": "i-bp1simcontrol000001",
-            "name": layout.CONTROL,
-            "private_ip": str(layout.ADDRESSES[layout.CONTROL]),
-            "mac": "00:16:3e:00:00:0a",
-            "eni_id": "eni-bp1simcontrol000001",
-            "system_disk_id": "d-bp1simsystemcontrol1",
-            "by_id_dir": str(where.home(layout.CONTROL) / "by-id"),
-        }
-    )
+    pattern = by_name[layout.NODES[0]]
+    zone_id = layout.ZONES[layout.FAR]
+    vswitch = next(row for row in plain["vswitches"] if row["zone_id"] == zone_id)
+    in_zone = {"zone_id": zone_id, "vswitch_id": vswitch["vswitch_id"]}
+    plain["instances"] += [
+        _machine(where, pattern, layout.CONTROL, "i-bp1simcontrol000001", 10),
+        _machine(where, pattern, layout.FAR, components.INSTANCE_IDS[layout.FAR], 11) | in_zone,
+    ]
     path.write_text(yaml.safe_dump(plain))
     return path
+
+
+def _machine(
+    where: layout.Layout, pattern: Mapping[str, Any], name: str, instance_id: str, number: int
+) -> dict[str, Any]:
+    """An instance like *pattern*. number: of its hardware address, 1 to 255."""
+    return {
+        **pattern,
+        "instance_id": instance_id,
+        "name": name,
+        "private_ip": str(layout.ADDRESSES[name]),
+        "mac": f"00:16:3e:00:00:{number:02x}",
+        "eni_id": f"eni-bp1sim{name.replace('-', '')}0000001",
+        "system_disk_id": f"d-bp1simsystem{name.replace('-', '')}1",
+        "by_id_dir": str(where.home(name) / "by-id"),
+    }
 
 
 def ensure_pki(where: layout.Layout) -> None:
@@ -77,7 +89,7 @@ def ensure_pki(where: layout.Layout) -> None:
     authority.client("admin", "kubernetes-admin", ["system:masters"])
     for name, user in _SYSTEM_USERS.items():
         authority.client(name, user)
-    for node in layout.NODES:
+    for node in (*layout.NODES, layout.FAR):
         authority.client(f"{node}-kubelet", f"system:node:{node}", ["system:nodes"])
         authority.server(f"{node}-serving", node, [node, layout.ADDRESSES[node]])
     making.rename(where.pki)
@@ -85,7 +97,8 @@ def ensure_pki(where: layout.Layout) -> None:
 
 def write_kubeconfigs(where: layout.Layout) -> None:
     """One for each user with a certificate."""
-    for user in ("admin", *_SYSTEM_USERS, *(f"{node}-kubelet" for node in layout.NODES)):
+    nodes = (*layout.NODES, layout.FAR)
+    for user in ("admin", *_SYSTEM_USERS, *(f"{node}-kubelet" for node in nodes)):
         key = {
             "client-certificate": str(where.pki / f"{user}.crt"),
             "client-key": str(where.pki / f"{user}.key"),

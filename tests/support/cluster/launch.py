@@ -92,6 +92,14 @@ class Launcher:
             raise RuntimeError(f"machine {machine} does not run")
         return ["nsenter", "-t", str(first.pid), "--mount", "--uts", "--pid", "--net", "--"]
 
+    def end_machine(self, name: str) -> None:
+        """Kill a machine and every component in it; one that does not run is fine."""
+        first = process_table.machine(self.table(), _machine(name))
+        if first is not None:
+            process_table.kill([first.pid], signal.SIGKILL, _STOP_S)
+        left = [each.pid for each in self.table() if each.component.startswith(f"{name}/")]
+        process_table.kill(left, signal.SIGKILL, _STOP_S)
+
     def end_all(self) -> None:
         """Kill every process of the cluster, machines first: those take all that runs in them."""
         machines = [each.pid for each in self.table() if each.inner_pid == 1]

@@ -7,13 +7,17 @@ import pathlib
 
 CONTROL = "control"
 NODES = ("node-1", "node-2")
+FAR = "node-3"
+"""A node in another zone. `up` does not start it; `Cluster.add_node` does, for tests of zones."""
 MACHINES = (CONTROL, *NODES)
 ADDRESSES = {
     CONTROL: ipaddress.IPv4Address("192.168.128.10"),
     "node-1": ipaddress.IPv4Address("192.168.128.11"),
     "node-2": ipaddress.IPv4Address("192.168.128.12"),
+    FAR: ipaddress.IPv4Address("192.168.0.11"),
 }
-"""Of the machines, in a vSwitch of `tests.support.worlds.big_nodes`."""
+"""Of the machines, in vSwitches of `tests.support.worlds.big_nodes`."""
+ZONES = {"node-1": "cn-hangzhou-k", "node-2": "cn-hangzhou-k", FAR: "cn-hangzhou-j"}
 API_PORT = 6443
 API_URL = f"https://{ADDRESSES[CONTROL]}:{API_PORT}"
 SERVICE_CIDR = "172.21.0.0/20"
