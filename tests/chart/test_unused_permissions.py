@@ -11,6 +11,7 @@ GUIDE = (processes.ROOT / "docs/guides/install-with-helm.md").read_text()
 CLUSTER = {
     "csi": {"lvm": {"enabled": True, "loopDir": "/var/lib/csi-local/loop"}},
     "ipamd": {"enabled": True},
+    "snapshots": {"groups": True},
 }
 """As the tests' cluster has it: `tests.support.cluster.chart`."""
 

@@ -110,6 +110,7 @@ def render(where: layout.Layout, programs: pathlib.Path, network: str) -> None:
         "csi": {"lvm": {"enabled": True, "loopDir": str(where.local_files)}},
         "local": {"env": {"LOCAL_SPARSE_TOTAL_AVAILABLE_GI": str(LOCAL_GIB)}},
         "logging": {"verbosity": 5},
+        "snapshots": {"groups": True},
         "ipamd": {
             "enabled": network == "terway",
             "eniConf": ENI_CONF,

@@ -109,10 +109,10 @@ of attributes is only looked up when a claim names one.
 {{- if .groups }}
 - apiGroups: [groupsnapshot.storage.k8s.io]
   resources: [volumegroupsnapshotclasses]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [groupsnapshot.storage.k8s.io]
   resources: [volumegroupsnapshotcontents]
-  verbs: [get, list, watch, update, patch]
+  verbs: [get, list, watch, patch]
 - apiGroups: [groupsnapshot.storage.k8s.io]
   resources: [volumegroupsnapshotcontents/status]
   verbs: [update, patch]
