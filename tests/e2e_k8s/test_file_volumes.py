@@ -63,9 +63,8 @@ def give_secret(user: tenant.Tenant) -> None:
     user.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": key})
 
 
-def test_pods_of_both_nodes_share_a_directory_of_a_bucket(
-    user: tenant.Tenant, classes: list[str]
-) -> None:
+def claim_objects(user: tenant.Tenant, classes: list[str]) -> None:
+    """A claim `objects` for a directory of the bucket."""
     give_secret(user)
     secret = {
         "csi.storage.k8s.io/node-publish-secret-name": SECRET,
@@ -73,10 +72,27 @@ def test_pods_of_both_nodes_share_a_directory_of_a_bucket(
     }
     name = storage_class(user, classes, OSS, "Delete", volumeAs="subpath", **BUCKET, **secret)
     user.claim("objects", "5Gi", storage_class=name, access="ReadWriteMany")
+
+
+def test_pods_of_both_nodes_share_a_directory_of_a_bucket(
+    user: tenant.Tenant, classes: list[str]
+) -> None:
+    claim_objects(user, classes)
     user.user_of("objects", "writer", node=HERE)
     written = shell(user, "writer", "cp /bin/busybox /data/busybox; sha256sum /data/busybox")
     user.user_of("objects", "reader", node=THERE)
     assert shell(user, "reader", "sha256sum /data/busybox") == written
+
+
+def test_objects_survive_the_pod_and_are_read_by_the_next_one_on_the_other_node(
+    user: tenant.Tenant, classes: list[str]
+) -> None:
+    claim_objects(user, classes)
+    user.user_of("objects", "pod", node=HERE)
+    written = shell(user, "pod", "cp /bin/busybox /data/busybox; sha256sum /data/busybox")
+    user.delete("pod", "pod")
+    assert user.user_of("objects", "pod", node=THERE)["spec"]["nodeName"] == THERE
+    assert shell(user, "pod", "sha256sum /data/busybox") == written
 
 
 def test_a_static_volume_of_the_existing_drivers_documentation_mounts(
