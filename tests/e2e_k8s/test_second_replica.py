@@ -47,18 +47,34 @@ def leaders(cluster: cluster_module.Cluster) -> set[str]:
     return {str(row["spec"].get("holderIdentity", "")) for row in rows}
 
 
-def test_a_replica_that_comes_back_to_life_does_nothing_twice(
+def ask_for_pod(user: tenant.Tenant, name: str) -> None:
+    """A claim and a pod with it, both called *name*; not waited for."""
+    user.claim(name)
+    mount = {"volumeMounts": [{"name": "data", "mountPath": "/data"}]}
+    volumes = [{"name": "data", "persistentVolumeClaim": {"claimName": name}}]
+    selector = {"kubernetes.io/hostname": HERE}
+    user.apply(
+        kubectl.pod(name, tenant.SLEEP, container=mount, volumes=volumes, nodeSelector=selector)
+    )
+
+
+def require_once(user: tenant.Tenant, *claims: str) -> None:
+    """Each claim has one disk, which is attached to its pod's node, and there is no other disk."""
+    cloud = user.cluster.control
+    disks = {str(user.volume_of(name)["spec"]["csi"]["volumeHandle"]) for name in claims}
+    assert len(disks) == len(claims)
+    assert set(cloud.data_disks()) == disks
+    for disk in disks:
+        assert list(cloud.attachments(disk)) == [user.cluster.instance_id(HERE)]
+
+
+@pytest.mark.timeout(600)  # two Leases run out, one after the other
+def test_a_leader_that_falls_silent_or_is_killed_is_followed_and_nothing_is_done_twice(
     two: cluster_module.Cluster, user: tenant.Tenant
 ) -> None:
     assert leaders(two) == {layout.CONTROL}
-    creating = two.control.add_fault("CreateDisk", "notify")
-    user.claim("data")
-    mount = {"volumeMounts": [{"name": "data", "mountPath": "/data"}]}
-    volumes = [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]
-    selector = {"kubernetes.io/hostname": HERE}
-    user.apply(
-        kubectl.pod("pod", tenant.SLEEP, container=mount, volumes=volumes, nodeSelector=selector)
-    )
+    creating = two.control.add_fault("CreateDisk", "notify", count=1)
+    ask_for_pod(user, "silent")
     two.control.wait_held(creating, 30.0)
     try:
         # The first replica falls silent in the middle of its work, as on a machine that hangs.
@@ -66,8 +82,8 @@ def test_a_replica_that_comes_back_to_life_does_nothing_twice(
             two.signal(name, signal.SIGSTOP)
         two.control.release(creating)
         kubectl.wait_until("the second leads", lambda: leaders(two) == {THERE}, ELECTED_S)
-        user.wait("pod", "pod", "condition=Ready")
-        assert len(two.control.data_disks()) == 1
+        user.wait("pod", "silent", "condition=Ready")
+        require_once(user, "silent")
     finally:
         for name in FIRST:
             two.signal(name, signal.SIGCONT)
@@ -76,7 +92,17 @@ def test_a_replica_that_comes_back_to_life_does_nothing_twice(
     user.claim("later")
     user.user_of("later", "later", node=HERE)
     assert leaders(two) == {THERE}
-    disks = {str(user.volume_of(name)["spec"]["csi"]["volumeHandle"]) for name in ("data", "later")}
-    assert set(two.control.data_disks()) == disks
-    for disk in disks:
-        assert list(two.control.attachments(disk)) == [two.instance_id(HERE)]
+    require_once(user, "silent", "later")
+
+    # The second one is killed in the middle of its work, and nobody starts it again.
+    creating = two.control.add_fault("CreateDisk", "notify", count=1)
+    ask_for_pod(user, "killed")
+    two.control.wait_held(creating, 30.0)
+    for name in SECOND:
+        two.stop(name, signal.SIGKILL)
+    two.control.release(creating)
+    ask_for_pod(user, "meanwhile")
+    for name in ("killed", "meanwhile"):
+        user.wait("pod", name, "condition=Ready")
+    assert leaders(two) == {layout.CONTROL}
+    require_once(user, "silent", "later", "killed", "meanwhile")
