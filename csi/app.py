@@ -197,10 +197,10 @@ class Plugin:
             await self._alibaba.close()
 
 
-def _kubernetes(config: kube_settings.KubeSettings, roles: driver.Roles) -> kube_api.Api:
-    """A node's process stays small, and asks by child processes."""
+def _kubernetes(config: kube_settings.KubeSettings, roles: driver.Roles) -> kube_api.VolumeApi:
+    """A node's process stays small, whatever else it is, and asks by child processes."""
     if not config.is_configured:
         return kube_api.Nowhere()
-    if roles.controller:
-        return kube_shared.Shared(kube_client.Client(kube_connection.Connection(config)))
-    return kube_shared.Shared(kube_child.Child(config))
+    if roles.node:
+        return kube_shared.Shared(kube_child.Child(config))
+    return kube_shared.Shared(kube_client.Client(kube_connection.Connection(config)))

@@ -70,7 +70,7 @@ class DriverContext:
     cloud: "CloudFactory"
     clock: clock.Clock
     metrics: metrics.Metrics
-    kubernetes: kube_api.Api
+    kubernetes: kube_api.VolumeApi
     events: kube_events.Recorder
 
 

@@ -4,7 +4,7 @@ Objects are what the API sends as JSON; the modules named after a kind parse the
 """
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from core import errors
@@ -23,6 +23,7 @@ class Kind(enum.StrEnum):
     STORAGE_CLASS = "StorageClass"
     SECRET = "Secret"  # noqa: S105  # the kind's name
     POD = "Pod"
+    VOLUME_SNAPSHOT_CONTENT = "VolumeSnapshotContent"
 
 
 class Api(Protocol):
@@ -61,6 +62,49 @@ class Api(Protocol):
         ...
 
 
+Path = tuple[str, ...]
+"""Keys from the root of an object to a part of it."""
+
+
+class VolumeApi(Api, Protocol):
+    """The API server, for who changes PersistentVolumes too."""
+
+    async def list_all(self, kind: Kind, keep: Sequence[Path]) -> list[Object]:
+        """Every object of a kind that is in no namespace; of each what *keep* names, as `pruned`.
+
+        All or nothing: an answer that is not whole raises. Raises as `read`.
+        """
+        ...
+
+    async def patch_volume(self, name: str, patch: Object) -> None:
+        """Merge *patch* into a PersistentVolume (JSON merge: lists are replaced).
+
+        With metadata.resourceVersion in it, only into that version of it: raises Busy else.
+        Raises as `read`, Precondition when there is no such volume, Invalid for what is immutable.
+        """
+        ...
+
+    async def delete_volume(self, name: str) -> None:
+        """Delete a PersistentVolume; one that is gone is fine. Raises as `read`."""
+        ...
+
+
+def pruned(found: Object, keep: Sequence[Path]) -> Object:
+    """The parts of *found* that *keep* names and that are there, where they were. Pure."""
+    told: dict[str, Any] = {}
+    for path in keep:
+        part: Any = found
+        for key in path:
+            part = part.get(key) if isinstance(part, Mapping) else None
+        if part is None:
+            continue
+        into = told
+        for key in path[:-1]:
+            into = into.setdefault(key, {})
+        into[path[-1]] = part
+    return told
+
+
 class NotConfigured(errors.Precondition):
     """Nothing says where the API server is."""
 
@@ -91,6 +135,18 @@ class Nowhere:
         namespace: str = "",  # noqa: ARG002
         status: bool = False,  # noqa: ARG002
     ) -> None:
+        """Raise NotConfigured."""
+        raise NotConfigured
+
+    async def list_all(self, kind: Kind, keep: Sequence[Path]) -> list[Object]:  # noqa: ARG002
+        """Raise NotConfigured."""
+        raise NotConfigured
+
+    async def patch_volume(self, name: str, patch: Object) -> None:  # noqa: ARG002
+        """Raise NotConfigured."""
+        raise NotConfigured
+
+    async def delete_volume(self, name: str) -> None:  # noqa: ARG002
         """Raise NotConfigured."""
         raise NotConfigured
 

@@ -9,6 +9,7 @@ import dataclasses
 import json
 import pathlib
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from core import call, errors
@@ -63,6 +64,20 @@ class Child:
         """As `api.Api.patch`."""
         told = {"kind": kind.value, "name": name, "patch": patch}
         await self._ask({"patch": {**told, "namespace": namespace, "status": status}})
+
+    async def list_all(self, kind: api.Kind, keep: Sequence[api.Path]) -> list[api.Object]:
+        """As `api.VolumeApi.list_all`; what is not kept stays with the child."""
+        call.doing(f"reading every {kind}")
+        found: list[api.Object] = await self._ask({"list": {"kind": kind.value, "keep": [*keep]}})
+        return found
+
+    async def patch_volume(self, name: str, patch: api.Object) -> None:
+        """As `api.VolumeApi.patch_volume`."""
+        await self._ask({"patch_volume": {"name": name, "patch": patch}})
+
+    async def delete_volume(self, name: str) -> None:
+        """As `api.VolumeApi.delete_volume`."""
+        await self._ask({"delete_volume": {"name": name}})
 
     async def close(self) -> None:
         """No child outlives its call."""

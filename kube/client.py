@@ -4,7 +4,7 @@ It costs 10 MiB with a TLS connection, so a process that must stay small uses `k
 """
 
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from core import call, errors
 from kube import api, connection
@@ -18,10 +18,17 @@ _PLURALS: Mapping[api.Kind, tuple[str, str]] = {
     api.Kind.SECRET: (_CORE, "secrets"),
     api.Kind.POD: (_CORE, "pods"),
     api.Kind.STORAGE_CLASS: ("/apis/storage.k8s.io/v1", "storageclasses"),
+    api.Kind.VOLUME_SNAPSHOT_CONTENT: (
+        "/apis/snapshot.storage.k8s.io/v1",
+        "volumesnapshotcontents",
+    ),
     api.Kind.CNFS: ("/apis/storage.alibabacloud.com/v1beta1", "containernetworkfilesystems"),
 }
 """Where objects are: group with version, and name of the collection."""
-_MERGE = {"Content-Type": "application/strategic-merge-patch+json"}
+_STRATEGIC_MERGE = {"Content-Type": "application/strategic-merge-patch+json"}
+_MERGE = {"Content-Type": "application/merge-patch+json"}
+_PAGE = 500
+"""Objects of an answer, as client-go asks for them. Source: client-go, tools/pager."""
 
 
 class Client:
@@ -66,10 +73,44 @@ class Client:
             "PATCH",
             where,
             what=f"{kind} {name}",
+            headers=_STRATEGIC_MERGE,
+            params=self._as,
+            json=dict(patch),
+        )
+
+    async def list_all(self, kind: api.Kind, keep: Sequence[api.Path]) -> list[api.Object]:
+        """As `api.VolumeApi.list_all`; asked for by pages, of one moment."""
+        what = f"every {kind}"
+        call.doing(f"reading {what}")
+        group, plural = _PLURALS[kind]
+        found: list[api.Object] = []
+        asked = {"limit": str(_PAGE)}
+        while True:
+            page = await self._connection.call("GET", f"{group}/{plural}", what=what, params=asked)
+            if not isinstance(page, dict) or page.get("kind") != f"{kind}List":
+                raise errors.Unavailable(f"{what}: the answer of the Kubernetes API is no list")
+            found += [api.pruned(each, keep) for each in page.get("items") or ()]
+            more = (page.get("metadata") or {}).get("continue")
+            if not more:
+                return found
+            asked = {"limit": str(_PAGE), "continue": more}
+
+    async def patch_volume(self, name: str, patch: api.Object) -> None:
+        """As `api.VolumeApi.patch_volume`."""
+        kind = api.Kind.PERSISTENT_VOLUME
+        await self._connection.call(
+            "PATCH",
+            path(kind, name),
+            what=f"{kind} {name}",
             headers=_MERGE,
             params=self._as,
             json=dict(patch),
         )
+
+    async def delete_volume(self, name: str) -> None:
+        """As `api.VolumeApi.delete_volume`."""
+        kind = api.Kind.PERSISTENT_VOLUME
+        await self._connection.call("DELETE", path(kind, name), what=f"{kind} {name}", absent=name)
 
     async def close(self) -> None:
         """End the connections."""

@@ -5,6 +5,8 @@ objects. Nothing is kept: what is read tells an access key, or the server that a
 its whole life, and a read that is over may be out of date.
 """
 
+from collections.abc import Sequence
+
 from core import call, single_flight
 from kube import api
 
@@ -16,7 +18,7 @@ class Shared:
     read an object to change it.
     """
 
-    def __init__(self, inner: api.Api) -> None:
+    def __init__(self, inner: api.VolumeApi) -> None:
         self._inner = inner
         self._reads: single_flight.SingleFlight[api.Object | None] = single_flight.SingleFlight(
             "read"
@@ -33,9 +35,29 @@ class Shared:
         """As `api.Api.post_event`."""
         await self._inner.post_event(namespace, event)
 
-    async def patch_node(self, name: str, patch: api.Object, *, status: bool = False) -> None:
-        """As `api.Api.patch_node`."""
-        await self._inner.patch_node(name, patch, status=status)
+    async def patch(
+        self,
+        kind: api.Kind,
+        name: str,
+        patch: api.Object,
+        *,
+        namespace: str = "",
+        status: bool = False,
+    ) -> None:
+        """As `api.Api.patch`."""
+        await self._inner.patch(kind, name, patch, namespace=namespace, status=status)
+
+    async def list_all(self, kind: api.Kind, keep: Sequence[api.Path]) -> list[api.Object]:
+        """As `api.VolumeApi.list_all`."""
+        return await self._inner.list_all(kind, keep)
+
+    async def patch_volume(self, name: str, patch: api.Object) -> None:
+        """As `api.VolumeApi.patch_volume`."""
+        await self._inner.patch_volume(name, patch)
+
+    async def delete_volume(self, name: str) -> None:
+        """As `api.VolumeApi.delete_volume`."""
+        await self._inner.delete_volume(name)
 
     async def close(self) -> None:
         """End the reads under way, and give connections back."""

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 from kube import api, quantity
 
@@ -11,7 +12,8 @@ class PersistentVolume:
     """A volume of a CSI driver. driver: "" = of no CSI driver.
 
     provisioned_by: the driver whose provisioner made it, "" = somebody wrote it by hand.
-    storage_class: "" = none.
+    storage_class: "" = none. affinity: `spec.nodeAffinity`, None = it may be used on any node.
+    version: of the object. phase: such as Released. is_going: it is being deleted.
     """
 
     name: str
@@ -21,6 +23,16 @@ class PersistentVolume:
     capacity_bytes: int
     storage_class: str
     provisioned_by: str
+    annotations: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    affinity: Mapping[str, Any] | None = None
+    version: str = ""
+    phase: str = ""
+    reclaim_policy: str = ""
+    finalizers: tuple[str, ...] = ()
+    is_going: bool = False
+
+
+PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
 
 
 def parse(found: api.Object) -> PersistentVolume:
@@ -29,6 +41,7 @@ def parse(found: api.Object) -> PersistentVolume:
     csi = spec.get("csi") or {}
     name = metadata.get("name") or ""
     storage = str((spec.get("capacity") or {}).get("storage") or "0")
+    annotations = metadata.get("annotations") or {}
     return PersistentVolume(
         name=name,
         driver=csi.get("driver") or "",
@@ -36,8 +49,14 @@ def parse(found: api.Object) -> PersistentVolume:
         volume_context=csi.get("volumeAttributes") or {},
         capacity_bytes=quantity.parse(f"PersistentVolume {name} capacity.storage", storage),
         storage_class=spec.get("storageClassName") or "",
-        provisioned_by=(metadata.get("annotations") or {}).get("pv.kubernetes.io/provisioned-by")
-        or "",
+        provisioned_by=annotations.get(PROVISIONED_BY) or "",
+        annotations=annotations,
+        affinity=spec.get("nodeAffinity") or None,
+        version=metadata.get("resourceVersion") or "",
+        phase=(found.get("status") or {}).get("phase") or "",
+        reclaim_policy=spec.get("persistentVolumeReclaimPolicy") or "",
+        finalizers=tuple(metadata.get("finalizers") or ()),
+        is_going=bool(metadata.get("deletionTimestamp")),
     )
 
 

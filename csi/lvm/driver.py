@@ -4,7 +4,7 @@ import asyncio
 import importlib
 from collections.abc import Mapping
 
-from core import errors, keyed_lock
+from core import errors, executor, keyed_lock
 from csi import driver
 from csi._pb import csi_pb2
 from csi.lvm import topology
@@ -32,8 +32,23 @@ def make(context: driver.DriverContext, *, name: str, topology_key: str) -> driv
     work = importlib.import_module("csi.lvm.stores.upkeep").Upkeep(
         config, stores.groups, context.metrics
     )
-    watch = importlib.import_module("csi.lvm.watch").Watch(config, work, context.clock)
     locks = keyed_lock.KeyedLock()
+    pool = executor.BoundedExecutor("lvm-watch", 1)
+    collecting = importlib.import_module("csi.lvm.collector").Collector(
+        driver_name=name,
+        place=place,
+        kubelet_root=config.kubelet_root,
+        wait_s=config.collect_s,
+        kubernetes=context.kubernetes,
+        recorder=context.events,
+        locks=locks,
+        volumes=stores.sweep,
+        pool=pool,
+        time=context.clock,
+    )
+    watch = importlib.import_module("csi.lvm.watch").Watch(
+        config, work, collecting, context.clock, pool
+    )
     halves = []
     controller = node = None
     if context.roles.controller:
@@ -42,7 +57,10 @@ def make(context: driver.DriverContext, *, name: str, topology_key: str) -> driv
         halves.append(controller)
     if context.roles.node:
         module = importlib.import_module("csi.lvm.node.service")
-        node = module.build(config, place, stores, locks)
+        cluster = module.Cluster(
+            driver_name=name, kubernetes=context.kubernetes, recorder=context.events
+        )
+        node = module.build(config, place, stores, locks, cluster)
         halves.append(node)
 
     async def ready() -> None:

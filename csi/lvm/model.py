@@ -38,7 +38,7 @@ class Source:
 class VolumeWish:
     """CreateVolume. required_bytes, limit_bytes: 0 = not given. source: None = empty.
 
-    ephemeral: it goes with its pod.
+    ephemeral: it goes with its pod. unclaimed: nobody may use it yet, see `stores.unclaimed`.
     """
 
     name: str
@@ -48,6 +48,7 @@ class VolumeWish:
     parameters: params.Parameters
     source: Source | None = None
     ephemeral: bool = False
+    unclaimed: bool = False
 
     @property
     def identity(self) -> str:
@@ -102,11 +103,13 @@ class Opened:
     """A volume that is a block device here.
 
     is_fresh: nobody ever used it, so that its content is worthless. read_only: nobody may write.
+    is_ours: this driver made it.
     """
 
     device: pathlib.Path
     is_fresh: bool = False
     read_only: bool = False
+    is_ours: bool = True
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

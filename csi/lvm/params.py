@@ -111,6 +111,8 @@ class Parameters:
             told["lvmType"] = str(self.lvm_type)
         if self.encrypted:
             told["encrypted"] = "true"
+        if not self.bound:
+            told["nodeAffinity"] = "false"
         return {**told, **({"fsType": self.fs_type} if self.fs_type else {}), **self.context}
 
 

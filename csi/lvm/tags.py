@@ -17,7 +17,8 @@ that a process that was killed at any instant leaves what the next one understan
 | csi-wipe=… | what to do with the content before the volume goes |
 | csi-only=ro | of a snapshot: volumes of it are the snapshot itself, read-only |
 | csi-volume=… | of such a snapshot: a volume that it is |
-| csi-stale=T | a leftover that a collection saw at T |
+| csi-stale=T | at T a collection saw that nobody names it |
+| csi-retained | its PersistentVolume said that it outlives it: never collected |
 | csi-grow=P+B | of a thick snapshot: at P percent it gets B bytes more |
 """
 
@@ -31,6 +32,7 @@ EPHEMERAL = "csi-ephemeral"
 PLAIN = "csi-plain"
 """Of a volume that may be removed without a further look."""
 READ_ONLY = "csi-only=ro"
+RETAINED = "csi-retained"
 PROTECTED = "protected"
 """The reference's: never removed. Source: spec/csi-driver.md 6.1."""
 VOLUME, SNAPSHOT, SCRATCH, POOL = (

@@ -1,27 +1,36 @@
-"""Has upkeep done from time to time, as long as the driver lives."""
+"""Has upkeep and collections done from time to time, as long as the driver lives."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import structlog
 
 from core import clock, executor
-from csi.lvm import settings
+from csi.lvm import collector, settings
 from csi.lvm.stores import upkeep
 
 log = structlog.get_logger()
 
 
 class Watch:
-    """Looks every watch_s seconds, collects every collect_s. One event loop."""
+    """Looks every watch_s seconds, collects every collect_s. One event loop.
+
+    pool: of its work, closed with it.
+    """
 
     def __init__(
-        self, config: settings.LocalSettings, work: upkeep.Upkeep, time: clock.Clock
+        self,
+        config: settings.LocalSettings,
+        work: upkeep.Upkeep,
+        collecting: collector.Collector,
+        time: clock.Clock,
+        pool: executor.BoundedExecutor,
     ) -> None:
         self._config = config
         self._work = work
         self._time = time
-        self._pool = executor.BoundedExecutor("lvm-watch", 1)
+        self._collector = collecting
+        self._pool = pool
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -29,8 +38,8 @@ class Watch:
         if self._tasks:
             return
         for name, interval_s, call in (
-            ("watch", self._config.watch_s, self._work.look),
-            ("collect", self._config.collect_s, self._work.collect),
+            ("watch", self._config.watch_s, self._look),
+            ("collect", self._config.collect_s, self._collector.collect),
         ):
             if interval_s:
                 loop = self._again_and_again(interval_s, call)
@@ -43,10 +52,15 @@ class Watch:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._pool.close()
 
-    async def _again_and_again(self, interval_s: float, call: Callable[[], None]) -> None:
+    async def _look(self) -> None:
+        await self._pool.run(self._work.look)
+
+    async def _again_and_again(
+        self, interval_s: float, call: Callable[[], Awaitable[None]]
+    ) -> None:
         while True:
             try:
-                await self._pool.run(call)
+                await call()
             except Exception:
                 log.exception("upkeep failed; it is tried again", retry_s=interval_s)
             await self._time.sleep(interval_s)

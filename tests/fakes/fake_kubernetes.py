@@ -1,6 +1,7 @@
 """An API server in memory, typed against `kube.api.Api`."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from core import errors
@@ -17,6 +18,13 @@ class FakeKubernetes:
     reads: list[tuple[api.Kind, str, str]] = dataclasses.field(default_factory=list)
     patches: list[tuple[str, api.Object, bool]] = dataclasses.field(default_factory=list)
     fault: errors.Error | None = None
+    faults: dict[api.Kind, errors.Error] = dataclasses.field(default_factory=dict)
+    """Raised by lists of a kind."""
+    lists: list[api.Kind] = dataclasses.field(default_factory=list)
+    volume_patches: list[tuple[str, api.Object]] = dataclasses.field(default_factory=list)
+    volume_fault: errors.Error | None = None
+    """Raised by patches of PersistentVolumes."""
+    deleted: list[str] = dataclasses.field(default_factory=list)
 
     async def read(self, kind: api.Kind, name: str, namespace: str = "") -> api.Object | None:
         self.reads.append((kind, name, namespace))
@@ -42,8 +50,42 @@ class FakeKubernetes:
             raise self.fault
         self.patches.append((name, patch, status))
 
+    async def list_all(self, kind: api.Kind, keep: Sequence[api.Path]) -> list[api.Object]:
+        self.lists.append(kind)
+        for fault in (self.fault, self.faults.get(kind)):
+            if fault is not None:
+                raise fault
+        return [api.pruned(each, keep) for (of, _), each in self.objects.items() if of is kind]
+
+    async def patch_volume(self, name: str, patch: api.Object) -> None:
+        for fault in (self.fault, self.volume_fault):
+            if fault is not None:
+                raise fault
+        self.volume_patches.append((name, patch))
+        found = self.objects[api.Kind.PERSISTENT_VOLUME, name]
+        self.objects[api.Kind.PERSISTENT_VOLUME, name] = merged(found, patch)
+
+    async def delete_volume(self, name: str) -> None:
+        if self.fault is not None:
+            raise self.fault
+        self.deleted.append(name)
+        self.objects.pop((api.Kind.PERSISTENT_VOLUME, name), None)
+
     async def close(self) -> None:
         """Nothing is open."""
+
+
+def merged(found: Any, patch: Any) -> Any:
+    """JSON merge patch (RFC 7396)."""
+    if not isinstance(patch, dict) or not isinstance(found, dict):
+        return patch
+    told = dict(found)
+    for key, value in patch.items():
+        if value is None:
+            told.pop(key, None)
+        else:
+            told[key] = merged(told.get(key), value)
+    return told
 
 
 def silent_recorder() -> events.Recorder:

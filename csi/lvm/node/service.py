@@ -1,5 +1,6 @@
 """The Node service of node-local volumes: parse, lock, service, respond."""
 
+import dataclasses
 import pathlib
 from typing import Any
 
@@ -7,9 +8,10 @@ from core import errors, executor, keyed_lock, shared_reads
 from csi import answers, requests, volume_stats
 from csi._pb import csi_pb2, csi_pb2_grpc
 from csi.lvm import settings, topology
-from csi.lvm.node import ephemeral, expand, node_requests, publish, stage
-from csi.lvm.stores import volumes
+from csi.lvm.node import ephemeral, expand, node_requests, publish, stage, taking_over
+from csi.lvm.stores import logical, volumes
 from csi.node import at_path, device_stats
+from kube import api, events
 
 _Rpc = csi_pb2.NodeServiceCapability.RPC
 _WORKERS = 8
@@ -34,6 +36,15 @@ class _Devices:
         return (_SYS_DEV_BLOCK / number).exists()
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """What this driver is called in the cluster, and how it asks and tells there."""
+
+    driver_name: str
+    kubernetes: api.VolumeApi
+    recorder: events.Recorder
+
+
 class NodeServicer(csi_pb2_grpc.NodeServicer):
     """Stages, publishes, measures and grows volumes of this node."""
 
@@ -43,6 +54,7 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
         place: topology.Place,
         stores: volumes.Volumes,
         locks: keyed_lock.KeyedLock,
+        cluster: "Cluster",
     ) -> None:
         self._root = config.kubelet_root
         self._place = place
@@ -51,6 +63,14 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
         self._stager = stage.Stager(config, stores)
         self._publisher = publish.Publisher(config, self._stager)
         self._pool = executor.BoundedExecutor("lvm-node", _WORKERS)
+        self._old = taking_over.TakingOver(
+            kubernetes=cluster.kubernetes,
+            recorder=cluster.recorder,
+            driver_name=cluster.driver_name,
+            place=place,
+            volumes=stores.unclaimed,
+            pool=self._pool,
+        )
         self._reads = shared_reads.SharedReads("lvm-node-stats", _HANGING_MAX)
 
     async def NodeStageVolume(
@@ -58,7 +78,7 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
     ) -> csi_pb2.NodeStageVolumeResponse:
         want = node_requests.parse_stage(request, self._root)
         with self._locks.hold(want.volume_id, str(want.staging_target_path)):
-            await self._pool.run(self._stager.stage, want)
+            await self._stage(want)
         return csi_pb2.NodeStageVolumeResponse()
 
     async def NodeUnstageVolume(
@@ -117,6 +137,19 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
             accessible_topology=csi_pb2.Topology(segments=self._place.segments),
         )
 
+    async def _stage(self, want: node_requests.Staging) -> None:
+        try:
+            is_ours = await self._pool.run(self._stager.stage, want)
+        except (errors.NotFound, logical.Unusable) as e:
+            is_there = isinstance(e, logical.Unusable)
+            if is_there and not await self._pool.run(self._stores.unclaimed.has, want.volume_id):
+                raise
+            if not await self._old.make(want.volume_id, read_only=want.read_only):
+                raise
+            is_ours = await self._pool.run(self._stager.stage, want)
+        if not is_ours:
+            await self._old.note(want.volume_id)
+
     async def _publish_ephemeral(
         self, request: csi_pb2.NodePublishVolumeRequest
     ) -> csi_pb2.NodePublishVolumeResponse:
@@ -157,6 +190,7 @@ def build(
     place: topology.Place,
     stores: volumes.Volumes,
     locks: keyed_lock.KeyedLock,
+    cluster: Cluster,
 ) -> NodeServicer:
     """The service of this process."""
-    return NodeServicer(config, place, stores, locks)
+    return NodeServicer(config, place, stores, locks, cluster)

@@ -43,12 +43,13 @@ class Stager:
         self._root = pathlib.Path(config.kubelet_root).resolve()
         self._stores = stores
 
-    def stage(self, want: node_requests.Staging) -> None:
-        """Bring *want* about. Doing it again changes nothing."""
+    def stage(self, want: node_requests.Staging) -> bool:
+        """Bring *want* about. Doing it again changes nothing. Whether the volume is one of ours."""
         call.doing(f"staging {want.volume_id}")
         opened = self._stores.open(want.volume_id, group=want.group)
         if isinstance(opened, model.Opened):
             _require_readable(want, opened)
+        is_ours = isinstance(opened, model.OpenedDirectory) or opened.is_ours
         if want.encrypted and isinstance(opened, model.Opened):
             opened = encryption.unlock(opened, want.volume_id, want.key)
         files.ensure_dir(want.staging_target_path)
@@ -58,6 +59,7 @@ class Stager:
             self._stage_block(want, opened)
         else:
             self._stage_filesystem(want, opened)
+        return is_ours
 
     def unstage(self, at: at_path.AtPath) -> None:
         """Undo `stage`. Raises Busy while the volume is published."""

@@ -29,6 +29,16 @@ class NotOurs(errors.Precondition):
         )
 
 
+class Unusable(errors.Precondition):
+    """A volume that is not complete, or going."""
+
+    def __init__(self, row: lvm_model.LogicalVolume) -> None:
+        super().__init__(
+            f"volume {row.group}/{row.name} is not complete, or it is being deleted: "
+            f"{', '.join(sorted(row.tags))}"
+        )
+
+
 class LogicalVolumes:
     """The volumes of type LVM on this node. planning: held from a look at the room to its use."""
 
@@ -151,16 +161,14 @@ class LogicalVolumes:
         if row is None:
             raise errors.NotFound(f"there is no volume {volume_id} on this node")
         if tags.is_unusable(row.tags):
-            raise errors.Precondition(
-                f"volume {row.group}/{row.name} is not complete, or it is being deleted: "
-                f"{', '.join(sorted(row.tags))}"
-            )
+            raise Unusable(row)
         if not row.is_active:
             self._groups.commands().activate(row.group, row.name)
         return model.Opened(
             device=block.path_of(row.device),
             is_fresh=tags.FRESH in row.tags,
             read_only=tags.READ_ONLY in row.tags,
+            is_ours=tags.OWNER in row.tags,
         )
 
     def settle(self, volume_id: str) -> None:
@@ -244,7 +252,7 @@ class LogicalVolumes:
         self, row: lvm_model.LogicalVolume, rows: Sequence[lvm_model.LogicalVolume]
     ) -> None:
         if tags.PROTECTED in row.tags:
-            raise errors.Precondition(f"{row.group}/{row.name} has tag {tags.PROTECTED}")
+            raise removal.Protected(row)
         if tags.OWNER not in row.tags and not self._config.adopt:
             raise NotOurs(row)
         if tags.OWNER in row.tags and tags.VOLUME not in row.tags:
@@ -282,6 +290,8 @@ def _tags(want: model.VolumeWish) -> tuple[str, ...]:
     ]
     if want.ephemeral:
         own.append(tags.EPHEMERAL)
+    if want.unclaimed:
+        own.append(tags.MAKING)
     if want.source is None:
         own.append(tags.FRESH)
     if want.parameters.wipe is params.Wipe.NONE:

@@ -11,12 +11,24 @@ log = structlog.get_logger()
 _WIPE_TIMEOUT_S = 24 * 3600.0
 
 
+class Protected(errors.Precondition):
+    """A volume or snapshot that an operator wants to stay. Source: spec/csi-driver.md 6.1."""
+
+    def __init__(self, row: lvm_model.LogicalVolume) -> None:
+        super().__init__(
+            f"{row.group}/{row.name} has tag {tags.PROTECTED}, so it is not removed; when it may "
+            f"go: lvchange --deltag {tags.PROTECTED} {row.group}/{row.name}"
+        )
+
+
 def wipe_and_remove(on: lvm.Lvm, row: lvm_model.LogicalVolume) -> None:
     """Remove *row*, whose content is wiped before if its class wants that.
 
     It is marked before the first byte goes: whoever is killed here goes on, and nobody uses it.
-    Raises Busy when something uses it.
+    Raises Busy when something uses it, Protected.
     """
+    if tags.PROTECTED in row.tags:
+        raise Protected(row)
     policy = tags.value(row.tags, tags.WIPE)
     if policy:
         if tags.GOING not in row.tags:

@@ -10,7 +10,7 @@ import structlog
 
 from core import call, clock, errors
 from csi.lvm import model, names, tags
-from csi.lvm.stores import groups
+from csi.lvm.stores import groups, removal
 from host import lvm_model
 
 log = structlog.get_logger()
@@ -36,7 +36,7 @@ class Snapshots:
             _require_same(there, want)
             if there.origin or there.pool:
                 return _snapshot(there)
-            self._groups.commands().remove(there.group, there.name)
+            removal.wipe_and_remove(self._groups.commands(), there)
         source = _source(rows, want.volume_id)
         wish = lvm_model.SnapshotWish(
             name=want.snapshot_id,
@@ -63,8 +63,10 @@ class Snapshots:
         for row in self._groups.volumes():
             if row.name != snapshot_id:
                 continue
-            if not {tags.OWNER, tags.SNAPSHOT} <= row.tags or tags.PROTECTED in row.tags:
+            if not {tags.OWNER, tags.SNAPSHOT} <= row.tags:
                 raise errors.Precondition(f"{row.group}/{row.name} is no snapshot of ours")
+            if tags.PROTECTED in row.tags:
+                raise removal.Protected(row)
             shown = tags.values(row.tags, tags.IS_VOLUME)
             if shown:
                 raise errors.Precondition(

@@ -1,17 +1,16 @@
-"""What must not wait for a request: snapshots and thin pools that fill up, and leftovers.
+"""What must not wait for a request: snapshots and thin pools that fill up.
 
-`plan` is pure. Nothing is remembered but for metrics: a leftover that was seen carries a tag.
+`plan` is pure. Nothing is remembered but for metrics.
 """
 
 import dataclasses
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import structlog
 
 from core import errors, metrics
 from csi.lvm import settings, tags
-from csi.lvm.stores import groups, removal
+from csi.lvm.stores import groups
 from host import lvm_model
 
 log = structlog.get_logger()
@@ -73,25 +72,6 @@ class Upkeep:
                     "thin pool is filling up and its group has no room",
                     group=row.group, pool=row.name, percent=row.data_percent,
                 )  # fmt: skip
-
-    def collect(self) -> None:
-        """Remove leftovers that the last collection saw too; mark those that are new."""
-        for row in self._groups.volumes():
-            if not is_leftover(row):
-                continue
-            try:
-                self._collect(row)
-            except errors.Error as e:
-                log.warning("a leftover stays", group=row.group, name=row.name, error=str(e))
-
-    def _collect(self, row: lvm_model.LogicalVolume) -> None:
-        on = self._groups.commands()
-        seen = tags.value(row.tags, tags.STALE)
-        if not seen:
-            on.retag(row.group, row.name, add=[f"{tags.STALE}{int(time.time())}"])
-            return
-        log.info("removing a leftover", group=row.group, name=row.name, seen_at=seen)
-        removal.wipe_and_remove(on, row)
 
     def _grow(self, growth: Growth) -> None:
         on = self._groups.commands()
@@ -156,12 +136,6 @@ def starved(
         and _is_filling(row, config)
         and (row.group not in known or known[row.group].free_extents == 0)
     ]
-
-
-def is_leftover(row: lvm_model.LogicalVolume) -> bool:
-    """Whether *row* is what a killed call left: ours, not complete or going, used by nobody."""
-    ours = tags.OWNER in row.tags and tags.PROTECTED not in row.tags
-    return ours and tags.is_unusable(row.tags) and not row.is_open
 
 
 def _is_filling(row: lvm_model.LogicalVolume, config: settings.LocalSettings) -> bool:

@@ -14,6 +14,8 @@ from csi.lvm.stores import (
     quota_dirs,
     snapshots,
     store,
+    sweep,
+    unclaimed,
     whole_devices,
 )
 
@@ -33,6 +35,8 @@ class Volumes:
         # LVM does not watch over what thin pools promise, so one looks and takes at a time.
         planning = threading.Lock()
         self._logical = logical.LogicalVolumes(config, self.groups, planning)
+        self.unclaimed = unclaimed.Unclaimed(self.groups, self._logical)
+        self.sweep = sweep.Sweep(self.groups)
         self._new_groups = new_groups.NewGroups(config, self.groups)
         self.snapshots = snapshots.Snapshots(self.groups, time, planning)
         self._files = loop_files.LoopFiles(config)

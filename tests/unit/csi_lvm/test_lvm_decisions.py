@@ -291,21 +291,6 @@ def test_pools_in_a_group_without_room_are_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "open_", "leftover"),
-    [
-        ({tags.OWNER, tags.MAKING}, False, True),
-        ({tags.OWNER, tags.GOING}, False, True),
-        ({tags.OWNER, tags.MAKING}, True, False),
-        ({tags.OWNER, tags.VOLUME}, False, False),
-        ({tags.OWNER, tags.MAKING, tags.PROTECTED}, False, False),
-        ({tags.MAKING}, False, False),
-    ],
-)
-def test_what_is_a_leftover(told: set[str], open_: bool, leftover: bool) -> None:
-    assert upkeep.is_leftover(volume(tags=frozenset(told), is_open=open_)) is leftover
-
-
-@pytest.mark.parametrize(
     ("name", "text"),
     [
         ("LVM_CREATE_GROUPS", "vg"), ("LVM_CREATE_GROUPS", "vg=vdb"),

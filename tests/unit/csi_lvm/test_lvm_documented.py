@@ -4,8 +4,9 @@ import re
 
 from core import metrics
 from core import settings as core_settings
-from csi.lvm import params, snapshot_params, topology
+from csi.lvm import old_volumes, params, snapshot_params, topology
 from csi.lvm import settings as local_settings
+from csi.lvm.node import taking_over
 from csi.lvm.stores import groups, upkeep
 from tests.support import reference_page
 
@@ -61,6 +62,21 @@ def test_every_metric_is_told_with_its_labels() -> None:
         assert tuple(re.findall(r"`(\w+)`", cells[1])) == upkeep.POOL_LABELS
 
 
+def section_of(title: str) -> str:
+    """The text below *title*."""
+    return PAGE.text.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+
+
+def test_what_makes_an_old_volume_and_what_forbids_it_is_told() -> None:
+    section = section_of("Old PersistentVolumes")
+
+    assert f'`{old_volumes.TO_BE_MADE}: "true"`' in section
+    assert f"`{old_volumes.MADE_ON}`" in section
+    assert f"`{taking_over.MADE}`" in section
+    for kind in set(params.VolumeType) | set(params.REFUSED):
+        assert kind == params.VolumeType.LVM or f"`{kind}`" in section, kind
+
+
 G_48 = (
     "create is idempotent", "striping count", "`protected` tag", "GC in two passes",
     "node deleted", "expand", "quota project", "loop template copy or mkfs",
@@ -72,7 +88,7 @@ OPEN_LOCAL = (
 
 
 def test_every_point_of_the_reference_and_of_open_local_is_answered() -> None:
-    section = PAGE.text.partition("\n## Beside the reference and open-local\n")[2]
+    section = section_of("Beside the reference and open-local")
     answered = dict(re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", section, re.MULTILINE))
 
     assert set(answered) - {"reference", "open-local"} == {*G_48, *OPEN_LOCAL}

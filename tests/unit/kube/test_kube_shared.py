@@ -101,7 +101,7 @@ async def test_what_changes_something_is_never_shared() -> None:
     asked = shared.Shared(inner)
 
     await asyncio.gather(*(asked.post_event("ns", {}) for _ in range(2)))
-    await asyncio.gather(*(asked.patch_node("n1", {}, status=True) for _ in range(2)))
+    await asyncio.gather(*(asked.patch(api.Kind.NODE, "n1", {}, status=True) for _ in range(2)))
 
     assert inner.events == [("ns", {})] * 2
     assert inner.patches == [("n1", {}, True)] * 2

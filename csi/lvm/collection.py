@@ -1,0 +1,155 @@
+"""What a collection does with each logical volume. Pure.
+
+Only what carries our tag is ever collected, and only when two collections saw that nobody names it.
+What the cluster does not tell is never taken for "nobody".
+Source: spec/csi-driver.md 6.1, GC, and appendix G 48.
+"""
+
+import dataclasses
+import enum
+from collections.abc import Iterable, Mapping, Sequence
+
+from csi.lvm import tags
+from host import lvm_model
+from kube import api
+from kube import volumes as kube_volumes
+
+Path = api.Path
+OF_VOLUME: tuple[Path, ...] = (
+    ("metadata", "name"),
+    ("metadata", "annotations", kube_volumes.PROVISIONED_BY),
+    ("metadata", "finalizers"),
+    ("metadata", "resourceVersion"),
+    ("metadata", "deletionTimestamp"),
+    ("spec", "csi", "driver"),
+    ("spec", "csi", "volumeHandle"),
+    ("spec", "local", "path"),
+    ("spec", "hostPath", "path"),
+    ("spec", "nodeAffinity"),
+    ("spec", "persistentVolumeReclaimPolicy"),
+    ("status", "phase"),
+)
+"""What of a PersistentVolume is looked at."""
+OF_SNAPSHOT: tuple[Path, ...] = (
+    ("spec", "source", "snapshotHandle"),
+    ("spec", "source", "volumeHandle"),
+    ("status", "snapshotHandle"),
+)
+"""What of a VolumeSnapshotContent is looked at."""
+_RETAIN = "Retain"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """What somebody names; None = not known, so that none of that kind is collected.
+
+    volumes: by PersistentVolumes. retained: those of them that outlive their object.
+    snapshots: by VolumeSnapshotContents. inline: by pods of this node.
+    """
+
+    volumes: frozenset[str] | None = None
+    retained: frozenset[str] = frozenset()
+    snapshots: frozenset[str] | None = None
+    inline: frozenset[str] | None = None
+
+
+NOBODY_KNOWS = Named()
+
+
+class Fate(enum.StrEnum):
+    """What is done with a logical volume."""
+
+    KEEP = "keep"
+    MARK = "mark"
+    UNMARK = "unmark"
+    RETAIN = "retain"
+    RELEASE = "release"
+    REMOVE = "remove"
+
+
+def fate(
+    row: lvm_model.LogicalVolume,
+    rows: Sequence[lvm_model.LogicalVolume],
+    named: Named,
+    *,
+    now_s: int,
+    wait_s: float,
+) -> Fate:
+    """What to do with *row*. now_s: seconds since 1970. wait_s: least time between two looks.
+
+    rows: where its snapshots are looked for. RETAIN, RELEASE: note that the volume outlives its
+    PersistentVolume, or no longer does.
+    """
+    if tags.OWNER not in row.tags or tags.PROTECTED in row.tags:
+        return Fate.KEEP
+    is_retained = tags.RETAINED in row.tags
+    is_named = named.volumes is not None and row.name in named.volumes
+    if is_named and is_retained != (row.name in named.retained):
+        return Fate.RELEASE if is_retained else Fate.RETAIN
+    marked = tags.value(row.tags, tags.STALE)
+    if not _is_unnamed(row, named):
+        return Fate.UNMARK if marked else Fate.KEEP
+    if not marked or not marked.isdigit() or int(marked) > now_s:
+        return Fate.MARK
+    if now_s - int(marked) < wait_s or _has_thick_snapshots(row, rows):
+        return Fate.KEEP
+    return Fate.REMOVE
+
+
+def _is_unnamed(row: lvm_model.LogicalVolume, named: Named) -> bool:
+    """Whether it is known that nobody needs *row*, which is ours, and nobody uses it."""
+    if row.is_open:
+        return False
+    if tags.is_unusable(row.tags):
+        return True
+    if tags.EPHEMERAL in row.tags:
+        return named.inline is not None and row.name not in named.inline
+    if tags.VOLUME in row.tags:
+        known = named.volumes is not None and row.name not in named.volumes
+        return known and tags.RETAINED not in row.tags
+    if tags.SNAPSHOT in row.tags:
+        shown = tags.values(row.tags, tags.IS_VOLUME)
+        return named.snapshots is not None and row.name not in named.snapshots and not shown
+    return False
+
+
+def _has_thick_snapshots(
+    row: lvm_model.LogicalVolume, rows: Iterable[lvm_model.LogicalVolume]
+) -> bool:
+    return any(
+        each.is_thick_snapshot and (each.group, each.origin) == (row.group, row.name)
+        for each in rows
+    )
+
+
+def handles(found: Iterable[api.Object]) -> frozenset[str]:
+    """Every name by which PersistentVolumes may mean a logical volume of this node."""
+    told: set[str] = set()
+    for each in found:
+        spec = each.get("spec") or {}
+        told.add((each.get("metadata") or {}).get("name") or "")
+        told.add((spec.get("csi") or {}).get("volumeHandle") or "")
+        for kind in ("local", "hostPath"):
+            told.add(((spec.get(kind) or {}).get("path") or "").rpartition("/")[2])
+    return frozenset(told - {""})
+
+
+def retained(found: Iterable[api.Object]) -> frozenset[str]:
+    """Those of `handles` that are told to outlive their PersistentVolume."""
+    return handles(
+        each
+        for each in found
+        if (each.get("spec") or {}).get("persistentVolumeReclaimPolicy") == _RETAIN
+    )
+
+
+def snapshot_handles(found: Iterable[api.Object]) -> tuple[frozenset[str], frozenset[str]]:
+    """Snapshots that VolumeSnapshotContents name, and volumes."""
+    snapshots: set[str] = set()
+    volumes: set[str] = set()
+    for each in found:
+        source: Mapping[str, str] = (each.get("spec") or {}).get("source") or {}
+        snapshots |= {source.get("snapshotHandle") or ""}
+        snapshots |= {(each.get("status") or {}).get("snapshotHandle") or ""}
+        volumes |= {source.get("volumeHandle") or ""}
+    return frozenset(snapshots - {""}), frozenset(volumes - {""})

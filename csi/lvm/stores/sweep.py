@@ -1,0 +1,58 @@
+"""What a collection does to a logical volume, once more checked. Blocking."""
+
+import pathlib
+import time
+
+import structlog
+
+from core import errors
+from csi.lvm import collection, tags
+from csi.lvm.stores import groups, removal, store
+from host import lvm_model
+
+log = structlog.get_logger()
+
+Fate = collection.Fate
+
+
+class Sweep:
+    """The logical volumes of this node; the callers hold the volume's lock."""
+
+    def __init__(self, allowed: groups.Groups) -> None:
+        self._groups = allowed
+
+    def rows(self) -> list[lvm_model.LogicalVolume]:
+        """Every logical volume of every group that may be used."""
+        return self._groups.volumes()
+
+    def carry_out(self, row: lvm_model.LogicalVolume, fate: Fate) -> None:
+        """Do it, unless *row* has changed since. Raises Busy for one in use."""
+        on = self._groups.commands()
+        now = on.find(row.group, row.name)
+        if now is None or (now.uuid, now.tags, now.is_open) != (row.uuid, row.tags, row.is_open):
+            return
+        stale = [f"{tags.STALE}{told}" for told in tags.values(row.tags, tags.STALE)]
+        match fate:
+            case Fate.MARK:
+                mark = f"{tags.STALE}{int(time.time())}"
+                on.retag(row.group, row.name, add=[mark], delete=stale)
+                log.info("nobody names a volume of ours", group=row.group, name=row.name)
+            case Fate.UNMARK:
+                on.retag(row.group, row.name, delete=stale)
+            case Fate.RETAIN:
+                on.retag(row.group, row.name, add=[tags.RETAINED], delete=stale)
+            case Fate.RELEASE:
+                on.retag(row.group, row.name, delete=[tags.RETAINED])
+            case Fate.REMOVE:
+                _require_unmounted(row)
+                log.info("removing what nobody names", group=row.group, name=row.name, seen=stale)
+                removal.wipe_and_remove(on, row)
+            case Fate.KEEP:
+                pass
+
+
+def _require_unmounted(row: lvm_model.LogicalVolume) -> None:
+    """Raise Busy while it is mounted, or bound as a device: LVM sees only what is open."""
+    device = pathlib.Path(row.device)
+    if device.is_block_device() and store.is_mounted(device):
+        raise errors.Busy(f"volume {row.group}/{row.name} is published; unpublish it first")
