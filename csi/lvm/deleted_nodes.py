@@ -21,6 +21,7 @@ def is_waiting(volume: kube_volumes.PersistentVolume, driver_name: str) -> bool:
         (volume.driver, volume.provisioned_by) == (driver_name, driver_name)
         and volume.phase in _WAITING
         and volume.reclaim_policy == "Delete"
+        and not (volume.is_going and FINALIZER not in volume.finalizers)
     )
 
 

@@ -1,5 +1,6 @@
 """What happens to data: failing disks, full pools, growth under load, wiping, foreign volumes."""
 
+import asyncio
 import hashlib
 import pathlib
 import subprocess
@@ -7,10 +8,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from core import metrics
+from core import clock, executor, keyed_lock
 from core import settings as core_settings
-from csi.lvm import settings
-from csi.lvm.stores import groups, upkeep
+from csi.lvm import collector, settings, topology
+from csi.lvm import driver as local
+from csi.lvm.stores import groups, sweep
+from kube import api
+from tests.fakes import fake_kubernetes
 from tests.support import csi_client, rpc
 from tests.support.lvm_driver import MIB, LvmDriver, code_of
 from tests.support.machine import run
@@ -284,15 +288,29 @@ def test_leftovers_go_at_the_second_collection_and_nothing_else(
             name, "--size", "8m", *(word for tag in tags for word in ("--addtag", tag))
         )
     config = settings.read(core_settings.Reader({"LVM_DEVICES": ",".join(volume_group.devices)}))
-    work = upkeep.Upkeep(config, groups.Groups(config), metrics.Metrics())
+    pool = executor.BoundedExecutor("test-lvm", 1)
+    place = topology.Place(node_id="node-a", key=topology.HOSTNAME, value="node-a")
+    work = collector.Collector(
+        driver_name=local.NAME,
+        place=place,
+        kubelet_root=driver.kubelet,
+        wait_s=0.0,
+        kubernetes=api.Nowhere(),
+        recorder=fake_kubernetes.silent_recorder(),
+        locks=keyed_lock.KeyedLock(),
+        volumes=sweep.Sweep(groups.Groups(config)),
+        pool=pool,
+        time=clock.SystemClock(),
+    )
 
     def left() -> set[str]:
         return set(run("lvs", "--noheadings", "-o", "lv_name", volume_group.name).split())
 
-    work.collect()
+    asyncio.run(work.collect())
     assert left() == {"pvc-1", *made}
-    work.collect()
-    work.collect()
+    asyncio.run(work.collect())
+    asyncio.run(work.collect())
+    pool.close()
 
     assert left() == {"pvc-1", "theirs", "guarded"}
     driver.delete(kept.volume_id)
