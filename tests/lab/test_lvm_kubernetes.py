@@ -196,3 +196,97 @@ def test_a_volume_whose_publishes_were_never_noted_is_not_made(stage: Stage) -> 
 
     assert code_of(stage.driver.stage, volume) == "NOT_FOUND"
     assert stage.lvs() == []
+
+
+OWN = ("csi-local", "csi-plain", "csi-stale=1000")
+"""Of volumes of ours that a collection saw in 1970."""
+CONTENTS = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {
+        "name": "volumesnapshotcontents.snapshot.storage.k8s.io",
+        "annotations": {"api-approved.kubernetes.io": "unapproved, of a test"},
+    },
+    "spec": {
+        "group": "snapshot.storage.k8s.io",
+        "scope": "Cluster",
+        "names": {"plural": "volumesnapshotcontents", "kind": "VolumeSnapshotContent"},
+        "versions": [
+            {
+                "name": "v1",
+                "served": True,
+                "storage": True,
+                "schema": {
+                    "openAPIV3Schema": {
+                        "type": "object",
+                        "x-kubernetes-preserve-unknown-fields": True,
+                    }
+                },
+            }
+        ],
+    },
+}
+
+
+def test_what_nobody_names_is_collected_and_nothing_else(stage: Stage) -> None:
+    kubectl = stage.kubernetes.kubectl
+    kubectl.apply(CONTENTS)
+    kubectl.wait("crd", CONTENTS["metadata"]["name"], "condition=Established", limit_s=60.0)
+    kubectl.apply(
+        {
+            "apiVersion": "snapshot.storage.k8s.io/v1",
+            "kind": "VolumeSnapshotContent",
+            "metadata": {"name": "content-1"},
+            "spec": {"source": {"snapshotHandle": "snap-named"}},
+        }
+    )
+    stage.volume("named")
+    made = {
+        "named": (*OWN, "csi-kind=volume"),
+        "leaked": (*OWN, "csi-kind=volume"),
+        "wiped": (*OWN, "csi-kind=volume", "csi-wipe=zero"),
+        "used": (*OWN, "csi-kind=volume"),
+        "inline": (*OWN, "csi-kind=volume", "csi-ephemeral"),
+        "new": ("csi-local", "csi-kind=volume"),
+        "retained": (*OWN, "csi-kind=volume", "csi-retained"),
+        "guarded": (*OWN, "csi-kind=volume", "protected"),
+        "theirs": ("csi-kind=volume", "csi-stale=1000"),
+    }
+    for name, tags in made.items():
+        words = [word for tag in tags for word in ("--addtag", tag)]
+        stage.group.create(name, "--size", "8m", *words)
+    for name in ("snap-named", "snap-leaked"):
+        words = [word for tag in (*OWN, "csi-kind=snapshot") for word in ("--addtag", tag)]
+        run("lvcreate", "-qq", "--yes", "--snapshot", "--name", name, "--size", "4m", *words,
+            stage.group.path("theirs"))  # fmt: skip
+    run("mkfs.ext4", "-q", stage.group.path("used"))
+    mount_point = stage.driver.kubelet / "used"
+    mount_point.mkdir()
+    run("mount", stage.group.path("used"), mount_point)
+    (stage.driver.kubelet / "pods").mkdir(exist_ok=True)
+
+    stage.driver.close()
+    stage.driver = stage.start(LOCAL_GC_LVM_DURATION="1h")
+    gone = {"leaked", "wiped", "inline", "snap-leaked"}
+
+    def is_through() -> bool:
+        now = dict(row.split() for row in stage.lvs())
+        unmarked = ("named", "used", "retained", "snap-named")
+        return (
+            not gone & set(now)
+            and "csi-stale=" in now["new"]
+            and not any("csi-stale" in now[name] for name in unmarked)
+        )
+
+    try:
+        rpc.wait_until(is_through, timeout_s=180)
+    finally:
+        run("umount", mount_point)
+
+    tags_now = dict(row.split() for row in stage.lvs())
+    assert set(tags_now) == {*made, "snap-named"} - gone
+    assert tags_now["theirs"] == "csi-kind=volume,csi-stale=1000"
+    assert "csi-stale=1000" in tags_now["guarded"]
+    refused = rpc.refusal(lambda: stage.driver.delete("guarded"))
+    assert refused.code is grpc.StatusCode.FAILED_PRECONDITION
+    assert f"lvchange --deltag protected {stage.group.name}/guarded" in refused.message
