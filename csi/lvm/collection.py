@@ -33,6 +33,7 @@ OF_VOLUME: tuple[Path, ...] = (
 OF_SNAPSHOT: tuple[Path, ...] = (
     ("spec", "source", "snapshotHandle"),
     ("spec", "source", "volumeHandle"),
+    ("spec", "deletionPolicy"),
     ("status", "snapshotHandle"),
 )
 """What of a VolumeSnapshotContent is looked at."""
@@ -43,8 +44,8 @@ _RETAIN = "Retain"
 class Named:
     """What somebody names; None = not known, so that none of that kind is collected.
 
-    volumes: by PersistentVolumes. retained: those of them that outlive their object.
-    snapshots: by VolumeSnapshotContents. inline: by pods of this node.
+    volumes: by PersistentVolumes. snapshots: by VolumeSnapshotContents. inline: by pods of this
+    node. retained: those that outlive the object that names them.
     """
 
     volumes: frozenset[str] | None = None
@@ -83,8 +84,7 @@ def fate(
     if tags.OWNER not in row.tags or tags.PROTECTED in row.tags:
         return Fate.KEEP
     is_retained = tags.RETAINED in row.tags
-    is_named = named.volumes is not None and row.name in named.volumes
-    if is_named and is_retained != (row.name in named.retained):
+    if _is_named(row, named) and is_retained != (row.name in named.retained):
         return Fate.RELEASE if is_retained else Fate.RETAIN
     marked = tags.value(row.tags, tags.STALE)
     if not _is_unnamed(row, named):
@@ -105,12 +105,17 @@ def _is_unnamed(row: lvm_model.LogicalVolume, named: Named) -> bool:
     if tags.EPHEMERAL in row.tags:
         return named.inline is not None and row.name not in named.inline
     if tags.VOLUME in row.tags:
-        known = named.volumes is not None and row.name not in named.volumes
-        return known and tags.RETAINED not in row.tags
-    if tags.SNAPSHOT in row.tags:
-        shown = tags.values(row.tags, tags.IS_VOLUME)
-        return named.snapshots is not None and row.name not in named.snapshots and not shown
-    return False
+        known = named.volumes
+    elif tags.SNAPSHOT in row.tags:
+        known = None if tags.values(row.tags, tags.IS_VOLUME) else named.snapshots
+    else:
+        known = None
+    return known is not None and row.name not in known and tags.RETAINED not in row.tags
+
+
+def _is_named(row: lvm_model.LogicalVolume, named: Named) -> bool:
+    names = named.snapshots if tags.SNAPSHOT in row.tags else named.volumes
+    return names is not None and row.name in names
 
 
 def _has_thick_snapshots(
@@ -143,13 +148,19 @@ def retained(found: Iterable[api.Object]) -> frozenset[str]:
     )
 
 
-def snapshot_handles(found: Iterable[api.Object]) -> tuple[frozenset[str], frozenset[str]]:
-    """Snapshots that VolumeSnapshotContents name, and volumes."""
+def snapshot_handles(found: Iterable[api.Object]) -> Named:
+    """Snapshots and volumes that VolumeSnapshotContents name, and which snapshots outlive them."""
     snapshots: set[str] = set()
+    retained_: set[str] = set()
     volumes: set[str] = set()
     for each in found:
-        source: Mapping[str, str] = (each.get("spec") or {}).get("source") or {}
-        snapshots |= {source.get("snapshotHandle") or ""}
-        snapshots |= {(each.get("status") or {}).get("snapshotHandle") or ""}
-        volumes |= {source.get("volumeHandle") or ""}
-    return frozenset(snapshots - {""}), frozenset(volumes - {""})
+        spec = each.get("spec") or {}
+        source: Mapping[str, str] = spec.get("source") or {}
+        status: Mapping[str, str] = each.get("status") or {}
+        told = {source.get("snapshotHandle") or "", status.get("snapshotHandle") or ""} - {""}
+        snapshots |= told
+        retained_ |= told if spec.get("deletionPolicy") == _RETAIN else set()
+        volumes |= {source.get("volumeHandle") or ""} - {""}
+    return Named(
+        snapshots=frozenset(snapshots), retained=frozenset(retained_), volumes=frozenset(volumes)
+    )

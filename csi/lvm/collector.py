@@ -103,6 +103,7 @@ class Collector:
         if found is None:
             return collection.Named(inline=inline)
         volumes = collection.handles(found)
+        retained = collection.retained(found)
         snapshots: frozenset[str] | None = None
         try:
             contents = await self._kubernetes.list_all(
@@ -114,11 +115,13 @@ class Collector:
             log.warning("volumes are not collected: it is not known who names them", error=str(e))
             return collection.Named(inline=inline)
         else:
-            snapshots, sources = collection.snapshot_handles(contents)
-            volumes |= sources
+            told = collection.snapshot_handles(contents)
+            snapshots = told.snapshots
+            retained |= told.retained
+            volumes |= told.volumes or frozenset()
         return collection.Named(
             volumes=volumes,
-            retained=collection.retained(found),
+            retained=retained,
             snapshots=snapshots,
             inline=inline,
         )

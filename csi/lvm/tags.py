@@ -18,7 +18,7 @@ that a process that was killed at any instant leaves what the next one understan
 | csi-only=ro | of a snapshot: volumes of it are the snapshot itself, read-only |
 | csi-volume=… | of such a snapshot: a volume that it is |
 | csi-stale=T | at T a collection saw that nobody names it |
-| csi-retained | its PersistentVolume said that it outlives it: never collected |
+| csi-retained | what named it said that it outlives it: never collected |
 | csi-grow=P+B | of a thick snapshot: at P percent it gets B bytes more |
 """
 

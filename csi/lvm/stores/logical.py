@@ -162,6 +162,9 @@ class LogicalVolumes:
             raise errors.NotFound(f"there is no volume {volume_id} on this node")
         if tags.is_unusable(row.tags):
             raise Unusable(row)
+        seen = [f"{tags.STALE}{told}" for told in tags.values(row.tags, tags.STALE)]
+        if seen and tags.OWNER in row.tags:  # it is needed after all, whoever names it later
+            self._groups.commands().retag(row.group, row.name, delete=seen)
         if not row.is_active:
             self._groups.commands().activate(row.group, row.name)
         return model.Opened(

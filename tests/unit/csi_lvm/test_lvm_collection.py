@@ -23,8 +23,8 @@ NOW_S, WAIT_S = 1_000_000, 3600.0
 OLD, YOUNG = f"{t.STALE}{NOW_S - 3600}", f"{t.STALE}{NOW_S - 3599}"
 ALL_KNOWN = collection.Named(
     volumes=frozenset({"pvc-1", "pvc-2"}),
-    retained=frozenset({"pvc-2"}),
-    snapshots=frozenset({"snap-1"}),
+    retained=frozenset({"pvc-2", "snap-2"}),
+    snapshots=frozenset({"snap-1", "snap-2"}),
     inline=frozenset({"csi-1"}),
 )
 PLACE = topology.Place(node_id="node-a", key=topology.HOSTNAME, value="node-a")
@@ -69,6 +69,8 @@ INLINE = (t.OWNER, t.VOLUME, t.EPHEMERAL)
         (row("pvc-9", *VOLUME, OLD, t.RETAINED), Fate.UNMARK),
         (row("pvc-9", t.VOLUME, OLD), Fate.KEEP),
         (row("snap-1", *SNAPSHOT), Fate.KEEP),
+        (row("snap-2", *SNAPSHOT), Fate.RETAIN),
+        (row("snap-9", *SNAPSHOT, t.RETAINED, OLD), Fate.UNMARK),
         (row("snap-9", *SNAPSHOT), Fate.MARK),
         (row("snap-9", *SNAPSHOT, OLD), Fate.REMOVE),
         (row("snap-9", *SNAPSHOT, OLD, t.PROTECTED), Fate.KEEP),
@@ -146,7 +148,7 @@ def test_whatever_is_removed_is_ours_unused_seen_before_and_named_by_nobody(
         names = next(names for tag, names in told.items() if tag in tags)
         assert names is not None
         assert name not in names
-        assert t.RETAINED not in tags or t.EPHEMERAL in tags or t.VOLUME not in tags
+        assert t.RETAINED not in tags or t.EPHEMERAL in tags
 
 
 _KEYS = st.sampled_from("abc")
@@ -212,11 +214,13 @@ def test_every_name_that_may_mean_a_logical_volume_keeps_it() -> None:
 def test_snapshots_are_named_by_what_was_made_and_by_what_was_brought() -> None:
     found = [
         {"spec": {"source": {"volumeHandle": "pvc-1"}}, "status": {"snapshotHandle": "s-1"}},
-        {"spec": {"source": {"snapshotHandle": "s-2"}}},
-        {"spec": {}},
+        {"spec": {"source": {"snapshotHandle": "s-2"}, "deletionPolicy": "Retain"}},
+        {"spec": {"deletionPolicy": "Retain"}},
     ]
 
-    assert collection.snapshot_handles(found) == ({"s-1", "s-2"}, {"pvc-1"})
+    told = collection.snapshot_handles(found)
+
+    assert (told.snapshots, told.volumes, told.retained) == ({"s-1", "s-2"}, {"pvc-1"}, {"s-2"})
 
 
 def kubelet(directory: pathlib.Path, text: str) -> pathlib.Path:
