@@ -20,11 +20,11 @@ MADE_ON = "csi.alibabacloud.com/made-on"
 TO_BE_MADE = "csi.alibabacloud.com/make-volume"
 """Annotation: an operator's word, `true`, that nothing is lost when the volume is made, empty."""
 
+_SELECTED_NODE = "volume.kubernetes.io/selected-node"
+"""Attribute of what the old driver made on a node; ours have none."""
 _ELSEWHERE: Mapping[str, str] = {
     "LoopDevice": "its file {id}.img must be in LOCAL_SPARSE_TEMPLATE_FILEDIR of its node",
     "QuotaPath": "its directory (projQuotaFullPath) must be in one of LOCAL_QUOTA_PATHS",
-    "MountPoint": "one of the old driver is not taken over: make a PersistentVolume of type "
-    "`local` for the directory that its attribute MountPoint names",
     "Device": "one of the old driver is not taken over, since names such as /dev/vdb change: make "
     "a PersistentVolume of type `local` for a link of /dev/disk/by-id to its disk",
     "PMEM": "persistent memory is not supported: copy its files with the old driver",
@@ -37,14 +37,16 @@ class Step(enum.StrEnum):
 
     MAKE = "make"
     CLAIM = "claim"
+    TAKE = "take"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The next step. wish: what to make, None for a claim."""
+    """The next step. wish: what to make. path: the mount point to take."""
 
     step: Step
     wish: model.VolumeWish | None = None
+    path: str = ""
 
 
 class VolumeLost(errors.NotFound):
@@ -89,6 +91,8 @@ def plan(
         raise VolumeLost(volume, f"was made on node {made_on}")
     if volume.is_going:
         raise errors.NotFound(f"volume {volume.volume_id} is being deleted")
+    if volume.volume_context.get("volumeType") == params.VolumeType.MOUNT_POINT:
+        return Plan(step=Step.TAKE, path=_mount_point(volume))
     _require_kind(volume)
     if volume.annotations.get(TO_BE_MADE) != "true":
         _require_unused(volume)
@@ -138,6 +142,24 @@ def _require_unused(volume: kube_volumes.PersistentVolume) -> None:
 def _is_bound(volume: kube_volumes.PersistentVolume) -> bool:
     """Whether a publish binds the volume to its node."""
     return volume.volume_context.get("nodeAffinity", "true") != "false"
+
+
+def _mount_point(volume: kube_volumes.PersistentVolume) -> str:
+    """Where its files are. Raises Precondition, VolumeUnknown for one that may be of ours.
+
+    Ours have a note where their files are: one without was lost, and others are there now.
+    """
+    path = volume.volume_context.get(params.VolumeType.MOUNT_POINT, "")
+    if not path.startswith("/"):
+        raise errors.Precondition(
+            f"PersistentVolume {volume.name} does not tell its mount point (MountPoint)"
+        )
+    is_old = _SELECTED_NODE in volume.volume_context
+    if not is_old and volume.annotations.get(TO_BE_MADE) != "true":
+        raise VolumeUnknown(
+            volume, f"{path} has no note of it, and its attributes are not those of the old driver"
+        )
+    return path
 
 
 def _wish(volume: kube_volumes.PersistentVolume) -> model.VolumeWish:

@@ -8,7 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from core import errors
+from core import settings as core_settings
 from csi._pb import csi_pb2 as pb
+from csi.lvm import settings
+from csi.lvm.stores import mount_points
 from tests.support.lvm_driver import MIB, LvmDriver, capability, code_of
 from tests.support.machine import run
 from tests.support.volume_group import loop_device
@@ -168,6 +172,35 @@ def test_a_mount_point_is_taken_emptied_and_given_back(tmp_path: pathlib.Path) -
         for name in ("pvc-2", "pvc-3"):
             driver.delete(name)
         assert (tmp_path / "mnt/used/file").read_text() == "of somebody else"
+
+
+def test_a_mount_point_of_the_reference_is_taken_with_its_files(tmp_path: pathlib.Path) -> None:
+    with contextlib.ExitStack() as undo:
+        for name in ("old", "other"):
+            device = undo.enter_context(loop_device(tmp_path, 32))
+            run("mkfs.ext4", "-q", device)
+            (tmp_path / "mnt" / name).mkdir(parents=True)
+            run("mount", device, tmp_path / "mnt" / name)
+            undo.callback(run, "umount", tmp_path / "mnt" / name)
+        (tmp_path / "mnt/old/file").write_text("kept")
+        config = settings.read(core_settings.Reader({"LOCAL_MOUNT_POINTS": f"{tmp_path}/mnt/*"}))
+        points = mount_points.MountPoints(config)
+        for wrong in (f"{tmp_path}/mnt", "/", f"{tmp_path}/mnt/none"):
+            with pytest.raises(errors.Precondition, match="LOCAL_MOUNT_POINTS"):
+                points.take("local-1", wrong)
+
+        points.take("local-1", f"{tmp_path}/mnt/old/")
+        with pytest.raises(errors.Exists):
+            points.take("local-2", f"{tmp_path}/mnt/old")
+
+        driver = LvmDriver(tmp_path, [], LOCAL_MOUNT_POINTS=f"{tmp_path}/mnt/*")
+        undo.callback(driver.close)
+        volume = driver.get("local-1").volume
+        target = driver.publish(volume)
+        assert (target / "file").read_text() == "kept"
+        driver.unpublish(volume, target)
+        driver.delete("local-1")
+        assert [path.name for path in (tmp_path / "mnt/old").iterdir()] == ["lost+found"]
 
 
 @pytest.mark.parametrize("block", [False, True])

@@ -42,6 +42,14 @@ class Unclaimed(Protocol):
         ...
 
 
+class MountPoints(Protocol):
+    """As `csi.lvm.stores.mount_points.MountPoints`."""
+
+    def take(self, volume_id: str, path: str) -> None:
+        """Note that the files at *path* are the volume's."""
+        ...
+
+
 class TakingOver:
     """Asks the Kubernetes API only for volumes that are not there, or that we did not make.
 
@@ -56,6 +64,7 @@ class TakingOver:
         driver_name: str,
         place: topology.Place,
         volumes: Unclaimed,
+        mount_points: MountPoints,
         pool: executor.BoundedExecutor,
     ) -> None:
         self._kubernetes = kubernetes
@@ -63,10 +72,11 @@ class TakingOver:
         self._driver_name = driver_name
         self._place = place
         self._volumes = volumes
+        self._mount_points = mount_points
         self._pool = pool
 
     async def make(self, volume_id: str, *, read_only: bool) -> bool:
-        """Make the volume if the old drivers would have; False where nothing tells of it.
+        """Make or take the volume if the old drivers would have; False where nothing tells of it.
 
         read_only: nobody is going to write, so that none is made. Raises NotFound that says what to
         do, Precondition, Exhausted without room, Busy, and Unavailable while the API does not
@@ -85,6 +95,10 @@ class TakingOver:
         except errors.NotFound:
             await self._run(self._volumes.discard, volume_id)
             raise
+        if plan.step is old_volumes.Step.TAKE:
+            await self._run(self._mount_points.take, volume_id, plan.path)
+            await self.note(volume_id)
+            return True
         if plan.wish is not None:
             if read_only:
                 raise errors.Precondition(

@@ -69,6 +69,22 @@ class MountPoints:
             f"no empty mount point of {len(free)} fits {store.wanted_bytes(want)} bytes"
         )
 
+    def take(self, volume_id: str, path: str) -> None:
+        """Note that what is mounted at *path* is *volume_id*, whatever files it has.
+
+        Of a volume of the reference, which left no note. Raises Precondition for what is not
+        mounted or not named by LOCAL_MOUNT_POINTS, Exists for what is another volume's.
+        """
+        found = next((each for each in self._paths() if str(each) == path.rstrip("/")), None)
+        if found is None:
+            raise errors.Precondition(
+                f"{path} of volume {volume_id} is not mounted, or LOCAL_MOUNT_POINTS does not name "
+                "it"
+            )
+        claim = Claim(volume_id=volume_id, name=names.digest(volume_id), spec="")
+        marks.write(found, records.NAME, _text(claim), only_new=True)
+        log.info("mount point of the reference taken over", path=path, volume_id=volume_id)
+
     def delete(self, volume_id: str) -> bool:
         """Remove its files, and give it back. Raises Busy while it is used elsewhere."""
         there = self._find(volume_id)

@@ -39,11 +39,12 @@ class Volumes:
         self.sweep = sweep.Sweep(self.groups)
         self._new_groups = new_groups.NewGroups(config, self.groups)
         self.snapshots = snapshots.Snapshots(self.groups, time, planning)
+        self.mount_points = mount_points.MountPoints(config)
         self._files = loop_files.LoopFiles(config)
         self._others: dict[Type, store.Store] = {
             Type.LOOP_DEVICE: self._files,
             Type.QUOTA_PATH: quota_dirs.QuotaDirs(config),
-            Type.MOUNT_POINT: mount_points.MountPoints(config),
+            Type.MOUNT_POINT: self.mount_points,
             Type.DEVICE: whole_devices.WholeDevices(config),
         }
 

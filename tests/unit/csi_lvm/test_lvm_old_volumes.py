@@ -120,7 +120,16 @@ def test_a_volume_that_nobody_used_is_made(told: dict[str, Any]) -> None:
         ({"is_going": True}, errors.NotFound, "being deleted"),
         ({"volumeType": "LoopDevice"}, errors.NotFound, "local-1.img must be in LOCAL_SPARSE"),
         ({"volumeType": "QuotaPath"}, errors.NotFound, "LOCAL_QUOTA_PATHS"),
-        ({"volumeType": "MountPoint"}, errors.NotFound, "not taken over"),
+        ({"volumeType": "MountPoint"}, errors.Precondition, "does not tell its mount point"),
+        ({"volumeType": "MountPoint", "MountPoint": "mnt/a"}, errors.Precondition, "mount point"),
+        (
+            {"volumeType": "MountPoint", "MountPoint": "/mnt/a", "affinity": HERE},
+            old_volumes.VolumeUnknown, "/mnt/a has no note of it",
+        ),
+        (
+            {"volumeType": "MountPoint", "MountPoint": "/mnt/a", "annotations": made_on("node-a")},
+            old_volumes.VolumeLost, "node-a",
+        ),
         ({"volumeType": "Device"}, errors.NotFound, "by-id"),
         ({"volumeType": "PMEM"}, errors.NotFound, "not supported"),
         ({"volumeType": "Device", "annotations": WORD}, errors.NotFound, "by-id"),
@@ -219,11 +228,20 @@ class Node:
             self.steps.append("discard")
 
 
+@dataclasses.dataclass
+class Mounts:
+    taken: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+
+    def take(self, volume_id: str, path: str) -> None:
+        self.taken.append((volume_id, path))
+
+
 class Rig:
     def __init__(self, pool: executor.BoundedExecutor) -> None:
         self.kubernetes = fake_kubernetes.FakeKubernetes()
         self.kubernetes.objects[KEY] = an_object()
         self.node = Node()
+        self.mounts = Mounts()
         self.pool = pool
         self.over = self.on(self.kubernetes)
 
@@ -234,6 +252,7 @@ class Rig:
             driver_name=driver.NAME,
             place=PLACE,
             volumes=self.node,
+            mount_points=self.mounts,
             pool=self.pool,
         )
 
@@ -349,3 +368,25 @@ async def test_a_note_that_fails_holds_nobody_up(rig: Rig) -> None:
     await rig.over.note("local-1")
 
     assert old_volumes.MADE_ON not in rig.annotations
+
+
+@pytest.mark.parametrize("affinity", [None, HERE])
+async def test_the_mount_point_that_a_volume_names_is_taken_and_noted(
+    rig: Rig, affinity: dict[str, Any] | None
+) -> None:
+    rig.kubernetes.objects[KEY] = an_object(
+        affinity=affinity,
+        **{
+            "volumeType": "MountPoint",
+            "MountPoint": "/mnt/disk1",
+            "volume.kubernetes.io/selected-node": "node-a",
+        },
+    )
+
+    assert await rig.over.make("local-1", read_only=True)
+
+    assert rig.mounts.taken == [("local-1", "/mnt/disk1")]
+    assert rig.node.steps == []
+    assert rig.annotations[old_volumes.MADE_ON] == "node-a"
+    with pytest.raises(old_volumes.VolumeLost):
+        await rig.over.make("local-1", read_only=False)
