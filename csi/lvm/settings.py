@@ -6,14 +6,27 @@ import pathlib
 import re
 from collections.abc import Mapping
 
-from core import settings
+from core import settings, units
 from csi import values
 
 _COLLECT_MIN_S = 3600.0
 _NAME = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9_+.-]*")
 _PATH = re.compile(r"/dev/[A-Za-z0-9_+./:-]+")
 _POOL = re.compile(r"([A-Za-z0-9_+][A-Za-z0-9_+.-]*)/([A-Za-z0-9_+][A-Za-z0-9_+.-]*)=([1-9]\d?)%")
+_RESERVE = re.compile(r"([A-Za-z0-9_+][A-Za-z0-9_+.-]*)=(?:([1-9]\d?)%|([1-9]\d*[KMGT]i?))")
 _PATTERN = re.compile(r"/dev/[A-Za-z0-9_+./:*?\[\]-]+")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Reserve:
+    """Room of a group that volumes leave free: so much of its size, and so many bytes."""
+
+    percent: int = 0
+    size_bytes: int = 0
+
+    def of(self, group_bytes: int) -> int:
+        """Bytes, in a group of that size."""
+        return self.size_bytes - -group_bytes * self.percent // 100
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +43,7 @@ class LocalSettings:
     mount_patterns, device_patterns: of MountPoint and Device volumes. state_dir: records of disks.
     new_groups: groups to make where they are missing, with the disks of each, all of devices.
     new_pools: thin pools to make: group, name, and percent of the group's room.
+    reserved: what volumes leave free in groups, by name.
     """
 
     kubelet_root: pathlib.Path
@@ -49,6 +63,7 @@ class LocalSettings:
     state_dir: pathlib.Path
     new_groups: Mapping[str, tuple[str, ...]]
     new_pools: tuple[tuple[str, str, int], ...]
+    reserved: Mapping[str, Reserve]
 
     def mount_points(self) -> list[pathlib.Path]:
         """Directories that match the patterns, whatever is there."""
@@ -82,6 +97,7 @@ def read(reader: settings.Reader) -> LocalSettings:
         state_dir=reader.absolute("LOCAL_STATE_DIR", "/var/lib/csi-local/devices"),
         new_groups=_new_groups(reader, "LVM_CREATE_GROUPS"),
         new_pools=_new_pools(reader, "LVM_CREATE_POOLS"),
+        reserved=_reserved(reader, "LVM_RESERVED"),
     )
 
 
@@ -139,6 +155,20 @@ def _new_pools(reader: settings.Reader, name: str) -> tuple[tuple[str, str, int]
             continue
         told.append((match[1], match[2], int(match[3])))
     return tuple(told)
+
+
+def _reserved(reader: settings.Reader, name: str) -> dict[str, Reserve]:
+    """`vg1=10%,vg2=5Gi`."""
+    told: dict[str, Reserve] = {}
+    for part in values.words(reader.text(name)):
+        match = _RESERVE.fullmatch(part)
+        if match is None or match[1] in told:
+            reader.fault(f"{name}: {part!r} is not allowed; allowed: GROUP=10% or GROUP=5Gi, …")
+        elif match[2]:
+            told[match[1]] = Reserve(percent=int(match[2]))
+        else:
+            told[match[1]] = Reserve(size_bytes=units.parse_binary(name, match[3]))
+    return told
 
 
 def _devices(reader: settings.Reader, name: str) -> tuple[str, ...]:

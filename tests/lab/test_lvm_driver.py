@@ -123,6 +123,28 @@ def test_a_raw_block_volume(driver: LvmDriver, volume_group: VolumeGroup) -> Non
     driver.unpublish(volume, target)
 
 
+def test_volumes_leave_reserved_room_free_and_snapshots_take_it(
+    volume_group: VolumeGroup, tmp_path: pathlib.Path
+) -> None:
+    driver = LvmDriver(tmp_path, volume_group.devices, LVM_RESERVED=f"{volume_group.name}=64Mi")
+    try:
+        room = driver.capacity().maximum_volume_size.value
+        for named in ({}, {"vgName": volume_group.name}):
+            code = code_of(driver.create, "pvc-1", room + EXTENT, **named)
+            assert code == "RESOURCE_EXHAUSTED"
+        volume = driver.create("pvc-1", room, vgName=volume_group.name)
+        free = run("vgs", "--noheadings", "--units", "m", "--nosuffix", "-o", "vg_free",
+                   volume_group.name)  # fmt: skip
+        assert float(free) == 64.0
+        assert driver.capacity().maximum_volume_size.value == 0
+        target = driver.publish(volume)
+        assert code_of(driver.expand, volume, target, room + EXTENT) == "RESOURCE_EXHAUSTED"
+        driver.snapshot("one", "pvc-1", **{"csi.aliyun.com/snapshot-initial-size": "32Mi"})
+        driver.unpublish(volume, target)
+    finally:
+        driver.close()
+
+
 @pytest.mark.parametrize("lvm_type", ["linear", "striping", "mirror"])
 def test_the_capacity_that_is_told_is_exact(
     driver: LvmDriver, volume_group: VolumeGroup, lvm_type: str

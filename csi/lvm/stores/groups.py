@@ -76,7 +76,8 @@ class Groups:
         for name, group in groups.items():
             own = [disk for disk in disks if disk.group == name]
             if wanted.media_type in (None, _media_type(group, own)):
-                found.append(placement.site_of(group, own, wanted.lvm_type))
+                site = placement.site_of(group, own, wanted.lvm_type)
+                found.append(placement.leaving(site, group, self._reserved_bytes(group)))
         return found
 
     def require_promise(self, group: str, pool: str, more_bytes: int) -> placement.Site:
@@ -88,6 +89,22 @@ class Groups:
             pool=pool,
         )
         return placement.choose(self.sites(wanted), more_bytes, wanted.strategy)
+
+    def reserves(self, group: str) -> bool:
+        """Whether volumes leave some room of *group* free."""
+        return group in self._config.reserved
+
+    def require_spare(self, row: lvm_model.LogicalVolume, more_bytes: int) -> None:
+        """Raise Exhausted when *more_bytes* more of *row* would take what volumes leave free."""
+        if not self.reserves(row.group):
+            return
+        for group in self.commands().groups():
+            if group.name == row.group:
+                placement.require_spare(row, group, more_bytes, self._reserved_bytes(group))
+
+    def _reserved_bytes(self, group: lvm_model.VolumeGroup) -> int:
+        told = self._config.reserved.get(group.name)
+        return told.of(group.size_bytes) if told is not None else 0
 
     def extent_bytes(self, group: str) -> int:
         """Size of the extents of *group*. Raises NotFound."""

@@ -60,7 +60,8 @@ class LogicalVolumes:
         Raises Exists when the id is taken by something else, Exhausted without room, OutOfRange.
         """
         call.doing(f"making volume {want.volume_id}")
-        if _is_plain(want) and not _is_elsewhere(want):
+        is_plain = _is_plain(want) and not self._groups.reserves(want.parameters.group)
+        if is_plain and not _is_elsewhere(want):
             try:
                 return self._create_plain(want)
             except errors.Exists:
@@ -119,9 +120,11 @@ class LogicalVolumes:
         _require_no_thick_snapshots(row, rows, "grow")
         call.doing(f"growing volume {volume_id}")
         with self._planning:
+            more_bytes = required_bytes - row.size_bytes
             if row.pool:
-                more_bytes = required_bytes - row.size_bytes
                 self._groups.require_promise(row.group, row.pool, more_bytes)
+            else:
+                self._groups.require_spare(row, more_bytes)
             self._groups.commands().extend(row.group, row.name, required_bytes)
         return block.size_bytes(row.device)
 

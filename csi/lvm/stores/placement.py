@@ -65,6 +65,32 @@ def site_of(
             return Site(group=group.name, room_bytes=room, step_bytes=extent)
 
 
+def leaving(site: Site, group: lvm_model.VolumeGroup, reserved_bytes: int) -> Site:
+    """*site* of a thick volume, where it leaves *reserved_bytes* of *group* free."""
+    extent = group.extent_bytes
+    spare = group.free_extents - -(-reserved_bytes // extent)
+    extents = spare // (1 + site.mirrors) - _LEG_METADATA_EXTENTS * site.mirrors
+    room = max(0, extents) * extent // site.step_bytes * site.step_bytes
+    return dataclasses.replace(site, room_bytes=min(site.room_bytes, room))
+
+
+def require_spare(
+    row: lvm_model.LogicalVolume,
+    group: lvm_model.VolumeGroup,
+    more_bytes: int,
+    reserved_bytes: int,
+) -> None:
+    """Raise Exhausted when *row*, which is thick, cannot grow and leave *reserved_bytes* free."""
+    step = group.extent_bytes * (row.stripes if row.layout is lvm_model.Layout.STRIPED else 1)
+    legs = _LEGS if row.layout is lvm_model.Layout.RAID1 else 1
+    spare_bytes = max(0, group.free_bytes - reserved_bytes) // legs
+    if -(-more_bytes // step) * step > spare_bytes:
+        raise errors.Exhausted(
+            f"volume {row.group}/{row.name} needs {more_bytes} bytes more, and may take "
+            f"{spare_bytes}: LVM_RESERVED keeps the rest of {row.group} free"
+        )
+
+
 def thin_site(
     pool: lvm_model.LogicalVolume,
     volumes: Sequence[lvm_model.LogicalVolume],

@@ -62,6 +62,85 @@ def test_room_of_a_group(free: tuple[int, ...], kind: str, extents: int) -> None
     assert site.room_bytes % site.step_bytes == 0
 
 
+@pytest.mark.parametrize(
+    ("free", "kind", "reserved_extents", "extents"),
+    [
+        ((3, 5), "linear", 0, 8),
+        ((3, 5), "linear", 2, 6),
+        ((3, 5), "linear", 9, 0),
+        ((3, 5), "striping", 1, 6),
+        ((3, 5), "striping", 3, 4),
+        ((3, 5), "mirror", 3, 1),
+        ((3, 5), "mirror", 2, 2),
+        ((3, 5), "mirror", 7, 0),
+    ],
+)
+def test_volumes_leave_reserved_room_free(
+    free: tuple[int, ...], kind: str, reserved_extents: int, extents: int
+) -> None:
+    found = group(free_extents=sum(free))
+    site = placement.site_of(found, disks(*free), params.LvmType(kind))
+
+    left = placement.leaving(site, found, reserved_extents * EXTENT)
+
+    assert left.room_bytes == extents * EXTENT
+    assert placement.leaving(site, found, reserved_extents * EXTENT - 1).room_bytes == (
+        left.room_bytes
+    )
+
+
+@given(
+    free=st.lists(st.integers(0, 40), min_size=1, max_size=4),
+    kind=st.sampled_from([params.LvmType.LINEAR, params.LvmType.STRIPING, params.LvmType.MIRROR]),
+    reserved_bytes=st.integers(0, 200 * EXTENT),
+)
+def test_the_largest_volume_leaves_what_is_reserved(
+    free: list[int], kind: params.LvmType, reserved_bytes: int
+) -> None:
+    found = group(free_extents=sum(free))
+    site = placement.site_of(found, disks(*free), kind)
+
+    room = placement.leaving(site, found, reserved_bytes).room_bytes
+
+    taken = room * (1 + site.mirrors) + (2 * EXTENT * site.mirrors if room else 0)
+    assert room <= site.room_bytes
+    assert room % site.step_bytes == 0
+    assert not room or found.free_bytes - taken >= reserved_bytes
+
+
+@pytest.mark.parametrize(
+    ("layout", "stripes", "more", "fits"),
+    [
+        ("linear", 1, 6 * EXTENT, True),
+        ("linear", 1, 6 * EXTENT + 1, False),
+        ("striped", 4, 4 * EXTENT, True),
+        ("striped", 4, 4 * EXTENT + 1, False),
+        ("raid1", 1, 3 * EXTENT, True),
+        ("raid1", 1, 3 * EXTENT + 1, False),
+    ],
+)
+def test_a_volume_that_grows_leaves_reserved_room_free(
+    layout: str, stripes: int, more: int, fits: bool
+) -> None:
+    row = volume(layout=lvm_model.Layout(layout), stripes=stripes)
+    found = group(free_extents=8)
+
+    if fits:
+        placement.require_spare(row, found, more, 2 * EXTENT)
+    else:
+        with pytest.raises(errors.Exhausted, match="LVM_RESERVED"):
+            placement.require_spare(row, found, more, 2 * EXTENT)
+
+
+def test_what_is_reserved_is_a_share_or_a_size() -> None:
+    told = config(LVM_RESERVED="vg1=10%,vg2=5Gi").reserved
+
+    assert (told["vg1"].of(1001), told["vg2"].of(1001)) == (101, 5 << 30)
+    for wrong in ("vg1", "vg1=0%", "vg1=100%", "vg1=5", "=5Gi", "vg1=1Gi,vg1=2Gi", "vg1=-1Gi"):
+        with pytest.raises(errors.Invalid, match="LVM_RESERVED"):
+            config(LVM_RESERVED=wrong)
+
+
 def test_a_group_with_a_missing_disk_has_no_room() -> None:
     site = placement.site_of(group(missing=1), disks(3, 5), params.LvmType.LINEAR)
 
