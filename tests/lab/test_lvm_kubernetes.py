@@ -255,10 +255,11 @@ def test_what_nobody_names_is_collected_and_nothing_else(stage: Stage) -> None:
     for name, tags in made.items():
         words = [word for tag in tags for word in ("--addtag", tag)]
         stage.group.create(name, "--size", "8m", *words)
-    for name in ("snap-named", "snap-leaked"):
+    for name in ("snap-named", "snap-leaked", "snap-guarded"):
         words = [word for tag in (*OWN, "csi-kind=snapshot") for word in ("--addtag", tag)]
         run("lvcreate", "-qq", "--yes", "--snapshot", "--name", name, "--size", "4m", *words,
             stage.group.path("theirs"))  # fmt: skip
+    run("lvchange", "--addtag", "protected", stage.group.path("snap-guarded"))
     run("mkfs.ext4", "-q", stage.group.path("used"))
     mount_point = stage.driver.kubelet / "used"
     mount_point.mkdir()
@@ -284,9 +285,12 @@ def test_what_nobody_names_is_collected_and_nothing_else(stage: Stage) -> None:
         run("umount", mount_point)
 
     tags_now = dict(row.split() for row in stage.lvs())
-    assert set(tags_now) == {*made, "snap-named"} - gone
+    assert set(tags_now) == {*made, "snap-named", "snap-guarded"} - gone
     assert tags_now["theirs"] == "csi-kind=volume,csi-stale=1000"
     assert "csi-stale=1000" in tags_now["guarded"]
     refused = rpc.refusal(lambda: stage.driver.delete("guarded"))
     assert refused.code is grpc.StatusCode.FAILED_PRECONDITION
     assert f"lvchange --deltag protected {stage.group.name}/guarded" in refused.message
+    refused = rpc.refusal(lambda: stage.driver.delete_snapshot("snap-guarded"))
+    assert refused.code is grpc.StatusCode.FAILED_PRECONDITION
+    assert f"lvchange --deltag protected {stage.group.name}/snap-guarded" in refused.message
