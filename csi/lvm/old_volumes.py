@@ -8,6 +8,7 @@ Source: spec/csi-driver.md 6.1.
 
 import dataclasses
 import enum
+import pathlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,14 +20,13 @@ MADE_ON = "csi.alibabacloud.com/made-on"
 """Annotation: the node that has the volume, written by us before it is used."""
 TO_BE_MADE = "csi.alibabacloud.com/make-volume"
 """Annotation: an operator's word, `true`, that nothing is lost when the volume is made, empty."""
-
+TAKE_DEVICE = "csi.alibabacloud.com/take-device"
+"""Annotation: an operator's word which disk a volume is, as a link of /dev/disk."""
 _SELECTED_NODE = "volume.kubernetes.io/selected-node"
 """Attribute of what the old driver made on a node; ours have none."""
 _ELSEWHERE: Mapping[str, str] = {
     "LoopDevice": "its file {id}.img must be in LOCAL_SPARSE_TEMPLATE_FILEDIR of its node",
     "QuotaPath": "its directory (projQuotaFullPath) must be in one of LOCAL_QUOTA_PATHS",
-    "Device": "one of the old driver is not taken over, since names such as /dev/vdb change: make "
-    "a PersistentVolume of type `local` for a link of /dev/disk/by-id to its disk",
     "PMEM": "persistent memory is not supported: copy its files with the old driver",
 }
 """What to do about types that were never made at a publish."""
@@ -37,12 +37,13 @@ class Step(enum.StrEnum):
 
     MAKE = "make"
     CLAIM = "claim"
-    TAKE = "take"
+    TAKE_MOUNT_POINT = "take mount point"
+    TAKE_DEVICE = "take device"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The next step. wish: what to make. path: the mount point to take."""
+    """The next step. wish: what to make. path: the mount point or disk to take."""
 
     step: Step
     wish: model.VolumeWish | None = None
@@ -92,7 +93,9 @@ def plan(
     if volume.is_going:
         raise errors.NotFound(f"volume {volume.volume_id} is being deleted")
     if volume.volume_context.get("volumeType") == params.VolumeType.MOUNT_POINT:
-        return Plan(step=Step.TAKE, path=_mount_point(volume))
+        return Plan(step=Step.TAKE_MOUNT_POINT, path=_mount_point(volume))
+    if volume.volume_context.get("volumeType") == params.VolumeType.DEVICE:
+        return Plan(step=Step.TAKE_DEVICE, path=_device(volume))
     _require_kind(volume)
     if volume.annotations.get(TO_BE_MADE) != "true":
         _require_unused(volume)
@@ -160,6 +163,18 @@ def _mount_point(volume: kube_volumes.PersistentVolume) -> str:
             volume, f"{path} has no note of it, and its attributes are not those of the old driver"
         )
     return path
+
+
+def _device(volume: kube_volumes.PersistentVolume) -> str:
+    """A link to its disk. Raises NotFound without an operator's word: /dev/vdb may be any disk."""
+    told = pathlib.PurePosixPath(volume.annotations.get(TAKE_DEVICE, ""))
+    if not told.is_relative_to("/dev/disk") or ".." in told.parts:
+        raise errors.NotFound(
+            f"no disk of this node is noted as volume {volume.volume_id}, and names such as "
+            f"/dev/vdb change; if it is the old driver's, tell its disk: kubectl annotate "
+            f"persistentvolume {volume.name} {TAKE_DEVICE}=/dev/disk/by-id/..."
+        )
+    return str(told)
 
 
 def _wish(volume: kube_volumes.PersistentVolume) -> model.VolumeWish:

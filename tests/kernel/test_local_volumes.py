@@ -12,7 +12,7 @@ from core import errors
 from core import settings as core_settings
 from csi._pb import csi_pb2 as pb
 from csi.lvm import settings
-from csi.lvm.stores import mount_points
+from csi.lvm.stores import mount_points, whole_devices
 from tests.support.lvm_driver import MIB, LvmDriver, capability, code_of
 from tests.support.machine import run
 from tests.support.volume_group import loop_device
@@ -201,6 +201,32 @@ def test_a_mount_point_of_the_reference_is_taken_with_its_files(tmp_path: pathli
         driver.unpublish(volume, target)
         driver.delete("local-1")
         assert [path.name for path in (tmp_path / "mnt/old").iterdir()] == ["lost+found"]
+
+
+def test_a_disk_of_the_reference_is_taken_with_its_files(tmp_path: pathlib.Path) -> None:
+    with contextlib.ExitStack() as undo:
+        device = undo.enter_context(loop_device(tmp_path, 32))
+        run("mkfs.ext4", "-q", device)
+        link = undo.enter_context(linked(device))
+        other = undo.enter_context(linked(undo.enter_context(loop_device(tmp_path, 32))))
+        told = {"LOCAL_DEVICES": link, "LOCAL_STATE_DIR": str(tmp_path / "state")}
+        disks = whole_devices.WholeDevices(settings.read(core_settings.Reader(told)))
+        for wrong in (other, "/dev/disk/by-id/none"):
+            with pytest.raises(errors.Precondition, match="LOCAL_DEVICES"):
+                disks.take("local-1", wrong)
+
+        disks.take("local-1", link)
+        with pytest.raises(errors.Precondition, match="another volume's"):
+            disks.take("local-2", link)
+
+        driver = LvmDriver(tmp_path, [], **told)
+        undo.callback(driver.close)
+        volume = driver.get("local-1").volume
+        target = driver.publish(volume)
+        assert (target / "lost+found").is_dir()
+        driver.unpublish(volume, target)
+        driver.delete("local-1")
+        assert driver.listed() == {}
 
 
 @pytest.mark.parametrize("block", [False, True])

@@ -69,7 +69,7 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
             driver_name=cluster.driver_name,
             place=place,
             volumes=stores.unclaimed,
-            mount_points=stores.mount_points,
+            stores=stores.takers,
             pool=self._pool,
         )
         self._reads = shared_reads.SharedReads("lvm-node-stats", _HANGING_MAX)

@@ -5,13 +5,14 @@ a call that was killed in between is finished by the next one, and nobody gets a
 place of a lost one. See `csi.lvm.old_volumes`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import ParamSpec, Protocol, TypeVar
 
 import structlog
 
 from core import call, errors, executor
 from csi.lvm import model, old_volumes, topology
+from csi.lvm.stores import store
 from kube import api, events
 from kube import volumes as kube_volumes
 
@@ -42,18 +43,11 @@ class Unclaimed(Protocol):
         ...
 
 
-class MountPoints(Protocol):
-    """As `csi.lvm.stores.mount_points.MountPoints`."""
-
-    def take(self, volume_id: str, path: str) -> None:
-        """Note that the files at *path* are the volume's."""
-        ...
-
-
 class TakingOver:
     """Asks the Kubernetes API only for volumes that are not there, or that we did not make.
 
-    driver_name: whose volumes. pool: where LVM's commands run. The callers hold the volume's lock.
+    driver_name: whose volumes. stores: which take what is there already. pool: where LVM's commands
+    run. The callers hold the volume's lock.
     """
 
     def __init__(
@@ -64,7 +58,7 @@ class TakingOver:
         driver_name: str,
         place: topology.Place,
         volumes: Unclaimed,
-        mount_points: MountPoints,
+        stores: Mapping[old_volumes.Step, store.Taker],
         pool: executor.BoundedExecutor,
     ) -> None:
         self._kubernetes = kubernetes
@@ -72,7 +66,7 @@ class TakingOver:
         self._driver_name = driver_name
         self._place = place
         self._volumes = volumes
-        self._mount_points = mount_points
+        self._stores = stores
         self._pool = pool
 
     async def make(self, volume_id: str, *, read_only: bool) -> bool:
@@ -95,8 +89,8 @@ class TakingOver:
         except errors.NotFound:
             await self._run(self._volumes.discard, volume_id)
             raise
-        if plan.step is old_volumes.Step.TAKE:
-            await self._run(self._mount_points.take, volume_id, plan.path)
+        if plan.step in self._stores:
+            await self._run(self._stores[plan.step].take, volume_id, plan.path)
             await self.note(volume_id)
             return True
         if plan.wish is not None:

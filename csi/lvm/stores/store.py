@@ -55,6 +55,14 @@ class Store(Protocol):
         ...
 
 
+class Taker(Protocol):
+    """Volumes that are there already, as the reference made them. Blocking."""
+
+    def take(self, volume_id: str, path: str) -> None:
+        """Note that what is at *path* is the volume. Raises Precondition, Exists."""
+        ...
+
+
 def refuse_source(want: model.VolumeWish) -> None:
     """Raise InvalidField for a volume with content."""
     if want.source is not None:

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator
 
 from core import clock, errors
-from csi.lvm import model, params, settings
+from csi.lvm import model, old_volumes, params, settings
 from csi.lvm.stores import (
     groups,
     logical,
@@ -39,13 +39,18 @@ class Volumes:
         self.sweep = sweep.Sweep(self.groups)
         self._new_groups = new_groups.NewGroups(config, self.groups)
         self.snapshots = snapshots.Snapshots(self.groups, time, planning)
-        self.mount_points = mount_points.MountPoints(config)
+        directories = mount_points.MountPoints(config)
+        devices = whole_devices.WholeDevices(config)
         self._files = loop_files.LoopFiles(config)
         self._others: dict[Type, store.Store] = {
             Type.LOOP_DEVICE: self._files,
             Type.QUOTA_PATH: quota_dirs.QuotaDirs(config),
-            Type.MOUNT_POINT: self.mount_points,
-            Type.DEVICE: whole_devices.WholeDevices(config),
+            Type.MOUNT_POINT: directories,
+            Type.DEVICE: devices,
+        }
+        self.takers: dict[old_volumes.Step, store.Taker] = {
+            old_volumes.Step.TAKE_MOUNT_POINT: directories,
+            old_volumes.Step.TAKE_DEVICE: devices,
         }
 
     def prepare(self) -> None:

@@ -84,6 +84,31 @@ class WholeDevices:
             f"no blank disk of LOCAL_DEVICES fits {store.wanted_bytes(want)} bytes"
         )
 
+    def take(self, volume_id: str, path: str) -> None:
+        """Note that the disk at *path*, a link of /dev/disk, is *volume_id*, whatever is on it.
+
+        Of a volume of the reference, which left no record. Raises Precondition for a disk that is
+        not there, that LOCAL_DEVICES does not name, or that is another volume's.
+        """
+        link = pathlib.Path(path)
+        number = block.device_number(link) if link.is_block_device() else ""
+        for free, identity in self._free():
+            if block.device_number(free) == number:
+                claim = Claim(
+                    identity=identity,
+                    volume_id=volume_id,
+                    name=names.digest(volume_id),
+                    spec="",
+                    wipe=str(params.Wipe.NONE),
+                )
+                if self._claim(claim):
+                    log.info("disk of the reference taken over", device=path, volume_id=volume_id)
+                    return
+        raise errors.Precondition(
+            f"{path} of volume {volume_id} is not on this node, or another volume's, or "
+            "LOCAL_DEVICES does not name it"
+        )
+
     def delete(self, volume_id: str) -> bool:
         """Make the disk blank, and give it back. Raises Busy while it is used."""
         there = self._find(volume_id)

@@ -72,6 +72,7 @@ def test_what_makes_an_old_volume_and_what_forbids_it_is_told() -> None:
 
     assert f'`{old_volumes.TO_BE_MADE}: "true"`' in section
     assert f"`{old_volumes.MADE_ON}`" in section
+    assert f"`{old_volumes.TAKE_DEVICE}: " in section
     assert f"`{taking_over.MADE}`" in section
     for kind in set(params.VolumeType) | set(params.REFUSED):
         assert kind == params.VolumeType.LVM or f"`{kind}`" in section, kind

@@ -131,6 +131,10 @@ def test_a_volume_that_nobody_used_is_made(told: dict[str, Any]) -> None:
             old_volumes.VolumeLost, "node-a",
         ),
         ({"volumeType": "Device"}, errors.NotFound, "by-id"),
+        ({"volumeType": "Device", "annotations": {old_volumes.TAKE_DEVICE: "/dev/vdb"}},
+         errors.NotFound, "by-id"),
+        ({"volumeType": "Device", "annotations": {old_volumes.TAKE_DEVICE: "/dev/disk/../vdb"}},
+         errors.NotFound, "by-id"),
         ({"volumeType": "PMEM"}, errors.NotFound, "not supported"),
         ({"volumeType": "Device", "annotations": WORD}, errors.NotFound, "by-id"),
         ({"volumeType": ""}, errors.NotFound, "volumeType '' is not known"),
@@ -229,7 +233,9 @@ class Node:
 
 
 @dataclasses.dataclass
-class Mounts:
+class Taken:
+    """Mount points, or disks."""
+
     taken: list[tuple[str, str]] = dataclasses.field(default_factory=list)
 
     def take(self, volume_id: str, path: str) -> None:
@@ -241,7 +247,7 @@ class Rig:
         self.kubernetes = fake_kubernetes.FakeKubernetes()
         self.kubernetes.objects[KEY] = an_object()
         self.node = Node()
-        self.mounts = Mounts()
+        self.mounts, self.disks = Taken(), Taken()
         self.pool = pool
         self.over = self.on(self.kubernetes)
 
@@ -252,7 +258,10 @@ class Rig:
             driver_name=driver.NAME,
             place=PLACE,
             volumes=self.node,
-            mount_points=self.mounts,
+            stores={
+                old_volumes.Step.TAKE_MOUNT_POINT: self.mounts,
+                old_volumes.Step.TAKE_DEVICE: self.disks,
+            },
             pool=self.pool,
         )
 
@@ -387,6 +396,20 @@ async def test_the_mount_point_that_a_volume_names_is_taken_and_noted(
 
     assert rig.mounts.taken == [("local-1", "/mnt/disk1")]
     assert rig.node.steps == []
+    assert rig.annotations[old_volumes.MADE_ON] == "node-a"
+    with pytest.raises(old_volumes.VolumeLost):
+        await rig.over.make("local-1", read_only=False)
+
+
+async def test_the_disk_that_an_operator_tells_is_taken_and_noted(rig: Rig) -> None:
+    link = "/dev/disk/by-id/virtio-1"
+    rig.kubernetes.objects[KEY] = an_object(
+        volumeType="Device", annotations={old_volumes.TAKE_DEVICE: link}, affinity=HERE
+    )
+
+    assert await rig.over.make("local-1", read_only=False)
+
+    assert (rig.disks.taken, rig.mounts.taken) == ([("local-1", link)], [])
     assert rig.annotations[old_volumes.MADE_ON] == "node-a"
     with pytest.raises(old_volumes.VolumeLost):
         await rig.over.make("local-1", read_only=False)
