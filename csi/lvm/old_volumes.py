@@ -170,9 +170,9 @@ def _device(volume: kube_volumes.PersistentVolume) -> str:
     told = pathlib.PurePosixPath(volume.annotations.get(TAKE_DEVICE, ""))
     if not told.is_relative_to("/dev/disk") or ".." in told.parts:
         raise errors.NotFound(
-            f"no disk of this node is noted as volume {volume.volume_id}, and names such as "
-            f"/dev/vdb change; if it is the old driver's, tell its disk: kubectl annotate "
-            f"persistentvolume {volume.name} {TAKE_DEVICE}=/dev/disk/by-id/..."
+            f"the disk of volume {volume.volume_id} is not on this node, or none was ever noted as "
+            "its disk; then tell which it is, since names such as /dev/vdb change: kubectl "
+            f"annotate persistentvolume {volume.name} {TAKE_DEVICE}=/dev/disk/by-id/..."
         )
     return str(told)
 

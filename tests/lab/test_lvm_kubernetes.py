@@ -11,7 +11,7 @@ import pytest
 
 from csi._pb import csi_pb2 as pb
 from csi.lvm import driver as local
-from csi.lvm import old_volumes
+from csi.lvm import legacy, old_volumes, topology
 from tests.support import api_server, rpc, wrappers
 from tests.support.lvm_driver import NODE, LvmDriver, code_of
 from tests.support.machine import run
@@ -62,16 +62,16 @@ class Stage:
         self.driver.close()
         self.driver = self.start()
 
-    def volume(self, name: str, **attributes: str) -> pb.Volume:
+    def volume(self, name: str, driver_name: str = local.NAME, **attributes: str) -> pb.Volume:
         """A PersistentVolume as the old provisioner makes it, and as kubelet tells it."""
         told = {"volumeType": "LVM", "vgName": self.group.name, "fsType": "ext4", **attributes}
         spec = {
             "capacity": {"storage": "64Mi"},
             "accessModes": ["ReadWriteOnce"],
             "persistentVolumeReclaimPolicy": "Delete",
-            "csi": {"driver": local.NAME, "volumeHandle": name, "volumeAttributes": told},
+            "csi": {"driver": driver_name, "volumeHandle": name, "volumeAttributes": told},
         }
-        metadata = {"name": name, "annotations": {"pv.kubernetes.io/provisioned-by": local.NAME}}
+        metadata = {"name": name, "annotations": {"pv.kubernetes.io/provisioned-by": driver_name}}
         self.kubernetes.kubectl.apply(
             {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": metadata, "spec": spec}
         )
@@ -189,6 +189,23 @@ def test_a_driver_that_is_killed_while_it_makes_one_goes_on(
     assert "csi-making" not in stage.lvs()[0]
     stage.driver.unstage(volume)
     stage.driver.delete(name)
+
+
+def test_a_volume_of_the_older_name_is_made_when_an_operator_says_so(stage: Stage) -> None:
+    stage.driver.close()
+    stage.driver = stage.start(name="lvm")
+    volume = stage.volume("old-5", legacy.NAME, volumeType="")
+    assert code_of(stage.driver.stage, volume) == "NOT_FOUND"
+    assert stage.lvs() == []
+
+    stage.kubernetes.kubectl("annotate", "pv", "old-5", f"{old_volumes.TO_BE_MADE}=true")
+    stage.driver.stage(volume)
+
+    stage.driver.unstage(volume)
+    assert stage.seen("old-5") == (NODE, [NODE])
+    assert topology.OF_LVMPLUGIN in str(stage.kubernetes.kubectl.get("pv", "old-5")["spec"])
+    stage.driver.delete("old-5")
+    assert stage.lvs() == []
 
 
 def test_a_volume_whose_publishes_were_never_noted_is_not_made(stage: Stage) -> None:
