@@ -8,8 +8,8 @@ from core import errors
 from core import settings as core_settings
 from csi.lvm import names, params, settings, snapshot_params, tags, topology
 from csi.lvm.controller import paging
-from csi.lvm.stores import conditions, placement, upkeep
-from host import lvm_commands, lvm_model
+from csi.lvm.stores import conditions, placement, removal, upkeep
+from host import lvm, lvm_commands, lvm_model
 
 MIB = 1 << 20
 EXTENT = 4 * MIB
@@ -390,3 +390,11 @@ def test_groups_and_pools_to_make() -> None:
 
     assert told.new_groups == {"vg1": ("/dev/vdb", "/dev/vdc"), "vg2": ("/dev/vdd",)}
     assert told.new_pools == (("vg1", "p", 80),)
+
+
+@pytest.mark.parametrize("more", [set(), {tags.MAKING}, {tags.GOING, f"{tags.WIPE}zero"}])
+def test_what_is_protected_is_not_removed_and_it_is_told_how_it_could_be(more: set[str]) -> None:
+    row = volume(tags=frozenset({tags.OWNER, tags.VOLUME, tags.PROTECTED, *more}))
+
+    with pytest.raises(removal.Protected, match="lvchange --deltag protected vg/pvc-1"):
+        removal.wipe_and_remove(lvm.Lvm(), row)
