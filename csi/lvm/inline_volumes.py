@@ -5,7 +5,7 @@ import pathlib
 
 _FILES = "pods/*/volumes/kubernetes.io~csi/*/vol_data.json"
 """Written before a volume is published, removed after it was unpublished.
-Source: Kubernetes pkg/volume/csi, csi_plugin.go, `saveVolumeData`."""
+Source: Kubernetes pkg/volume/csi, csi_mounter.go, `SetUpAt`."""
 
 
 def handles(kubelet_root: pathlib.Path) -> frozenset[str] | None:
