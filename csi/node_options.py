@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from core import errors, units
-from csi import requests
+from csi import mkfs_words, requests
 from host import cgroup
 
 POD_UID_KEY = "csi.storage.k8s.io/pod.uid"
@@ -32,7 +32,6 @@ _NOT_OURS = frozenset(
     | {"helper", "uhelper", "user", "users", "owner", "group"}
 )
 """Words that make mount(8) do something else than mount this device here."""
-_MKFS_WORD = re.compile(r"[A-Za-z0-9_^,.=:+%-]+")
 _POD_UID = re.compile(r"[A-Za-z0-9-]+")
 _UINT32_MAX = 2**32 - 1
 _UINT64_MAX = 2**64 - 1
@@ -81,7 +80,7 @@ def parse_filesystem(
     """File system options of a request."""
     return FilesystemOptions(
         fs_type=parse_fs_type(capability),
-        mkfs_options=parse_mkfs_options(volume_context.get("mkfsOptions", "")),
+        mkfs_options=mkfs_words.parse(volume_context.get("mkfsOptions", "")),
         skip_check=volume_context.get("omitfsck", "").lower() in _YES,
     )
 
@@ -135,20 +134,6 @@ def parse_pod_uid(volume_context: Mapping[str, str]) -> str:
             allowed="a pod uid; set podInfoOnMount in the CSIDriver object",
         )
     return uid
-
-
-def parse_mkfs_options(text: str) -> tuple[str, ...] | None:
-    """Words of *text* for mkfs, None = none are given. They may name no file."""
-    words = tuple(text.split())
-    for word in words:
-        if not _MKFS_WORD.fullmatch(word):
-            raise errors.InvalidField(
-                "volume_context[mkfsOptions]",
-                "has a word that is not allowed",
-                value=word,
-                allowed="options without paths or quotes, separated by spaces",
-            )
-    return words or None
 
 
 def _iops(volume_context: Mapping[str, str], key: str) -> int | None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from core import errors, units
-from csi import class_parameters, node_options, values
+from csi import class_parameters, mkfs_words, node_options, values
 
 SELECTED_STORAGE = "volume.kubernetes.io/selected-storage"
 E = TypeVar("E", bound=enum.StrEnum)
@@ -233,5 +233,5 @@ def _context(own: Mapping[str, str]) -> dict[str, str]:
         kib = values.integer("parameters[bps]", own["bps"], minimum=1, maximum=units.TIB // _KIB)
         told |= {"readBPS": f"{kib}K", "writeBPS": f"{kib}K"}
     node_options.parse_io_limits(told)
-    node_options.parse_mkfs_options(told.get("mkfsOptions", ""))
+    mkfs_words.parse(told.get("mkfsOptions", ""))
     return told

@@ -120,7 +120,10 @@ def test_an_inline_file_goes_with_its_pod_and_a_claims_file_stays(tmp_path: path
             driver.client.node.NodePublishVolume(request, timeout=60)
         (target / "file").write_text("gone soon")
         assert (files / f"{volume_id}.img").stat().st_size == 64 * MIB
-        for wrong in ({"vgName": "group"}, {"volumeType": "QuotaPath"}, {"wipePolicy": "zero"}):
+        for wrong in (
+            *({"vgName": "group"}, {"volumeType": "QuotaPath"}, {"wipePolicy": "zero"}),
+            {"mkfsOptions": "-d etc"},  # mkfs would copy the node's /etc for whoever makes pods
+        ):
             refused = pb.NodePublishVolumeRequest()
             refused.CopyFrom(request)
             refused.volume_context.update(wrong)

@@ -96,8 +96,17 @@ def test_mkfs_options_are_words() -> None:
     )
 
 
-@pytest.mark.parametrize("text", ["/dev/vda", "-d /etc", "-l 'x'", "-J device=/dev/vdb", "$(id)"])
-def test_mkfs_options_never_name_a_path(text: str) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("/dev/vda", "-d /etc", "-l 'x'", "-J device=/dev/vdb", "$(id)"),
+        # mkfs runs in /, so that a name needs no slash to be a file of the node.
+        *("-d etc", "-detc", "-qdetc", "-q -d etc", "-l etc", "-z etc", "-p etc", "-r etc"),
+        *("-J device=LABEL=x", "-c options=etc", "-d file,name=etc", "-l logdev=etc,size=8m"),
+        *("-r rtdev=etc", "-d file=1", "etc", "-F etc", "-d", "-d -F", "-", "--", "-n etc", "-S"),
+    ],
+)
+def test_mkfs_options_never_name_a_file_or_another_disk(text: str) -> None:
     with pytest.raises(errors.InvalidField, match="mkfsOptions"):
         node_options.parse_filesystem(capability(), {"mkfsOptions": text})
 
@@ -178,3 +187,23 @@ def test_a_disk_without_serial_number_is_refused_with_a_way_out() -> None:
 def test_a_serial_number_is_never_a_path_or_a_pattern(serial: str) -> None:
     with pytest.raises(errors.InvalidField, match="serialNumber"):
         disk_options.parse_serial("d-1", {"serialNumber": serial})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("-F -m 0 -L named -I 512", "-N 1000 -i 8192 -T largefile", "-J size=16 -C 65536 -b 4096"),
+        *(
+            "-f -d agcount=4,su=64k,sw=2 -l size=64m -n ftype=1",
+            "-i maxpct=5 -s size=4096 -K -d noalign",
+        ),
+        *(
+            "-m reflink=1,crc=1 -b size=4096",
+            "-U 0b0e7bb8-9b64-4b3a-a1e4-0f1e6a0d8f00 -E nodiscard",
+        ),
+    ],
+)
+def test_mkfs_options_shape_the_file_system(text: str) -> None:
+    options = node_options.parse_filesystem(capability(), {"mkfsOptions": text})
+
+    assert options.mkfs_options == tuple(text.split())
