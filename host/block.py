@@ -69,6 +69,15 @@ def device_number(path: str | os.PathLike[str]) -> str:
     return f"{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}"
 
 
+def numbers_of(path: str | os.PathLike[str]) -> set[str]:
+    """Numbers of block device *path*, and of the disk it is a partition of."""
+    number = device_number(path)
+    entry = _SYS_DEV_BLOCK / number
+    if not (entry / "partition").is_file():
+        return {number}
+    return {number, (entry.resolve().parent / "dev").read_text().strip()}
+
+
 def size_bytes(path: str | os.PathLike[str]) -> int:
     """Size of block device *path* as the kernel knows it now."""
     return int((_SYS_DEV_BLOCK / device_number(path) / "size").read_text()) * _SECTOR_BYTES

@@ -273,3 +273,27 @@ def test_a_disk_is_taken_made_blank_and_given_back(tmp_path: pathlib.Path, block
         driver.delete("pvc-2")
         assert "ext4" in run("blkid", "-p", used)
         assert b"a database" in pathlib.Path(raw).read_bytes()[: 2 * MIB]
+
+
+def test_a_disk_is_given_to_one_volume_whatever_its_names(tmp_path: pathlib.Path) -> None:
+    with contextlib.ExitStack() as undo:
+        first, second = (undo.enter_context(loop_device(tmp_path, 32)) for _ in range(2))
+        names = [undo.enter_context(linked(each)) for each in (first, first, second)]
+        settings = {"LOCAL_DEVICES": ",".join(names), "LOCAL_STATE_DIR": str(tmp_path / "state")}
+        driver = LvmDriver(tmp_path, [second], **settings)
+        undo.callback(driver.close)
+        told = driver.capacity(volumeType="Device")
+        assert (told.available_capacity, told.maximum_volume_size.value) == (32 * MIB, 32 * MIB)
+
+        volume = driver.create("pvc-1", 16 * MIB, volumeType="Device")
+
+        assert volume.volume_context["Device"] in names[:2]
+        assert driver.capacity(volumeType="Device").available_capacity == 0
+        code = code_of(driver.create, "pvc-2", 16 * MIB, volumeType="Device")
+        assert code == "RESOURCE_EXHAUSTED"
+        driver.close()
+        others = [name for name in names if name != volume.volume_context["Device"]]
+        settings["LOCAL_DEVICES"] = ",".join(others)
+        driver = LvmDriver(tmp_path, [second], **settings)
+        undo.callback(driver.close)
+        assert driver.capacity(volumeType="Device").available_capacity == 0

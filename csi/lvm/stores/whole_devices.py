@@ -2,7 +2,7 @@
 
 A disk cannot say whose it is, so a record file does: one for each disk, named after what does not
 change when the node boots (its serial number, or a link of /dev/disk), and made in one step. Only a
-blank disk is taken; a deleted volume's disk is made blank again.
+blank disk is taken, and none of LVM_DEVICES; a deleted volume's disk is made blank again.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ import structlog
 
 from core import call, errors
 from csi.lvm import model, names, params, settings
-from csi.lvm.stores import new_groups, removal, store
+from csi.lvm.stores import groups, new_groups, removal, store
 from csi.node import device_state
 from host import block, block_content
 
@@ -167,8 +167,19 @@ class WholeDevices:
                 yield path, identity
 
     def _free(self) -> list[tuple[pathlib.Path, str]]:
+        """Disks of nobody, each once: a disk may have many links, and only one is in a record."""
         taken = {claim.identity for claim in self._claims()}
-        return [each for each in self._disks() if each[1] not in taken]
+        used = [path for path, identity in self._disks() if taken & {identity, serial_of(path)}]
+        used += [path for path in map(pathlib.Path, taken) if block.is_block_device(path)]
+        used += map(pathlib.Path, groups.Groups(self._config).devices())
+        numbers = {number for path in used for number in block.numbers_of(path)}
+        found = []
+        for path, identity in self._disks():
+            own = block.numbers_of(path)
+            if numbers.isdisjoint(own):
+                found.append((path, identity))
+                numbers |= own
+        return found
 
     def _claims(self) -> list[Claim]:
         files = sorted(self._directory.glob(f"*{_SUFFIX}"))
@@ -238,8 +249,11 @@ class WholeDevices:
 
 def identity_of(path: pathlib.Path) -> str:
     """What tells the disk at *path* from others for good, "" = nothing does."""
-    if path.is_relative_to(_LINKS):
-        return str(path)
+    return str(path) if path.is_relative_to(_LINKS) else serial_of(path)
+
+
+def serial_of(path: pathlib.Path) -> str:
+    """What the disk at *path* says of itself, "" = nothing."""
     name = path.resolve().name
     for key in _SERIALS:
         with contextlib.suppress(OSError):
