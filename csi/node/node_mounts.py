@@ -88,8 +88,12 @@ def published_elsewhere(
     kubelet_root: pathlib.Path,
     staging_target_path: pathlib.Path,
     target_path: pathlib.Path | None = None,
+    root: str | None = None,
 ) -> pathlib.Path | None:
-    """A path below *kubelet_root*, other than *target_path*, where the volume is published."""
+    """A path below *kubelet_root*, other than *target_path*, where the volume is published.
+
+    root: of a volume that is a directory, its path inside the file system; None = all of that.
+    """
     for mount in mounts:
         path = _path(mount)
         if (
@@ -99,9 +103,14 @@ def published_elsewhere(
             or is_staging_path(path, kubelet_root)
         ):
             continue
-        if holds(mount, numbers):
+        if holds(mount, numbers) and (root is None or is_inside(mount, root)):
             return path
     return None
+
+
+def is_inside(mount: mountinfo.Mount, root: str) -> bool:
+    """Whether *mount* shows directory *root* of its file system, or what is below it."""
+    return pathlib.PurePath(mount.root).is_relative_to(root)
 
 
 def is_staging_path(path: pathlib.Path, kubelet_root: pathlib.Path) -> bool:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import stat
 import uuid
 from collections.abc import Iterator
 
@@ -53,6 +54,7 @@ def test_a_file_through_its_life(tmp_path: pathlib.Path) -> None:
     try:
         volume = driver.create("pvc-1", 320 * MIB, volumeType="LoopDevice", fsType="xfs")
         assert driver.create("pvc-1", 320 * MIB, volumeType="LoopDevice", fsType="xfs") == volume
+        assert stat.S_IMODE((files / "pvc-1.img").stat().st_mode) == 0o600
         room = driver.capacity(volumeType="LoopDevice").maximum_volume_size.value
         assert room == (1024 - 320 - 1) * MIB
         code = code_of(driver.create, "pvc-2", room + 1, volumeType="LoopDevice")
@@ -166,6 +168,11 @@ def test_a_mount_point_is_taken_emptied_and_given_back(tmp_path: pathlib.Path) -
         assert code_of(driver.expand, volume, target, 512 * MIB) == "FAILED_PRECONDITION"
         assert code_of(driver.delete, "pvc-1") == "ABORTED"
         driver.unpublish(volume, target)
+        # What somebody mounted below is not the volume's.
+        below = tmp_path / "mnt/small/directory"
+        run("mount", "--bind", tmp_path / "mnt/used", below)
+        assert code_of(driver.delete, "pvc-1") == "ABORTED"
+        run("umount", below)
 
         driver.delete("pvc-1")
         assert [path.name for path in (tmp_path / "mnt/small").iterdir()] == ["lost+found"]

@@ -93,6 +93,53 @@ def test_the_quota_holds_grows_and_goes(driver: LvmDriver, root: pathlib.Path) -
     assert [path.name for path in root.iterdir() if path.name != "lost+found"] == ["theirs"]
 
 
+def test_volumes_of_one_file_system_do_not_hold_each_other(
+    driver: LvmDriver, root: pathlib.Path
+) -> None:
+    first, second = (
+        driver.create(name, 16 * MIB, volumeType="QuotaPath") for name in ("pvc-1", "pvc-2")
+    )
+    mode = "SINGLE_NODE_SINGLE_WRITER"
+    at = driver.publish(first, mode=mode)
+    beside = driver.publish(second, pod="other", mode=mode)
+    assert code_of(driver.publish, second, pod="third", mode=mode) == "FAILED_PRECONDITION"
+    (beside / "file").write_text("kept")
+    assert code_of(driver.delete, "pvc-2") == "ABORTED"
+    assert (beside / "file").read_text() == "kept"
+    assert code_of(driver.unstage, second) == "ABORTED"
+
+    driver.unpublish(first, at)
+    driver.delete("pvc-1")
+
+    assert (beside / "file").read_text() == "kept"
+    driver.unpublish(second, beside)
+    run("mkdir", root / "pvc-2/below")
+    run("mount", "-t", "tmpfs", "none", root / "pvc-2/below")
+    (root / "pvc-2/below/theirs").write_text("of somebody else")
+    assert code_of(driver.delete, "pvc-2") == "ABORTED"
+    assert (root / "pvc-2/below/theirs").exists()
+    run("umount", root / "pvc-2/below")
+    driver.delete("pvc-2")
+
+
+def test_roots_of_one_file_system_share_its_room(
+    tmp_path: pathlib.Path, root: pathlib.Path
+) -> None:
+    roots = [root / "a", root / "b"]
+    for each in roots:
+        each.mkdir()
+    driver = LvmDriver(tmp_path, [], LOCAL_QUOTA_PATHS=",".join(map(str, roots)))
+    try:
+        before = driver.capacity(volumeType="QuotaPath")
+        assert before.available_capacity == before.maximum_volume_size.value
+        driver.create("pvc-1", 512 * MIB, volumeType="QuotaPath", rootPath=str(roots[1]))
+        told = driver.capacity(volumeType="QuotaPath", rootPath=str(roots[0]))
+        assert told.available_capacity == before.available_capacity - 512 * MIB
+        driver.delete("pvc-1")
+    finally:
+        driver.close()
+
+
 def test_what_a_killed_call_left_is_gone_on_with(driver: LvmDriver, root: pathlib.Path) -> None:
     (root / ".csi-making-pvc-1").mkdir()
     volume = driver.create("pvc-1", 16 * MIB, volumeType="QuotaPath")
@@ -100,6 +147,12 @@ def test_what_a_killed_call_left_is_gone_on_with(driver: LvmDriver, root: pathli
     (target / "file").write_text("to be deleted")
     driver.unpublish(volume, target)
     (root / "pvc-1").rename(root / ".csi-going-pvc-1")
+
+    # The name is in use again, and what was left is not in its way.
+    volume = driver.create("pvc-1", 16 * MIB, volumeType="QuotaPath")
+    target = driver.publish(volume)
+    (target / "file").write_text("to be deleted too")
+    driver.unpublish(volume, target)
 
     driver.delete("pvc-1")
 

@@ -63,18 +63,22 @@ class Publisher:
         if staging.is_block:
             number = block.device_number(staging.staged_path)
         read_only = want.read_only or node_mounts.is_read_only(staged)
-        if not self._is_published(want, number, read_only=read_only):
+        root = None if staging.is_block else staged.root
+        if not self._is_published(want, number, root, read_only=read_only):
             self._publish(want, number, read_only=read_only)
 
     def _is_published(
-        self, want: node_requests.Publishing, number: str, *, read_only: bool
+        self, want: node_requests.Publishing, number: str, root: str | None, *, read_only: bool
     ) -> bool:
-        """Whether *want* is in place. Raises when something else is, or when it is not allowed."""
+        """Whether *want* is in place. Raises when something else is, or when it is not allowed.
+
+        root: of a file system or directory, where that is on its device; None = a raw device.
+        """
         table = mountinfo.read()
         there = node_mounts.top_mount(want.target_path, table)
         volume_id = want.staging.volume_id
         if there is not None:
-            why = _difference(there, want, number, read_only=read_only)
+            why = _difference(there, want, number, root, read_only=read_only)
             if why:
                 raise PublishedDifferently(volume_id, want.target_path, why)
             return True
@@ -85,6 +89,7 @@ class Publisher:
                 kubelet_root=self._root,
                 staging_target_path=want.staging.staging_target_path,
                 target_path=want.target_path,
+                root=root,
             )
             if other is not None:
                 raise PublishedElsewhere(volume_id, other)
@@ -115,7 +120,12 @@ def limit(path: pathlib.Path, pod_uid: str, limits: cgroup.IoLimits) -> None:
 
 
 def _difference(
-    there: mountinfo.Mount, want: node_requests.Publishing, number: str, *, read_only: bool
+    there: mountinfo.Mount,
+    want: node_requests.Publishing,
+    number: str,
+    root: str | None,
+    *,
+    read_only: bool,
 ) -> str:
     """How the mount at the target path differs from *want*, "" when it does not."""
     is_block = want.staging.is_block
@@ -123,6 +133,8 @@ def _difference(
         return "it is a file system" if is_block else "it is a raw block device"
     if not node_mounts.holds(there, {number}):
         return "it is another device"
+    if root is not None and there.root != root:
+        return f"it is {there.root} of its file system, and the volume is {root}"
     flags = () if is_block else want.staging.mount_flags
     return node_mounts.mount_difference(there, read_only=read_only, flags=flags)
 

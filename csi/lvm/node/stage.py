@@ -70,7 +70,8 @@ class Stager:
             if there is None:
                 continue
             number = _number(there, path)
-            self._require_unpublished(at, number)
+            root = None if node_mounts.is_device_file(there) else there.root
+            self._require_unpublished(at, number, root)
             if node_mounts.is_device_file(there):
                 _set_read_only(path, read_only=False)
             mounts.ensure_unmounted(path, timeout_s=_UNMOUNT_TIMEOUT_S)
@@ -164,9 +165,13 @@ class Stager:
             raise StagedDifferently(want.volume_id, path, why)
         _set_read_only(opened.device, read_only=read_only)
 
-    def _require_unpublished(self, at: at_path.AtPath, number: str) -> None:
+    def _require_unpublished(self, at: at_path.AtPath, number: str, root: str | None) -> None:
         published = node_mounts.published_elsewhere(
-            mountinfo.read(), {number}, kubelet_root=self._root, staging_target_path=at.path
+            mountinfo.read(),
+            {number},
+            kubelet_root=self._root,
+            staging_target_path=at.path,
+            root=root,
         )
         if published is not None:
             raise errors.Busy(

@@ -5,6 +5,7 @@ A file is made under another name, with its record on it, and renamed: half made
 
 import os
 import pathlib
+import threading
 
 import structlog
 
@@ -17,6 +18,8 @@ log = structlog.get_logger()
 
 _SUFFIX, _MAKING = ".img", ".img-making"
 _STEP_BYTES = units.MIB
+_MODE = 0o600
+"""Nobody but root may read what volumes hold."""
 
 
 class LoopFiles:
@@ -25,6 +28,7 @@ class LoopFiles:
     def __init__(self, config: settings.LocalSettings) -> None:
         self._config = config
         self._directory = config.loop_dir
+        self._planning = threading.Lock()  # held from a look at the room to its use
 
     def has(self, volume_id: str) -> bool:
         """Whether there is such a file."""
@@ -37,13 +41,19 @@ class LoopFiles:
         file = self._file(want.volume_id)
         if file.exists():
             return _volume(want.volume_id, records.require_same(file, want))
+        with self._planning:
+            return self._make(want, file)
+
+    def _make(self, want: model.VolumeWish, file: pathlib.Path) -> model.Volume:
         size_bytes = store.rounded(store.wanted_bytes(want), want, _STEP_BYTES)
         room = self.capacity(want.parameters).maximum_bytes
         if size_bytes > room:
             raise errors.Exhausted(f"{self._directory} has room for {room} bytes, not {size_bytes}")
         call.doing(f"making {file}")
         making = file.with_suffix(_MAKING)
-        with making.open("wb") as made:
+        making.unlink(missing_ok=True)  # of a call that was killed
+        making.touch(mode=_MODE, exist_ok=False)
+        with making.open("r+b") as made:
             made.truncate(size_bytes)
             record = records.Record.of(want, size_bytes)
             records.write(making, record)
@@ -114,13 +124,14 @@ class LoopFiles:
         wanted = -(-required_bytes // _STEP_BYTES) * _STEP_BYTES
         if limit_bytes and wanted > limit_bytes:
             raise errors.OutOfRange(f"limit_bytes {limit_bytes}: sizes are multiples of 1 MiB")
-        room = self.capacity(params.Parameters(volume_type=params.VolumeType.LOOP_DEVICE))
-        if wanted - size_bytes > room.maximum_bytes:
-            raise errors.Exhausted(
-                f"{self._directory} has room for {room.maximum_bytes} bytes more, and volume "
-                f"{volume_id} needs {wanted - size_bytes} more"
-            )
-        os.truncate(file, wanted)
+        with self._planning:
+            room = self.capacity(params.Parameters(volume_type=params.VolumeType.LOOP_DEVICE))
+            if wanted - size_bytes > room.maximum_bytes:
+                raise errors.Exhausted(
+                    f"{self._directory} has room for {room.maximum_bytes} bytes more, and volume "
+                    f"{volume_id} needs {wanted - size_bytes} more"
+                )
+            os.truncate(file, wanted)
         found = records.read(file)
         if found is not None:
             records.write(file, found.with_size(wanted))
@@ -131,7 +142,10 @@ class LoopFiles:
 
     def open(self, volume_id: str) -> model.Opened:
         """As `Store.open`."""
-        device = loop.attach(self._file(volume_id))
+        file = self._file(volume_id)
+        if records.read(file) is not None:
+            file.chmod(_MODE)  # older versions left it to the umask
+        device = loop.attach(file)
         loop.refresh_capacity(device)
         return model.Opened(device=device)
 

@@ -6,9 +6,7 @@ empty one is taken. What is not mounted is not there: nothing is ever written be
 
 import dataclasses
 import json
-import os
 import pathlib
-import shutil
 from collections.abc import Iterator
 
 import structlog
@@ -155,23 +153,11 @@ class MountPoints:
 
     def _empty(self, path: pathlib.Path, claim: Claim) -> None:
         """The note says so first: whoever is killed here goes on, and nobody uses it."""
-        number = path.stat().st_dev
-        device = f"{os.major(number)}:{os.minor(number)}"
-        others = [m for m in mountinfo.mounts_of(device) if m.mount_point != str(path)]
-        if others:
-            raise errors.Busy(
-                f"volume {claim.volume_id} is in use at {others[0].mount_point}; unpublish it first"
-            )
+        store.require_unused(path, claim.volume_id)
         going = dataclasses.replace(claim, is_going=True)
         marks.write(path, records.NAME, _text(going))
         call.doing(f"emptying {path}")
-        for entry in list(os.scandir(path)):
-            if entry.name == _LOST:
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                shutil.rmtree(entry.path)
-            else:
-                pathlib.Path(entry.path).unlink()
+        store.empty(path, keep=(_LOST,))
         marks.remove(path, records.NAME)
         log.info("mount point given back", path=str(path), volume_id=claim.volume_id)
 

@@ -5,9 +5,8 @@ is renamed again before its files go, so that nobody uses what is half deleted.
 """
 
 import hashlib
-import os
 import pathlib
-import shutil
+import threading
 from collections.abc import Iterator
 
 import structlog
@@ -32,6 +31,7 @@ class QuotaDirs:
 
     def __init__(self, config: settings.LocalSettings) -> None:
         self._config = config
+        self._planning = threading.Lock()  # held from a look at the room to its use
 
     def has(self, volume_id: str) -> bool:
         """Whether there is such a directory."""
@@ -43,9 +43,13 @@ class QuotaDirs:
         there = self._find(want.volume_id)
         if there is not None:
             return _volume(there, records.require_same(there, want))
+        with self._planning:
+            return self._make(want)
+
+    def _make(self, want: model.VolumeWish) -> model.Volume:
         root = self._root(want.parameters.root)
         size_bytes = store.rounded(store.wanted_bytes(want), want, _STEP_BYTES)
-        room = _room(root)
+        room = self._room(root)
         if size_bytes > room:
             raise errors.Exhausted(f"{root} has room for {room} bytes, not {size_bytes}")
         call.doing(f"making a directory in {root}")
@@ -63,21 +67,24 @@ class QuotaDirs:
         return _volume(made, record)
 
     def delete(self, volume_id: str) -> bool:
-        """As `Store.delete`. Raises Precondition for a directory without record."""
+        """As `Store.delete`. Raises Busy while it is used, Precondition without record."""
         found = False
         for root in self._roots():
             path, going = root / volume_id, root / f"{_GOING}{volume_id}"
             if not names.can_be_ours(volume_id):
                 continue
-            if path.is_dir():
+            if _is_directory(going):  # of a call that was killed
+                self._remove(root, going, volume_id)
+                found = True
+            if _is_directory(path):
                 if records.read(path) is None and not self._config.adopt:
                     raise errors.Precondition(
                         f"{path} has no note of ours; set LVM_ADOPT=true to delete it"
                     )
+                store.require_unused(path, volume_id)
                 path.rename(going)
-            if going.is_dir():
+                self._remove(root, going, volume_id)
                 found = True
-                self._remove(root, going)
         return found
 
     def get(self, volume_id: str) -> model.Volume | None:
@@ -97,7 +104,8 @@ class QuotaDirs:
     def capacity(self, wanted: params.Parameters) -> model.Capacity:
         """What is not promised yet of the file systems."""
         roots = [self._root(wanted.root)] if wanted.root else self._roots()
-        rooms = [_room(root) for root in roots if root.is_dir()]
+        # Roots of one file system share its room.
+        rooms = {root.stat().st_dev: self._room(root) for root in roots if root.is_dir()}.values()
         return model.Capacity(available_bytes=sum(rooms), maximum_bytes=max(rooms, default=0))
 
     def extend(self, volume_id: str, required_bytes: int, limit_bytes: int) -> int:
@@ -111,12 +119,13 @@ class QuotaDirs:
         wanted = -(-required_bytes // _STEP_BYTES) * _STEP_BYTES
         if limit_bytes and wanted > limit_bytes:
             raise errors.OutOfRange(f"limit_bytes {limit_bytes}: sizes are multiples of 1 MiB")
-        room = _room(path.parent)
-        if wanted - record.size_bytes > room:
-            raise errors.Exhausted(f"{path.parent} has room for {room} bytes more")
-        # The limit first: killed in between, the next call sets it again.
-        project_quota.set_limit(path.parent, project_quota.project_of(path), wanted)
-        records.write(path, record.with_size(wanted))
+        with self._planning:
+            room = self._room(path.parent)
+            if wanted - record.size_bytes > room:
+                raise errors.Exhausted(f"{path.parent} has room for {room} bytes more")
+            # The limit first: killed in between, the next call sets it again.
+            project_quota.set_limit(path.parent, project_quota.project_of(path), wanted)
+            records.write(path, record.with_size(wanted))
         return wanted
 
     def open(self, volume_id: str) -> model.OpenedDirectory:
@@ -128,6 +137,15 @@ class QuotaDirs:
 
     def release(self, volume_id: str) -> None:
         """Nothing was made."""
+
+    def _room(self, root: pathlib.Path) -> int:
+        """Bytes of the file system of *root* that no volume in it has been promised."""
+        project_quota.mount_of(root)
+        number = root.stat().st_dev
+        of_same = [each for each in self._roots() if each.stat().st_dev == number]
+        promised = sum(record.size_bytes for each in of_same for _, record in _ours(each))
+        room = max(0, stats.usage(root).total_bytes - promised)
+        return room // _STEP_BYTES * _STEP_BYTES
 
     def _roots(self) -> list[pathlib.Path]:
         return [root for root in self._config.quota_roots if root.is_dir()]
@@ -150,7 +168,7 @@ class QuotaDirs:
         if not names.can_be_ours(volume_id):
             return None
         paths = (root / volume_id for root in self._roots())
-        return next((path for path in paths if path.is_dir() and not path.is_symlink()), None)
+        return next((path for path in paths if _is_directory(path)), None)
 
     def _require(self, volume_id: str) -> pathlib.Path:
         path = self._find(volume_id)
@@ -158,14 +176,11 @@ class QuotaDirs:
             raise errors.NotFound(f"there is no volume {volume_id} on this node")
         return path
 
-    def _remove(self, root: pathlib.Path, going: pathlib.Path) -> None:
+    def _remove(self, root: pathlib.Path, going: pathlib.Path, volume_id: str) -> None:
         """The files, then the limit, then the directory, which tells the project."""
+        store.require_unused(going, volume_id)
         call.doing(f"removing {going}")
-        for entry in list(os.scandir(going)):
-            if entry.is_dir(follow_symlinks=False):
-                shutil.rmtree(entry.path)
-            else:
-                pathlib.Path(entry.path).unlink()
+        store.empty(going)
         project = project_quota.project_of(going)
         if project:
             project_quota.set_limit(root, project, 0)
@@ -173,21 +188,17 @@ class QuotaDirs:
         log.info("quota directory removed", path=str(going))
 
 
+def _is_directory(path: pathlib.Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
 def _ours(root: pathlib.Path) -> Iterator[tuple[pathlib.Path, records.Record]]:
     """Complete volumes in *root*."""
     for path in sorted(root.iterdir()):
-        if path.is_dir() and not path.is_symlink() and not path.name.startswith("."):
+        if _is_directory(path) and not path.name.startswith("."):
             record = records.read(path)
             if record is not None:
                 yield path, record
-
-
-def _room(root: pathlib.Path) -> int:
-    """Bytes of the file system that no volume in *root* has been promised."""
-    project_quota.mount_of(root)
-    promised = sum(record.size_bytes for _, record in _ours(root))
-    room = max(0, stats.usage(root).total_bytes - promised)
-    return room // _STEP_BYTES * _STEP_BYTES
 
 
 def _free_project(root: pathlib.Path, volume_id: str) -> int:

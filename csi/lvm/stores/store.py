@@ -1,6 +1,9 @@
 """What every kind of volume offers, and what kinds that are no logical volumes share."""
 
+import os
 import pathlib
+import shutil
+from collections.abc import Collection
 from typing import Protocol
 
 from core import errors, units
@@ -92,6 +95,37 @@ def is_mounted(device: pathlib.Path) -> bool:
     """Whether *device* is mounted somewhere, or its file is bound somewhere."""
     number = block.device_number(device)
     return any(node_mounts.holds(mount, {number}) for mount in mountinfo.read())
+
+
+def require_unused(directory: pathlib.Path, volume_id: str) -> None:
+    """Raise Busy when *directory* or a part of it is bound elsewhere, or is a mount's place.
+
+    What is mounted below is of somebody else, and must not go with the volume's files.
+    """
+    table = mountinfo.read()
+    real = directory.resolve()
+    around = [mount for mount in table if real.is_relative_to(mount.mount_point)]
+    holder = max(around, key=lambda mount: len(pathlib.PurePath(mount.mount_point).parts))
+    inside = pathlib.PurePath(holder.root) / real.relative_to(holder.mount_point)
+    for mount in table:
+        at = pathlib.PurePath(mount.mount_point)
+        is_below = at != real and at.is_relative_to(real)
+        is_bind = mount.device == holder.device and node_mounts.is_inside(mount, str(inside))
+        if is_below or (is_bind and at != real):
+            raise errors.Busy(
+                f"volume {volume_id} is in use at {at}; unpublish or unmount it first"
+            )
+
+
+def empty(directory: pathlib.Path, *, keep: Collection[str] = ()) -> None:
+    """Remove what is in *directory* but for names in *keep*. Follows no symbolic link."""
+    for entry in list(os.scandir(directory)):
+        if entry.name in keep:
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path)
+        else:
+            pathlib.Path(entry.path).unlink()
 
 
 def require_dir(path: pathlib.Path, setting: str) -> pathlib.Path:

@@ -1,5 +1,6 @@
 """What the mount table tells about a volume, and how healthy it is."""
 
+import dataclasses
 import pathlib
 
 import pytest
@@ -92,6 +93,22 @@ def test_only_other_pods_paths_of_the_same_device_count_as_published_elsewhere(
         kubelet_root=ROOT,
         staging_target_path=ROOT / "staging",
         target_path=ROOT / "target",
+    )
+
+    assert (elsewhere is not None) is found
+
+
+@pytest.mark.parametrize(
+    ("shown", "found"),
+    [("/q/pvc-1", True), ("/q/pvc-1/sub", True), ("/q/pvc-10", False), ("/q", False), ("/", False)],
+)
+def test_a_directory_is_published_where_it_or_a_part_of_it_is(*, shown: str, found: bool) -> None:
+    elsewhere = node_mounts.published_elsewhere(
+        [dataclasses.replace(mount(ROOT / "pods/p/v", device="253:16"), root=shown)],
+        {"253:16"},
+        kubelet_root=ROOT,
+        staging_target_path=ROOT / "staging",
+        root="/q/pvc-1",
     )
 
     assert (elsewhere is not None) is found
