@@ -60,6 +60,13 @@ def clear_signatures(device: pathlib.Path) -> None:
         os.fsync(fd)
 
 
+def zero(device: pathlib.Path) -> None:
+    """Write zeros over all that is something else. Raises Busy when it is in use, OSError."""
+    with claimed(device) as fd:
+        _clear(fd, 0, os.lseek(fd, 0, os.SEEK_END))
+        os.fsync(fd)
+
+
 def copy(source: pathlib.Path, target: pathlib.Path, *, skip_zeros: bool) -> None:
     """Copy all of *source* to the start of *target*, and have it on the disk.
 

@@ -131,6 +131,14 @@ class Lvm:
         """Take the volume's device away. Raises Busy while it is in use."""
         self._change(lvm_commands.activate(self._config, group, name, active=False))
 
+    def refresh(self, group: str, name: str) -> None:
+        """End what a killed command of LVM left of the volume: a device that is suspended."""
+        self._change(lvm_commands.refresh(self._config, group, name))
+
+    def split_snapshot(self, group: str, name: str) -> None:
+        """Make a volume of the room for changes of thick snapshot *name*. Raises Busy."""
+        self._change(lvm_commands.split_snapshot(self._config, group, name))
+
     def _look(self, argv: Sequence[str]) -> str:
         return self._run(argv, _LOOK_S)
 

@@ -30,7 +30,7 @@ _GROUP_FIELDS = (
 _DISK_FIELDS = "pv_name,vg_name,pv_pe_count,pv_pe_alloc_count,pv_missing,pv_allocatable"
 _VOLUME_FIELDS = (
     "lv_name,vg_name,lv_uuid,lv_size,lv_layout,stripes,lv_tags,lv_active,lv_device_open,origin,"
-    "pool_lv,lv_health_status,data_percent,metadata_percent,copy_percent,origin_size"
+    "pool_lv,lv_health_status,data_percent,metadata_percent,copy_percent,origin_size,lv_suspended"
 )
 
 
@@ -194,6 +194,16 @@ def activate(config: str, group: str, name: str, *, active: bool) -> list[str]:
     return ["lvchange", "--config", config, "--yes", "--activate", word, "--", f"{group}/{name}"]
 
 
+def refresh(config: str, group: str, name: str) -> list[str]:
+    """`lvchange`: the volume's device as the group says that it is, and not suspended."""
+    return ["lvchange", "--config", config, "--yes", "--refresh", "--", f"{group}/{name}"]
+
+
+def split_snapshot(config: str, group: str, name: str) -> list[str]:
+    """`lvconvert`: a thick snapshot's room for changes becomes a volume of that name."""
+    return ["lvconvert", "--config", config, "--yes", "--splitsnapshot", "--", f"{group}/{name}"]
+
+
 def parse_groups(text: str, kind: str = "vg") -> list[lvm_model.VolumeGroup]:
     """What `vgs` printed; kind "pv": what `list_all_disks` did, a line for each disk."""
     rows = {row["vg_name"]: row for row in _rows(text, kind) if row["vg_name"]}
@@ -250,6 +260,7 @@ def parse_volumes(text: str) -> list[lvm_model.LogicalVolume]:
             metadata_percent=_percent(row["metadata_percent"]),
             copy_percent=_percent(row["copy_percent"]),
             origin_bytes=int(row["origin_size"] or 0),
+            is_suspended=row["lv_suspended"] == "suspended",
         )
         for row in found.values()
     ]
@@ -257,6 +268,7 @@ def parse_volumes(text: str) -> list[lvm_model.LogicalVolume]:
 
 _MEANINGS: Sequence[tuple[tuple[str, ...], type[errors.Error]]] = (
     (("insufficient free", "insufficient suitable", "out of free"), errors.Exhausted),
+    (("is too low", "is above threshold"), errors.Exhausted),  # of a thin pool that is full
     (("already exists",), errors.Exists),
     (("in use", "contains a filesystem", "is used by"), errors.Busy),
     (("failed to find", "not found", "cannot process volume group"), errors.NotFound),

@@ -59,7 +59,8 @@ class LogicalVolume:
     data_percent: how full a snapshot or a thin volume or pool is, None for others.
     metadata_percent: of a pool. copy_percent: of a mirror, 100 = both copies are the same.
     origin: what it is a snapshot of, "" = none. origin_bytes: the size that a thick snapshot
-    shows, whose size_bytes is its room for changes; 0 for others.
+    shows, whose size_bytes is its room for changes; 0 for others. is_suspended: whoever uses it
+    waits, as for a command of LVM that was killed.
     """
 
     name: str
@@ -78,6 +79,7 @@ class LogicalVolume:
     metadata_percent: float | None = None
     copy_percent: float | None = None
     origin_bytes: int = 0
+    is_suspended: bool = False
 
     @property
     def is_thick_snapshot(self) -> bool:

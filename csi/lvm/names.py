@@ -29,6 +29,11 @@ def of_scratch(volume_id: str) -> str:
     return f"{_PREFIX}copy-{digest(volume_id)}"
 
 
+def of_container(volume_id: str) -> str:
+    """Name of the open container of an encrypted *volume_id*, which may be too long to be one."""
+    return f"{_PREFIX}luks-{volume_id}"
+
+
 def can_be_ours(volume_id: str) -> bool:
     """Whether a volume or a snapshot can have this id at all."""
     return lvm_commands.is_name(volume_id)

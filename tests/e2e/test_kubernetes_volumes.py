@@ -11,7 +11,7 @@ from core import errors, executor, keyed_lock
 from csi.lvm import collection, collector, deleted_nodes, old_volumes, topology
 from csi.lvm import driver as local
 from host import lvm_model
-from kube import api, child, client, events, settings
+from kube import api, child, client, connection, events, settings
 from kube import volumes as kube_volumes
 from tests.fakes import virtual_clock
 from tests.support import api_server
@@ -40,9 +40,9 @@ async def kubernetes(
     config = settings.KubeSettings(
         kubeconfig=str(server.kubeconfig(api_server.ADMIN)), is_configured=True
     )
-    made: api.VolumeApi = (
-        client.Client(config) if request.param == "client" else child.Child(config)
-    )
+    made: api.VolumeApi = child.Child(config)
+    if request.param == "client":
+        made = client.Client(connection.Connection(config))
     yield made
     await made.close()
 

@@ -304,3 +304,12 @@ def test_a_disk_is_given_to_one_volume_whatever_its_names(tmp_path: pathlib.Path
         driver = LvmDriver(tmp_path, [second], **settings)
         undo.callback(driver.close)
         assert driver.capacity(volumeType="Device").available_capacity == 0
+
+
+def test_a_volume_with_a_long_name_is_unstaged(tmp_path: pathlib.Path) -> None:
+    """Longer than the name of a container can be, if it were encrypted."""
+    driver = LvmDriver(tmp_path, [])
+    try:
+        driver.unstage(pb.Volume(volume_id="v" * 120))
+    finally:
+        driver.close()

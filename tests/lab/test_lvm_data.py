@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import os
 import pathlib
 import subprocess
 from collections.abc import Iterator
@@ -206,6 +207,77 @@ def test_a_volume_is_wiped_before_it_goes(
     run("sync")
     for device in volume_group.devices:
         assert b"secret" not in pathlib.Path(device).read_bytes()
+
+
+def test_a_snapshot_of_a_volume_that_is_to_be_wiped_leaves_nothing(
+    driver: LvmDriver, volume_group: VolumeGroup
+) -> None:
+    volume = driver.create("pvc-1", 16 * MIB, vgName=volume_group.name, wipePolicy="zero")
+    target = driver.publish(volume, block=True)
+
+    def fill(text: bytes) -> None:
+        with target.open("r+b") as device:
+            device.write(text * 4096)
+            device.flush()
+            os.fsync(device.fileno())
+
+    fill(b"secret")
+    snapshot = driver.snapshot("snapshot-1", "pvc-1")
+    fill(b"public")
+    clone = driver.create("pvc-2", 16 * MIB, source=csi_client.volume_source("pvc-1"))
+    driver.delete(clone.volume_id)
+
+    driver.delete_snapshot(snapshot.snapshot_id)
+
+    driver.unpublish(volume, target)
+    run("sync")
+    for device in volume_group.devices:
+        assert b"secret" not in pathlib.Path(device).read_bytes()
+    driver.delete("pvc-1")
+    assert run("lvs", "--noheadings", volume_group.name) == ""
+
+
+def test_wiping_a_thin_volume_takes_no_room_of_others(
+    driver: LvmDriver, volume_group: VolumeGroup
+) -> None:
+    name = volume_group.name
+    run("lvcreate", "-qq", "--yes", "--type", "thin-pool", "--name", "pool", "--size", "40m", name)
+    run("lvchange", "-qq", "--errorwhenfull", "y", f"{name}/pool")
+    driver.close()
+    told = {"LVM_THIN_PERCENT": "300", "LVM_WATCH_INTERVAL": "0s"}
+    wide = LvmDriver(driver.kubelet.parent, volume_group.devices, **told)
+    try:
+        thin = wide.create("pvc-1", 80 * MIB, lvmType="thin", wipePolicy="zero")
+        target = wide.publish(thin, block=True)
+        with target.open("r+b") as device:
+            device.write(b"secret" * 4096)
+        wide.unpublish(thin, target)
+
+        wide.delete("pvc-1")
+
+        assert float(volume_group.report("pool", "data_percent")) < 50
+        run("sync")
+        for device in volume_group.devices:
+            assert b"secret" not in pathlib.Path(device).read_bytes()
+    finally:
+        wide.close()
+
+
+def test_a_volume_that_a_killed_command_left_suspended_goes_on(
+    driver: LvmDriver, volume_group: VolumeGroup
+) -> None:
+    volume = driver.create("pvc-1", 32 * MIB)
+    target = driver.publish(volume)
+    mapped_name = f"{volume_group.name}-pvc--1"
+
+    # As lvcreate --snapshot and lvextend do; a container that ends takes them along.
+    run("dmsetup", "suspend", mapped_name)
+
+    suspended = ("dmsetup", "info", "-c", "--noheadings", "-o", "suspended", mapped_name)
+    rpc.wait_until(lambda: run(*suspended).strip() == "Active", timeout_s=60)
+    write(target / "file", 4)
+    driver.unpublish(volume, target)
+    driver.delete("pvc-1")
 
 
 def test_what_is_not_ours_is_never_touched(

@@ -354,3 +354,48 @@ def test_an_encrypted_volume(driver: LvmDriver, volume_group: VolumeGroup, block
     driver.unpublish(volume, target)
     driver.delete("pvc-1")
     assert key["luksPassphrase"] not in driver.process.log.read_text()
+
+
+@pytest.mark.timeout(300)
+def test_a_snapshot_of_an_encrypted_volume_has_all_that_was_written(
+    driver: LvmDriver, volume_group: VolumeGroup
+) -> None:
+    """LVM freezes the file system of a volume, but not one that is in a container on it."""
+    key = {"luksPassphrase": "correct horse battery staple"}
+    volume = driver.create("pvc-1", 64 * MIB, encrypted="true", vgName=volume_group.name)
+    target = driver.publish(volume, secrets=key)
+    (target / "file").write_text("not synced")
+    read_only = {"csi.aliyun.com/readonly": "true"}
+    snapshot = driver.snapshot("snapshot-1", "pvc-1", **read_only)
+    (target / "file").write_text("after")
+    source = csi_client.snapshot_source(snapshot.snapshot_id)
+    shown = driver.create("pvc-2", 64 * MIB, source=source, encrypted="true")
+
+    at = driver.publish(shown, pod="other", secrets=key)
+
+    assert (at / "file").read_text() == "not synced"
+    assert (target / "file").read_text() == "after"
+    # As if the driver had been killed while it held the container still.
+    run("dmsetup", "suspend", "csi-luks-pvc-1")
+    again = LvmDriver(driver.kubelet.parent, volume_group.devices, socket="again")
+    again.close()
+    (target / "file").write_text("goes on")
+    driver.unpublish(shown, at)
+    driver.delete("pvc-2")
+    driver.delete_snapshot(snapshot.snapshot_id)
+    driver.unpublish(volume, target)
+    driver.delete("pvc-1")
+
+
+def test_a_raw_volume_that_is_being_copied_is_not_given_to_a_pod(
+    driver: LvmDriver, volume_group: VolumeGroup
+) -> None:
+    volume = driver.create("pvc-1", 16 * MIB, block=True)
+    driver.unpublish(volume, driver.publish(volume, block=True))
+    copied = os.open(volume_group.path("pvc-1"), os.O_RDWR | os.O_EXCL)
+
+    assert code_of(driver.stage, volume, block=True) == "ABORTED"
+
+    os.close(copied)
+    driver.unpublish(volume, driver.publish(volume, block=True))
+    driver.delete("pvc-1")

@@ -6,10 +6,8 @@ A container is made only on a volume that nobody used yet. What is found on any 
 import pathlib
 
 from core import call, errors
-from csi.lvm import model
+from csi.lvm import model, names
 from host import block_content, filesystem, luks
-
-_PREFIX = "csi-luks-"
 
 
 def unlock(opened: model.Opened, volume_id: str, key: bytes) -> model.Opened:
@@ -22,7 +20,7 @@ def unlock(opened: model.Opened, volume_id: str, key: bytes) -> model.Opened:
             "secrets[luksPassphrase]", "is required: the volume is encrypted",
             allowed="a Secret named by csi.storage.k8s.io/node-stage-secret-name",
         )  # fmt: skip
-    name = f"{_PREFIX}{volume_id}"
+    name = names.of_container(volume_id)
     call.doing(f"unlocking {volume_id}")
     if opened.is_fresh:
         # Of an attempt that was killed before the volume counted.
@@ -42,12 +40,12 @@ def unlock(opened: model.Opened, volume_id: str, key: bytes) -> model.Opened:
 
 def lock(volume_id: str) -> None:
     """Close the volume's container; none is fine. Raises Busy while it is used."""
-    luks.close(f"{_PREFIX}{volume_id}")
+    luks.close(names.of_container(volume_id))
 
 
 def inner(opened: model.Opened, volume_id: str) -> pathlib.Path:
     """What is on the volume's device: the open container, grown to it, or else the device."""
-    name = f"{_PREFIX}{volume_id}"
+    name = names.of_container(volume_id)
     device = luks.mapped(name)
     if device is None:
         return opened.device

@@ -13,7 +13,7 @@ import structlog
 from core import call, errors
 from csi.lvm import model, names, settings
 from csi.lvm.node import encryption, node_requests
-from csi.lvm.stores import volumes
+from csi.lvm.stores import store, volumes
 from csi.node import at_path, device_content, device_state, grow, node_mounts
 from csi.node_options import FsType
 from host import block, block_content, files, filesystem, mountinfo, mounts, run
@@ -152,6 +152,8 @@ class Stager:
         read_only = want.read_only or opened.read_only
         there = node_mounts.top_mount(file)
         if there is None:
+            if not store.is_mounted(opened.device) and device_state.is_claimed(opened.device):
+                raise errors.Busy(f"volume {want.volume_id} is in use, perhaps being copied; retry")
             if opened.is_fresh and not read_only:
                 block_content.clear_signatures(opened.device)
                 self._stores.settle(want.volume_id)

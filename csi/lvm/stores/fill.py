@@ -14,13 +14,15 @@ import structlog
 
 from core import errors
 from csi.lvm import model, names, params, tags
-from csi.lvm.stores import groups, placement, store
-from host import block, block_content, lvm_model
+from csi.lvm.stores import groups, placement, removal, snapshots, store
+from host import block, block_content, luks, lvm_model
 
 log = structlog.get_logger()
 
 _SCRATCH_SHARE = 5
 """A copy's own snapshot gets a fifth of the volume for what is written meanwhile."""
+_SCRATCH_GROW_PERCENT = 50
+"""So full, it gets as much again: `upkeep`."""
 
 
 class Filler:
@@ -90,9 +92,12 @@ class Filler:
             site = self._groups.require_promise(group, source.pool, size_bytes)
             grows = placement.rounded(size_bytes, site) > source.size_bytes
             made_with = (*own_tags, tags.MAKING) if grows else own_tags
-            on.snapshot(
-                lvm_model.SnapshotWish(name=name, group=group, origin=source.name, tags=made_with)
-            )
+            with luks.still(names.of_container(source.name)):
+                on.snapshot(
+                    lvm_model.SnapshotWish(
+                        name=name, group=group, origin=source.name, tags=made_with
+                    )
+                )
         if grows:
             on.extend(group, name, placement.rounded(size_bytes, site))
             on.retag(group, name, delete=[tags.MAKING])
@@ -124,7 +129,7 @@ class Filler:
         """A device with the content of *source* that nobody changes meanwhile."""
         on = self._groups.commands()
         scratch = names.of_scratch(volume_id)
-        on.remove(source.group, scratch)  # of an attempt that was killed
+        self._remove_scratch(source.group, scratch)  # of an attempt that was killed
         on.activate(source.group, source.name)
         device = block.path_of(source.device)
         if tags.SNAPSHOT in source.tags:
@@ -136,19 +141,31 @@ class Filler:
                 held.enter_context(block_content.claimed(device))
                 yield device
                 return
-        on.snapshot(
-            lvm_model.SnapshotWish(
-                name=scratch,
-                group=source.group,
-                origin=source.name,
-                size_bytes=0 if source.pool else max(1, source.size_bytes // _SCRATCH_SHARE),
-                tags=(tags.OWNER, tags.SCRATCH, tags.MAKING),
+        room = 0 if source.pool else max(1, source.size_bytes // _SCRATCH_SHARE)
+        own = [tags.OWNER, tags.SCRATCH, tags.MAKING, *snapshots.inherited(source)]
+        if room:
+            own.append(f"{tags.GROW}{_SCRATCH_GROW_PERCENT}+{room}")
+        with luks.still(names.of_container(source.name)):
+            on.snapshot(
+                lvm_model.SnapshotWish(
+                    name=scratch,
+                    group=source.group,
+                    origin=source.name,
+                    size_bytes=room,
+                    tags=tuple(own),
+                )
             )
-        )
         try:
             yield block.path_of(f"/dev/{source.group}/{scratch}")
         finally:
-            on.remove(source.group, scratch)
+            self._remove_scratch(source.group, scratch)
+
+    def _remove_scratch(self, group: str, name: str) -> None:
+        """One that is not there is fine."""
+        on = self._groups.commands()
+        found = on.find(group, name)
+        if found is not None:
+            removal.wipe_and_remove(on, found)
 
 
 def _is_of_same_pool(wanted: params.Parameters, source: lvm_model.LogicalVolume) -> bool:

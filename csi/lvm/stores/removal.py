@@ -1,10 +1,12 @@
 """Wiping and removing a logical volume, in that order."""
 
+import pathlib
+
 import structlog
 
 from core import errors
 from csi.lvm import params, tags
-from host import lvm, lvm_model, run
+from host import block_content, lvm, lvm_model, run
 
 log = structlog.get_logger()
 
@@ -33,9 +35,24 @@ def wipe_and_remove(on: lvm.Lvm, row: lvm_model.LogicalVolume) -> None:
     if policy:
         if tags.GOING not in row.tags:
             on.retag(row.group, row.name, add=[tags.GOING])
+        if row.is_thick_snapshot:
+            on.split_snapshot(row.group, row.name)
         on.activate(row.group, row.name)
-        wipe(row.device, params.Wipe(policy))
+        if row.pool and policy == params.Wipe.ZERO:
+            _zero_thin(row)
+        else:
+            wipe(row.device, params.Wipe(policy))
     on.remove(row.group, row.name)
+
+
+def _zero_thin(row: lvm_model.LogicalVolume) -> None:
+    """Zeros over what is there: over the rest they would take room that the pool may not have."""
+    try:
+        block_content.zero(pathlib.Path(row.device))
+    except OSError as e:
+        raise errors.Unavailable(
+            f"{row.group}/{row.name} cannot be wiped ({e.strerror}): has pool {row.pool} room?"
+        ) from e
 
 
 def wipe(device: str, policy: params.Wipe) -> None:

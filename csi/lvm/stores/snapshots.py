@@ -11,7 +11,7 @@ import structlog
 from core import call, clock, errors
 from csi.lvm import model, names, tags
 from csi.lvm.stores import groups, removal
-from host import lvm_model
+from host import luks, lvm_model
 
 log = structlog.get_logger()
 
@@ -34,7 +34,7 @@ class Snapshots:
         there = next((row for row in rows if row.name == want.snapshot_id), None)
         if there is not None:
             _require_same(there, want)
-            if there.origin or there.pool:
+            if (there.origin or there.pool) and not tags.is_unusable(there.tags):
                 return _snapshot(there)
             removal.wipe_and_remove(self._groups.commands(), there)
         source = _source(rows, want.volume_id)
@@ -48,7 +48,8 @@ class Snapshots:
         with self._planning:
             if source.pool:
                 self._groups.require_promise(source.group, source.pool, source.size_bytes)
-            self._groups.commands().snapshot(wish)
+            with luks.still(names.of_container(source.name)):
+                self._groups.commands().snapshot(wish)
         made = self._groups.commands().find(source.group, want.snapshot_id)
         if made is None:
             raise errors.Unavailable(f"snapshot {want.snapshot_id} vanished while it was made")
@@ -72,7 +73,7 @@ class Snapshots:
                 raise errors.Precondition(
                     f"snapshot {snapshot_id} is volume {', '.join(shown)} too; delete that first"
                 )
-            self._groups.commands().remove(row.group, row.name)
+            removal.wipe_and_remove(self._groups.commands(), row)
 
     def listed(self) -> list[model.Snapshot]:
         """Our snapshots, by id."""
@@ -91,9 +92,20 @@ class Snapshots:
             own.append(tags.READ_ONLY)
         if tags.FRESH in source.tags:
             own.append(tags.FRESH)
+        own += inherited(source)
         if not source.pool and want.grow_percent:
             own.append(f"{tags.GROW}{want.grow_percent}+{want.grow_bytes}")
         return tuple(own)
+
+
+def inherited(source: lvm_model.LogicalVolume) -> list[str]:
+    """Tags that a snapshot of *source* has because that has them.
+
+    A thick snapshot keeps what was in the volume, which is to be wiped as the volume is. A thin one
+    has it in common with the volume, and the pool empties what it gives away.
+    """
+    policy = tags.value(source.tags, tags.WIPE)
+    return [f"{tags.WIPE}{policy}"] if policy and not source.pool else []
 
 
 def _source(rows: list[lvm_model.LogicalVolume], volume_id: str) -> lvm_model.LogicalVolume:
@@ -120,7 +132,8 @@ def _require_same(there: lvm_model.LogicalVolume, want: model.SnapshotWish) -> N
 
 
 def _is_snapshot(row: lvm_model.LogicalVolume) -> bool:
-    return {tags.OWNER, tags.SNAPSHOT} <= row.tags and bool(row.origin or row.pool)
+    is_one = {tags.OWNER, tags.SNAPSHOT} <= row.tags and not tags.is_unusable(row.tags)
+    return is_one and bool(row.origin or row.pool)
 
 
 def _snapshot(row: lvm_model.LogicalVolume) -> model.Snapshot:

@@ -59,6 +59,9 @@ class Upkeep:
         if not self._groups.devices():
             return
         rows = self._groups.volumes()
+        for row in rows:
+            if row.is_suspended and tags.OWNER in row.tags:
+                self._wake(row)
         self._pools = {
             (row.group, row.name): row for row in rows if row.layout is lvm_model.Layout.POOL
         }
@@ -72,6 +75,14 @@ class Upkeep:
                     "thin pool is filling up and its group has no room",
                     group=row.group, pool=row.name, percent=row.data_percent,
                 )  # fmt: skip
+
+    def _wake(self, row: lvm_model.LogicalVolume) -> None:
+        """Lists wait for running commands, so that only one that was killed left the volume so."""
+        log.warning("volume was left suspended; it goes on", group=row.group, name=row.name)
+        try:
+            self._groups.commands().refresh(row.group, row.name)
+        except errors.Error as e:
+            log.warning("volume stays suspended", group=row.group, name=row.name, error=str(e))
 
     def _grow(self, growth: Growth) -> None:
         on = self._groups.commands()

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator
 
 from core import clock, errors
-from csi.lvm import model, old_volumes, params, settings
+from csi.lvm import model, names, old_volumes, params, settings
 from csi.lvm.stores import (
     groups,
     logical,
@@ -18,6 +18,7 @@ from csi.lvm.stores import (
     unclaimed,
     whole_devices,
 )
+from host import luks
 
 Type = params.VolumeType
 
@@ -54,7 +55,8 @@ class Volumes:
         }
 
     def prepare(self) -> None:
-        """Make the groups and pools that the settings ask for. Raises Precondition, NotBlank."""
+        """Go on after a kill; make what the settings ask for. Raises Precondition, NotBlank."""
+        luks.resume_all(names.of_container(""))
         self._new_groups.ensure()
 
     def create(self, want: model.VolumeWish) -> model.Volume:

@@ -17,7 +17,7 @@ def volume_row(**changes: str) -> dict[str, str]:
         "lv_name": "pvc-1", "vg_name": "vg", "lv_uuid": "u", "lv_size": "4194304",
         "lv_layout": "linear", "stripes": "1", "lv_tags": "csi,csi-state=ready",
         "lv_active": "active", "lv_device_open": "open", "origin": "", "pool_lv": "",
-        "lv_health_status": "", "data_percent": "",
+        "lv_health_status": "", "data_percent": "", "lv_suspended": "",
         "metadata_percent": "", "copy_percent": "", "origin_size": "",
     }  # fmt: skip
     return {**row, **changes}
