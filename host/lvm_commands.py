@@ -277,7 +277,9 @@ _MEANINGS: Sequence[tuple[tuple[str, ...], type[errors.Error]]] = (
 
 def meaning(said: str) -> type[errors.Error] | None:
     """Kind of error that a program's words tell; None = not known."""
-    low = said.lower()
+    lines = said.lower().splitlines()
+    # A warning, such as of a disk that is gone, is not why a command failed.
+    low = "\n".join(line for line in lines if not line.lstrip().startswith("warning"))
     for texts, kind in _MEANINGS:
         if any(text in low for text in texts):
             return kind

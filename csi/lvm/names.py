@@ -45,4 +45,4 @@ def digest(text: str) -> str:
 
 
 def _fits(name: str) -> bool:
-    return lvm_commands.is_name(name) and len(name) <= _KEPT_MAX
+    return lvm_commands.is_name(name) and len(name) + name.count("-") <= _KEPT_MAX

@@ -152,7 +152,15 @@ def test_a_mount_point_is_taken_emptied_and_given_back(tmp_path: pathlib.Path) -
             undo.callback(run, "umount", tmp_path / "mnt" / name)
         (tmp_path / "mnt/used/file").write_text("of somebody else")
         (tmp_path / "mnt/none").mkdir()
-        driver = LvmDriver(tmp_path, [], LOCAL_MOUNT_POINTS=f"{tmp_path}/mnt/*")
+        os.setxattr(tmp_path / "mnt/used", "trusted.csi-local", b'{"version": 9}')
+        (tmp_path / "state").mkdir()
+        (tmp_path / "state/unknown.json").write_text("not of this version")
+        driver = LvmDriver(
+            tmp_path,
+            [],
+            LOCAL_MOUNT_POINTS=f"{tmp_path}/mnt/*",
+            LOCAL_STATE_DIR=str(tmp_path / "state"),
+        )
         undo.callback(driver.close)
 
         volume = driver.create("pvc-1", 16 * MIB, volumeType="MountPoint")

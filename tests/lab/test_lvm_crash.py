@@ -20,8 +20,8 @@ from tests.support.volume_group import VolumeGroup
 
 pytestmark = pytest.mark.usefixtures("foreign")
 COMMANDS = (
-    "blkdiscard", "blockdev", "lvchange", "lvcreate", "lvextend", "lvremove", "mkfs.ext4", "mount",
-    "resize2fs", "umount",
+    "blkdiscard", "blockdev", "cryptsetup", "dmsetup", "lvchange", "lvconvert", "lvcreate",
+    "lvextend", "lvremove", "mkfs.ext4", "mount", "resize2fs", "umount",
 )  # fmt: skip
 PASSING_TAGS = re.compile(r"csi-time=\d+")
 ALSO = frozenset({grpc.StatusCode.INTERNAL, grpc.StatusCode.FAILED_PRECONDITION})
@@ -69,12 +69,13 @@ def at_every_command(
     clean: Callable[[LvmDriver, Any], None],
 ) -> None:
     """What *call* brings about is the same, whenever the driver is killed."""
+    before = stage.shape()
     given = prepare(stage.driver)
     stage.wrappers.disarm()
     call(stage.driver, given)
     commands, wanted = stage.wrappers.calls(), stage.shape()
     clean(stage.driver, given)
-    assert stage.shape() == []
+    assert stage.shape() == before
     assert commands
     for number, command in enumerate(commands, start=1):
         for phase in wrappers.Phase:
@@ -87,7 +88,7 @@ def at_every_command(
             rpc.retry(lambda given=given: call(stage.driver, given), also=ALSO)
             assert stage.shape() == wanted, (command, phase)
             clean(stage.driver, given)
-            assert stage.shape() == [], (command, phase)
+            assert stage.shape() == before, (command, phase)
 
 
 @pytest.mark.timeout(600)
@@ -198,6 +199,45 @@ def test_snapshot_and_its_deletion(stage: Stage) -> None:
         prepare=snapshotted,
         call=lambda driver, given: driver.delete_snapshot("csi-snapshot-1"),
         clean=clean_published,
+    )
+
+
+@pytest.mark.timeout(600)
+def test_deletion_of_a_snapshot_that_is_wiped(stage: Stage) -> None:
+    def snapshotted(driver: LvmDriver) -> None:
+        driver.create("pvc-1", 16 * MIB, wipePolicy="zero")
+        driver.snapshot("snapshot-1", "pvc-1")
+
+    at_every_command(
+        stage,
+        prepare=snapshotted,
+        call=lambda driver, _: driver.delete_snapshot("csi-snapshot-1"),
+        clean=lambda driver, _: driver.delete("pvc-1"),
+    )
+
+
+@pytest.mark.timeout(900)
+def test_thin_volumes_and_their_clones(stage: Stage) -> None:
+    """A clone that is larger takes three commands."""
+    run("lvcreate", "-qq", "--yes", "--type", "thin-pool", "--name", "pool", "--size", "128m",
+        stage.group.name)  # fmt: skip
+
+    def clean(driver: LvmDriver, _: Any) -> None:
+        driver.delete("pvc-2")
+        driver.delete("pvc-1")
+
+    at_every_command(
+        stage,
+        prepare=lambda driver: None,
+        call=lambda driver, _: driver.create("pvc-1", 16 * MIB, lvmType="thin"),
+        clean=lambda driver, _: driver.delete("pvc-1"),
+    )
+    source = csi_client.volume_source("pvc-1")
+    at_every_command(
+        stage,
+        prepare=lambda driver: driver.create("pvc-1", 16 * MIB, lvmType="thin"),
+        call=lambda driver, _: driver.create("pvc-2", 32 * MIB, source=source, lvmType="thin"),
+        clean=clean,
     )
 
 

@@ -332,7 +332,9 @@ def test_groups_are_made_of_blank_disks_alone(tmp_path: pathlib.Path) -> None:
         assert "vgmade" not in run("vgs", "--noheadings")
         assert checksum(pathlib.Path(used)) == before
 
-        settings["LVM_CREATE_GROUPS"] = f"vgmade={blank}"
+        # A disk that is not there keeps no other from being used.
+        settings["LVM_CREATE_GROUPS"] = f"vgmade={blank};vggone=/dev/vdgone"
+        settings["LVM_CREATE_POOLS"] += ",vggone/pool=50%"
         driver = LvmDriver(tmp_path, [blank, used], **settings)
         driver.close()
         driver = LvmDriver(tmp_path, [blank, used], **settings)

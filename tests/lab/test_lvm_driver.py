@@ -260,6 +260,12 @@ def test_a_read_only_volume_is_the_snapshot_itself(
     assert (at / "file").read_text() == "before"
     with pytest.raises(OSError, match="Read-only"):
         (at / "file").write_text("no")
+    assert driver.expand(shown, at, 32 * MIB) == 32 * MIB
+    assert code_of(driver.expand, shown, at, 48 * MIB) == "FAILED_PRECONDITION"
+    other = driver.snapshot("snapshot-2", "pvc-1", **{"csi.aliyun.com/readonly": "true"})
+    again = csi_client.snapshot_source(other.snapshot_id)
+    assert code_of(driver.create, "pvc-2", 32 * MIB, source=again) == "ALREADY_EXISTS"
+    driver.delete_snapshot(other.snapshot_id)
     assert code_of(driver.delete_snapshot, snapshot.snapshot_id) == "FAILED_PRECONDITION"
     driver.unpublish(shown, at)
     driver.delete("pvc-2")

@@ -10,6 +10,7 @@ from host import lvm, lvm_model
 from tests.support.machine import run
 from tests.support.volume_group import VolumeGroup
 
+pytestmark = pytest.mark.usefixtures("foreign")
 MIB = 1 << 20
 TAG = "csi-test"
 

@@ -10,6 +10,7 @@ from tests.support.lvm_driver import MIB, LvmDriver, code_of
 from tests.support.machine import run
 from tests.support.volume_group import loop_device
 
+pytestmark = pytest.mark.usefixtures("foreign")
 SKIPPED = sanity_skips.of(
     "SNAPSHOTS",  # a directory has none
     "CLONE",

@@ -76,7 +76,14 @@ class Filler:
                 f"a read-only volume of snapshot {source.name} has {source.content_bytes} bytes"
             )
         tag = f"{tags.IS_VOLUME}{want.volume_id}"
-        self._groups.commands().retag(source.group, source.name, add=[tag])
+        with self._planning:
+            rows = self._groups.volumes()
+            if any(tag in row.tags and row.uuid != source.uuid for row in rows):
+                raise errors.Exists(f"volume {want.volume_id} is there, of another snapshot")
+            there = [row for row in rows if row.uuid == source.uuid]
+            if not there or tags.is_unusable(there[0].tags):
+                raise errors.NotFound(f"snapshot {source.name} is being deleted")
+            self._groups.commands().retag(source.group, source.name, add=[tag])
         return source
 
     def _clone_thin(

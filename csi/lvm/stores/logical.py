@@ -108,8 +108,10 @@ class LogicalVolumes:
         row = _pick(rows, volume_id)
         if row is None:
             raise errors.NotFound(f"there is no volume {volume_id} on this node")
-        if row.size_bytes >= required_bytes:
-            return row.size_bytes
+        if row.content_bytes >= required_bytes:
+            return row.content_bytes
+        if tags.READ_ONLY in row.tags:
+            raise errors.Precondition(f"volume {volume_id} is snapshot {row.name}: it cannot grow")
         if limit_bytes:
             stripes = row.stripes if row.layout is lvm_model.Layout.STRIPED else 1
             step = self._groups.extent_bytes(row.group) * stripes

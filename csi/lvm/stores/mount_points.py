@@ -134,8 +134,13 @@ class MountPoints:
     def _claims(self) -> Iterator[tuple[pathlib.Path, Claim]]:
         for path in self._paths():
             text = marks.read(path, records.NAME)
-            if text:
-                yield path, Claim(**json.loads(text))
+            try:
+                claim = Claim(**json.loads(text)) if text else None
+            except (ValueError, TypeError):
+                log.warning("a note cannot be understood", path=str(path), text=text)
+                continue  # the mount point is not free, and nobody's
+            if claim is not None:
+                yield path, claim
 
     def _free(self) -> list[pathlib.Path]:
         return [

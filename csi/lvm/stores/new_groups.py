@@ -34,21 +34,28 @@ class NewGroups:
         self._groups = allowed
 
     def ensure(self) -> None:
-        """Make what is missing. Raises NotBlank, Precondition, having changed nothing."""
+        """Make what is missing, where its disks are there.
+
+        Raises NotBlank, Precondition, having changed nothing.
+        """
         if not (self._config.new_groups or self._config.new_pools) or not self._groups.devices():
             return
         known = {row.name for row in self._groups.commands().groups()}
+        gone = set()
         for group, devices in self._config.new_groups.items():
-            if group not in known:
+            missing = set(devices) - set(self._groups.devices())
+            if group not in known and missing:
+                # Perhaps a disk failed: that is no reason to keep the volumes of others waiting.
+                log.error("volume group is not there", group=group, missing=sorted(missing))
+                gone.add(group)
+            elif group not in known:
                 self._make_group(group, devices)
         for group, pool, percent in self._config.new_pools:
-            self._ensure_pool(group, pool, percent)
+            if group not in gone:
+                self._ensure_pool(group, pool, percent)
 
     def _make_group(self, group: str, devices: tuple[str, ...]) -> None:
-        allowed = self._groups.devices()
         for device in devices:
-            if device not in allowed:
-                raise NotBlank(group, device, "is not there, or not of LVM_DEVICES")
             why = why_not_blank(pathlib.Path(device))
             if why:
                 raise NotBlank(group, device, why)

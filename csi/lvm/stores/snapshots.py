@@ -61,6 +61,21 @@ class Snapshots:
         Raises Precondition while a read-only volume of it exists, and for what is no snapshot.
         """
         call.doing(f"removing snapshot {snapshot_id}")
+        if not self._groups.devices():
+            return
+        on = self._groups.commands()
+        with self._planning:  # so that it does not become a volume meanwhile
+            row = self._deletable(snapshot_id)
+            if row is None:
+                return
+            if not tags.value(row.tags, tags.WIPE):
+                on.remove(row.group, row.name)
+                return
+            on.retag(row.group, row.name, add=[tags.GOING])
+        removal.wipe_and_remove(on, row)
+
+    def _deletable(self, snapshot_id: str) -> lvm_model.LogicalVolume | None:
+        """The snapshot, None when there is none. Raises Precondition."""
         for row in self._groups.volumes():
             if row.name != snapshot_id:
                 continue
@@ -73,7 +88,8 @@ class Snapshots:
                 raise errors.Precondition(
                     f"snapshot {snapshot_id} is volume {', '.join(shown)} too; delete that first"
                 )
-            removal.wipe_and_remove(self._groups.commands(), row)
+            return row
+        return None
 
     def listed(self) -> list[model.Snapshot]:
         """Our snapshots, by id."""

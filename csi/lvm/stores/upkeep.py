@@ -67,12 +67,13 @@ class Upkeep:
         }
         if any(_is_filling(row, self._config) for row in rows):
             known = {row.name: row for row in self._groups.commands().groups()}
-            for growth in plan(rows, known, self._config):
-                self._grow(growth)
-            for row in starved(rows, known, self._config):
+            due = plan(rows, known, self._config)
+            failed = {(each.group, each.name) for each in due if not self._grow(each)}
+            short = starved(rows, known, self._config)
+            for row in (*short, *(row for key, row in self._pools.items() if key in failed)):
                 self._alarms.inc(row.group, row.name)
                 log.error(
-                    "thin pool is filling up and its group has no room",
+                    "thin pool is filling up and cannot grow",
                     group=row.group, pool=row.name, percent=row.data_percent,
                 )  # fmt: skip
 
@@ -84,7 +85,8 @@ class Upkeep:
         except errors.Error as e:
             log.warning("volume stays suspended", group=row.group, name=row.name, error=str(e))
 
-    def _grow(self, growth: Growth) -> None:
+    def _grow(self, growth: Growth) -> bool:
+        """Whether it grew."""
         on = self._groups.commands()
         try:
             if growth.metadata:
@@ -93,6 +95,8 @@ class Upkeep:
                 on.extend(growth.group, growth.name, growth.size_bytes)
         except errors.Error as e:
             log.warning("cannot grow", group=growth.group, name=growth.name, error=str(e))
+            return False
+        return True
 
 
 def plan(

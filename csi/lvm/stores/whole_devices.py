@@ -182,8 +182,14 @@ class WholeDevices:
         return found
 
     def _claims(self) -> list[Claim]:
-        files = sorted(self._directory.glob(f"*{_SUFFIX}"))
-        return [Claim(**json.loads(file.read_text(encoding="utf-8"))) for file in files]
+        told = []
+        for file in sorted(self._directory.glob(f"*{_SUFFIX}")):
+            try:
+                told.append(Claim(**json.loads(file.read_text(encoding="utf-8"))))
+            except (ValueError, TypeError):
+                # Its disk is not given to anybody: a record of that name cannot be made.
+                log.warning("a record cannot be understood", file=str(file))
+        return told
 
     def _find(self, volume_id: str) -> Claim | None:
         return next((claim for claim in self._claims() if claim.volume_id == volume_id), None)

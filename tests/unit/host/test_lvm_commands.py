@@ -182,3 +182,19 @@ def test_disks_tell_of_their_groups_too() -> None:
         ("/dev/a", "vg"), ("/dev/b", "vg"), ("/dev/c", ""),
     ]  # fmt: skip
     assert "vg_extent_size" in lvm_commands.list_all_disks(CONFIG)[-1]
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("  Free space in pool vg/pool is above threshold, new volumes are not allowed.",
+         errors.Exhausted),
+        ("  Remaining free space in metadata of thin pool vg/pool is too low (96.30% >= 75%).",
+         errors.Exhausted),
+        ("  WARNING: Device for PV x not found or rejected by a filter.\n  Aborting.", None),
+    ],
+)  # fmt: skip
+def test_what_a_full_pool_and_a_missing_disk_mean(
+    said: str, kind: type[errors.Error] | None
+) -> None:
+    assert lvm_commands.meaning(said) is kind
