@@ -222,9 +222,24 @@ def test_mounts_reach_the_node_and_its_pods(everything: list[chart.Object]) -> N
         ("csi-plugin", "/var/lib/kubelet"): "Bidirectional",
         ("csi-plugin", "/run/fuse.ossfs"): "Bidirectional",
         ("csi-local", "/var/lib/kubelet"): "Bidirectional",
+        ("csi-local", "/mnt/disks"): "HostToContainer",
+        ("csi-local", "/mnt/more"): "HostToContainer",
         ("csi-mounter", "/run/fuse.ossfs"): "Bidirectional",
         ("terway-eniip", "/var/run/netns"): "HostToContainer",
     }
+
+
+def test_whole_disks_have_their_records_on_the_node(everything: list[chart.Object]) -> None:
+    pod = chart.one(everything, "DaemonSet", "csi-local")["spec"]["template"]["spec"]
+    plugin = next(each for each in pod["containers"] if each["name"] == "csi-plugin")
+    environment = {each["name"]: each.get("value") for each in plugin["env"]}
+    mounts = {each["mountPath"]: each["name"] for each in plugin["volumeMounts"]}
+    volumes = {each["name"]: each for each in pod["volumes"]}
+
+    assert environment["LOCAL_MOUNT_POINTS"] == "/mnt/disks/*,/mnt/more/*"
+    assert environment["LOCAL_DEVICES"] == "/dev/disk/by-id/virtio-*"
+    path = environment["LOCAL_STATE_DIR"]
+    assert volumes[mounts[path]]["hostPath"] == {"path": path, "type": "DirectoryOrCreate"}
 
 
 def test_a_configuration_that_is_there_is_used_and_left_alone(render: Render) -> None:

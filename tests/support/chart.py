@@ -38,6 +38,8 @@ EVERYTHING: Values = {
             "groups": ["volumegroup1"],
             "loopDir": "/var/lib/csi-local/loop",
             "quotaPaths": ["/mnt/quota"],
+            "mountPointDirs": ["/mnt/disks", "/mnt/more"],
+            "disks": ["/dev/disk/by-id/virtio-*"],
         },
     },
     "ipamd": {"enabled": True},
