@@ -164,6 +164,48 @@ def test_the_capacity_that_is_told_is_exact(
         driver.delete(name)
 
 
+def test_a_volume_goes_where_the_class_wants_it(
+    volume_group: VolumeGroup, tmp_path: pathlib.Path
+) -> None:
+    """Among several groups, of which one is larger and one turns."""
+    large = VolumeGroup(tmp_path, size_mib=320)
+    turning = VolumeGroup(tmp_path, size_mib=384)
+    kinds = {volume_group: "ssd", large: "ssd", turning: "hdd"}
+    for group, kind in kinds.items():
+        run("vgchange", "-qq", "--addtag", f"csi-media={kind}", group.name)
+    driver = LvmDriver(tmp_path, [device for group in kinds for device in group.devices])
+    try:
+        rooms = {
+            group.name: driver.capacity(vgName=group.name).maximum_volume_size.value
+            for group in kinds
+        }
+        of_ssd = {volume_group.name: rooms[volume_group.name], large.name: rooms[large.name]}
+        told = driver.capacity(mediaType="ssd")
+        assert told.available_capacity == sum(of_ssd.values())
+        assert told.maximum_volume_size.value == of_ssd[large.name]
+
+        for number, (wanted, group) in enumerate(
+            (
+                ({"mediaType": "ssd", "strategy": "binpack"}, volume_group),
+                ({"mediaType": "ssd", "strategy": "spread"}, large),
+                ({"mediaType": "hdd"}, turning),
+                ({"strategy": "spread"}, turning),
+            )
+        ):
+            volume = driver.create(f"pvc-{number}", 8 * MIB, **wanted)
+            assert volume.volume_context["vgName"] == group.name, wanted
+            driver.delete(volume.volume_id)
+        most = told.maximum_volume_size.value
+        code = code_of(driver.create, "pvc-1", most + EXTENT, mediaType="ssd")
+        assert code == "RESOURCE_EXHAUSTED"
+        assert driver.create("pvc-1", most, mediaType="ssd").capacity_bytes == most
+        driver.delete("pvc-1")
+    finally:
+        driver.close()
+        large.close()
+        turning.close()
+
+
 def test_what_lay_on_the_disk_before_is_never_seen(
     driver: LvmDriver, volume_group: VolumeGroup
 ) -> None:
