@@ -20,6 +20,7 @@ FS_TYPE = "crypto_LUKS"
 _NAME = re.compile(r"[A-Za-z0-9_+.-]{1,120}")
 _MAPPER = pathlib.Path("/dev/mapper")
 _SYS_BLOCK = pathlib.Path("/sys/block")
+_SYS_DEV_BLOCK = pathlib.Path("/sys/dev/block")
 _OPEN_S, _FORMAT_S, _OTHER_S = 120.0, 300.0, 60.0
 _NO_SUCH_KEY = 2
 """Source: cryptsetup(8), "RETURN CODES"."""
@@ -86,6 +87,23 @@ def close(name: str) -> None:
 def grow(name: str) -> None:
     """Let open container *name* be as large as its device; again changes nothing."""
     run.run(["cryptsetup", "resize", "--", _require_name(name)], timeout_s=_OTHER_S, stdin=b"")
+
+
+def require_on(name: str, device: pathlib.Path) -> pathlib.Path | None:
+    """The device of open container *name*, which is on *device*; None while it is closed.
+
+    Raises Precondition when something else has the name.
+    """
+    container = mapped(name)
+    if container is None:
+        return None
+    below = (_SYS_DEV_BLOCK / block.device_number(container) / "slaves").iterdir()
+    numbers = {(each / "dev").read_text().strip() for each in below}
+    if numbers != {block.device_number(device)}:
+        raise errors.Precondition(
+            f"container {name} is open on another device than {device}; look with `dmsetup ls`"
+        )
+    return container
 
 
 @contextlib.contextmanager

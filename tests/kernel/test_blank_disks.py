@@ -1,4 +1,4 @@
-"""Which disks may be made a volume group or a Device volume: only those that hold nothing at all."""
+"""Which disks may be made a volume group or a Device volume: those that hold nothing at all."""
 
 import os
 import pathlib

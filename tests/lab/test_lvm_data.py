@@ -237,6 +237,21 @@ def test_a_snapshot_of_a_volume_that_is_to_be_wiped_leaves_nothing(
     assert run("lvs", "--noheadings", volume_group.name) == ""
 
 
+def test_what_a_killed_copy_left_does_not_keep_its_source(
+    driver: LvmDriver, volume_group: VolumeGroup
+) -> None:
+    driver.create("pvc-1", 16 * MIB, vgName=volume_group.name)
+    name = volume_group.name
+    left = ("csi-local", "csi-kind=scratch", "csi-making")
+    words = [word for tag in left for word in ("--addtag", tag)]
+    run("lvcreate", "-qq", "--yes", "--snapshot", "--name", "csi-copy-1", "--size", "8m", *words,
+        f"{name}/pvc-1")  # fmt: skip
+
+    driver.delete("pvc-1")
+
+    assert run("lvs", "--noheadings", name) == ""
+
+
 def test_wiping_a_thin_volume_takes_no_room_of_others(
     driver: LvmDriver, volume_group: VolumeGroup
 ) -> None:

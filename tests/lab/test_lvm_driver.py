@@ -384,6 +384,10 @@ def test_an_encrypted_volume(driver: LvmDriver, volume_group: VolumeGroup, block
     else:
         (target / "file").write_bytes(marker)
     assert driver.expand(volume, target, 96 * MIB) == 96 * MIB
+    # Whoever finds it open needs no key.
+    other = driver.publish(volume, pod="other", block=block)
+    other_gone = pb.NodeUnpublishVolumeRequest(volume_id="pvc-1", target_path=str(other))
+    driver.client.node.NodeUnpublishVolume(other_gone, timeout=60)
     driver.unpublish(volume, target)
     run("sync")
     assert not pathlib.Path("/dev/mapper/csi-luks-pvc-1").exists()
@@ -400,6 +404,12 @@ def test_an_encrypted_volume(driver: LvmDriver, volume_group: VolumeGroup, block
     else:
         assert (target / "file").read_bytes() == marker
     driver.unpublish(volume, target)
+    # Something else that has the name of the container is neither used nor closed.
+    theirs = volume_group.create("theirs", "--size", "96m")
+    run("dmsetup", "create", "csi-luks-pvc-1", "--table", f"0 196608 linear {theirs} 0")
+    code = code_of(driver.stage, volume, block=block, secrets=key)
+    run("dmsetup", "remove", "--retry", "csi-luks-pvc-1")
+    assert code == "FAILED_PRECONDITION"
     driver.delete("pvc-1")
     assert key["luksPassphrase"] not in driver.process.log.read_text()
 

@@ -3,6 +3,7 @@
 A container is made only on a volume that nobody used yet. What is found on any other must be one.
 """
 
+import dataclasses
 import pathlib
 
 from core import call, errors
@@ -13,21 +14,25 @@ from host import block_content, filesystem, luks
 def unlock(opened: model.Opened, volume_id: str, key: bytes) -> model.Opened:
     """*opened* with the device inside its container, which is made and opened if need be.
 
+    One that is open needs no key, as when staging was lost and a publish does it again.
     Raises InvalidField without a key, WrongKey, Precondition for a used volume without container.
     """
+    name = names.of_container(volume_id)
+    there = luks.require_on(name, opened.device)
+    if there is not None and not opened.is_fresh:
+        return dataclasses.replace(opened, device=there)
     if not key:
         raise errors.InvalidField(
             "secrets[luksPassphrase]", "is required: the volume is encrypted",
             allowed="a Secret named by csi.storage.k8s.io/node-stage-secret-name",
         )  # fmt: skip
-    name = names.of_container(volume_id)
     call.doing(f"unlocking {volume_id}")
     if opened.is_fresh:
         # Of an attempt that was killed before the volume counted.
         luks.close(name)
         block_content.clear_signatures(opened.device)
         luks.make(opened.device, key)
-    elif luks.mapped(name) is None:
+    else:
         found = filesystem.probe(opened.device)
         if found.fs_type != luks.FS_TYPE:
             raise errors.Precondition(
@@ -35,7 +40,7 @@ def unlock(opened: model.Opened, volume_id: str, key: bytes) -> model.Opened:
                 f"{found.fs_type or found.partition_table or 'no container'} on it; nothing changed"
             )
     device = luks.open_(opened.device, name, key, read_only=opened.read_only)
-    return model.Opened(device=device, is_fresh=opened.is_fresh, read_only=opened.read_only)
+    return dataclasses.replace(opened, device=device)
 
 
 def lock(volume_id: str) -> None:
