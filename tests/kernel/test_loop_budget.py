@@ -35,12 +35,14 @@ def test_two_files_at_once_keep_to_the_budget(
         "LOCAL_SPARSE_TEMPLATE_FILEDIR": str(tmp_path),
         "LOCAL_SPARSE_TOTAL_AVAILABLE_GI": "1",
     }
-    files = loop_files.LoopFiles(settings.read(core_settings.Reader(told)))
+    config = settings.read(core_settings.Reader(told))
+    # As when one process serves the older name too.
+    files, others = loop_files.LoopFiles(config), loop_files.LoopFiles(config)
     refused: list[errors.Exhausted] = []
 
     def create_second() -> None:
         try:
-            files.create(wish("pvc-2"))
+            others.create(wish("pvc-2"))
         except errors.Exhausted as e:
             refused.append(e)
 

@@ -7,7 +7,6 @@ the volume away and begins again. A source that is in use is copied from a snaps
 
 import contextlib
 import pathlib
-import threading
 from collections.abc import Iterator
 
 import structlog
@@ -26,11 +25,10 @@ _SCRATCH_GROW_PERCENT = 50
 
 
 class Filler:
-    """Makes volumes with content. planning: held from a look at the room to what takes it."""
+    """Makes volumes with content."""
 
-    def __init__(self, allowed: groups.Groups, planning: threading.Lock) -> None:
+    def __init__(self, allowed: groups.Groups) -> None:
         self._groups = allowed
-        self._planning = planning
 
     def make(
         self, want: model.VolumeWish, origin: model.Source, own_tags: tuple[str, ...]
@@ -76,7 +74,7 @@ class Filler:
                 f"a read-only volume of snapshot {source.name} has {source.content_bytes} bytes"
             )
         tag = f"{tags.IS_VOLUME}{want.volume_id}"
-        with self._planning:
+        with self._groups.planning():
             rows = self._groups.volumes()
             if any(tag in row.tags and row.uuid != source.uuid for row in rows):
                 raise errors.Exists(f"volume {want.volume_id} is there, of another snapshot")
@@ -95,7 +93,7 @@ class Filler:
     ) -> None:
         on = self._groups.commands()
         group, name = source.group, want.volume_id
-        with self._planning:
+        with self._groups.planning():
             site = self._groups.require_promise(group, source.pool, size_bytes)
             grows = placement.rounded(size_bytes, site) > source.size_bytes
             made_with = (*own_tags, tags.MAKING) if grows else own_tags
@@ -118,7 +116,7 @@ class Filler:
     ) -> None:
         on = self._groups.commands()
         with self._still(source, want.volume_id) as device:
-            with self._planning:
+            with self._groups.planning():
                 sites = self._groups.sites(want.parameters)
                 site = placement.choose(sites, size_bytes, want.parameters.strategy)
                 rounded = placement.rounded(size_bytes, site)

@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from core import errors
 from csi.lvm import params, settings
 from csi.lvm.stores import placement
-from host import block, lvm, lvm_model
+from host import block, dir_lock, lvm, lvm_model
 
 MEDIA_TAG = "csi-media="
 """On a group: what its disks are, when the kernel does not know it."""
 _SYS_BLOCK = pathlib.Path("/sys/class/block")
+_LOCK_DIR = pathlib.Path("/run/lock/lvm")
+"""Where LVM's own locks are. It locks files in it, we the directory."""
 
 
 class Groups:
@@ -24,6 +26,16 @@ class Groups:
 
     def __init__(self, config: settings.LocalSettings) -> None:
         self._config = config
+
+    @contextlib.contextmanager
+    def planning(self) -> Iterator[None]:
+        """Held from a look at the room to its use, for LVM does not know what pools may promise.
+
+        Of the whole node: a process may serve the older name too, and an update has two processes.
+        """
+        _LOCK_DIR.mkdir(parents=True, exist_ok=True)
+        with dir_lock.hold(_LOCK_DIR):
+            yield
 
     def commands(self) -> lvm.Lvm:
         """LVM on the devices that are there. Raises Precondition when there is none."""

@@ -5,7 +5,6 @@ takes one command to make and one to remove, so that there is no step between wh
 """
 
 import pathlib
-import threading
 from collections.abc import Sequence
 
 import structlog
@@ -40,15 +39,12 @@ class Unusable(errors.Precondition):
 
 
 class LogicalVolumes:
-    """The volumes of type LVM on this node. planning: held from a look at the room to its use."""
+    """The volumes of type LVM on this node."""
 
-    def __init__(
-        self, config: settings.LocalSettings, allowed: groups.Groups, planning: threading.Lock
-    ) -> None:
+    def __init__(self, config: settings.LocalSettings, allowed: groups.Groups) -> None:
         self._config = config
         self._groups = allowed
-        self._planning = planning
-        self._filler = fill.Filler(allowed, planning)
+        self._filler = fill.Filler(allowed)
 
     def has(self, volume_id: str) -> bool:
         """Whether the volume is one of these."""
@@ -90,6 +86,8 @@ class LogicalVolumes:
         # What only has the name, in another group, is nobody's concern while one of them is ours.
         own = [row for row in named if tags.OWNER in row.tags] or named
         for row in own:
+            if self._remove_copies(row, rows):
+                rows = self._groups.volumes()
             self._require_removable(row, rows)
             removal.wipe_and_remove(self._groups.commands(), row)
         return bool(shown or own)
@@ -121,7 +119,7 @@ class LogicalVolumes:
                 )
         _require_no_thick_snapshots(row, rows, "grow")
         call.doing(f"growing volume {volume_id}")
-        with self._planning:
+        with self._groups.planning():
             more_bytes = required_bytes - row.size_bytes
             if row.pool:
                 self._groups.require_promise(row.group, row.pool, more_bytes)
@@ -194,6 +192,21 @@ class LogicalVolumes:
             volume_id, (tags.OWNER, tag), unless=tags.PROTECTED, groups=self._config.groups
         )
 
+    def _remove_copies(
+        self, row: lvm_model.LogicalVolume, rows: Sequence[lvm_model.LogicalVolume]
+    ) -> bool:
+        """Remove the snapshots that killed copies of *row* left; whether there were any."""
+        left = [
+            each
+            for each in rows
+            if (each.group, each.origin) == (row.group, row.name)
+            and {tags.OWNER, tags.SCRATCH} <= each.tags
+            and not each.is_open
+        ]
+        for each in left:
+            removal.wipe_and_remove(self._groups.commands(), each)
+        return bool(left)
+
     def _require_unpublished(self, volume_id: str) -> None:
         """Raise Busy while it is mounted, or bound as a device: LVM sees only what is open."""
         for link in pathlib.Path("/dev").glob(f"*/{volume_id}"):
@@ -227,7 +240,7 @@ class LogicalVolumes:
         if want.source is not None:
             row = self._filler.make(want, want.source, _tags(want))
             return _volume(row, self._groups.volumes(), volume_id=want.volume_id)
-        with self._planning:
+        with self._groups.planning():
             sites = self._groups.sites(want.parameters)
             site = placement.choose(sites, store.wanted_bytes(want), want.parameters.strategy)
             size_bytes = placement.rounded(store.wanted_bytes(want), site)

@@ -5,14 +5,13 @@ A file is made under another name, with its record on it, and renamed: half made
 
 import os
 import pathlib
-import threading
 
 import structlog
 
 from core import call, errors, units
 from csi.lvm import model, names, params, settings
 from csi.lvm.stores import records, store
-from host import loop, stats
+from host import dir_lock, loop, stats
 
 log = structlog.get_logger()
 
@@ -28,7 +27,6 @@ class LoopFiles:
     def __init__(self, config: settings.LocalSettings) -> None:
         self._config = config
         self._directory = config.loop_dir
-        self._planning = threading.Lock()  # held from a look at the room to its use
 
     def has(self, volume_id: str) -> bool:
         """Whether there is such a file."""
@@ -41,7 +39,7 @@ class LoopFiles:
         file = self._file(want.volume_id)
         if file.exists():
             return _volume(want.volume_id, records.require_same(file, want))
-        with self._planning:
+        with dir_lock.hold(self._directory):
             return self._make(want, file)
 
     def _make(self, want: model.VolumeWish, file: pathlib.Path) -> model.Volume:
@@ -124,7 +122,7 @@ class LoopFiles:
         wanted = -(-required_bytes // _STEP_BYTES) * _STEP_BYTES
         if limit_bytes and wanted > limit_bytes:
             raise errors.OutOfRange(f"limit_bytes {limit_bytes}: sizes are multiples of 1 MiB")
-        with self._planning:
+        with dir_lock.hold(self._directory):
             room = self.capacity(params.Parameters(volume_type=params.VolumeType.LOOP_DEVICE))
             if wanted - size_bytes > room.maximum_bytes:
                 raise errors.Exhausted(

@@ -6,7 +6,6 @@ is renamed again before its files go, so that nobody uses what is half deleted.
 
 import hashlib
 import pathlib
-import threading
 from collections.abc import Iterator
 
 import structlog
@@ -14,7 +13,7 @@ import structlog
 from core import call, errors, units
 from csi.lvm import model, names, params, settings
 from csi.lvm.stores import records, store
-from host import project_quota, stats
+from host import dir_lock, project_quota, stats
 
 log = structlog.get_logger()
 
@@ -31,7 +30,6 @@ class QuotaDirs:
 
     def __init__(self, config: settings.LocalSettings) -> None:
         self._config = config
-        self._planning = threading.Lock()  # held from a look at the room to its use
 
     def has(self, volume_id: str) -> bool:
         """Whether there is such a directory."""
@@ -43,11 +41,11 @@ class QuotaDirs:
         there = self._find(want.volume_id)
         if there is not None:
             return _volume(there, records.require_same(there, want))
-        with self._planning:
-            return self._make(want)
-
-    def _make(self, want: model.VolumeWish) -> model.Volume:
         root = self._root(want.parameters.root)
+        with dir_lock.hold(self._roots()[0]):
+            return self._make(want, root)
+
+    def _make(self, want: model.VolumeWish, root: pathlib.Path) -> model.Volume:
         size_bytes = store.rounded(store.wanted_bytes(want), want, _STEP_BYTES)
         room = self._room(root)
         if size_bytes > room:
@@ -119,7 +117,7 @@ class QuotaDirs:
         wanted = -(-required_bytes // _STEP_BYTES) * _STEP_BYTES
         if limit_bytes and wanted > limit_bytes:
             raise errors.OutOfRange(f"limit_bytes {limit_bytes}: sizes are multiples of 1 MiB")
-        with self._planning:
+        with dir_lock.hold(self._roots()[0]):
             room = self._room(path.parent)
             if wanted - record.size_bytes > room:
                 raise errors.Exhausted(f"{path.parent} has room for {room} bytes more")

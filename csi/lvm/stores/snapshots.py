@@ -4,8 +4,6 @@ A snapshot is made in one command. LVM makes a thick one in two steps of its own
 when it is killed between them is a volume with our tags and no origin, and is made again.
 """
 
-import threading
-
 import structlog
 
 from core import call, clock, errors
@@ -17,12 +15,11 @@ log = structlog.get_logger()
 
 
 class Snapshots:
-    """The snapshots on this node. time: when they are made. planning: as for `LogicalVolumes`."""
+    """The snapshots on this node. time: when they are made."""
 
-    def __init__(self, allowed: groups.Groups, time: clock.Clock, planning: threading.Lock) -> None:
+    def __init__(self, allowed: groups.Groups, time: clock.Clock) -> None:
         self._groups = allowed
         self._time = time
-        self._planning = planning
 
     def create(self, want: model.SnapshotWish) -> model.Snapshot:
         """The snapshot of *want*, made if need be.
@@ -45,7 +42,7 @@ class Snapshots:
             size_bytes=0 if source.pool else _room(want, source),
             tags=self._tags(want, source),
         )
-        with self._planning:
+        with self._groups.planning():
             if source.pool:
                 self._groups.require_promise(source.group, source.pool, source.size_bytes)
             with luks.still(names.of_container(source.name)):
@@ -64,7 +61,7 @@ class Snapshots:
         if not self._groups.devices():
             return
         on = self._groups.commands()
-        with self._planning:  # so that it does not become a volume meanwhile
+        with self._groups.planning():  # so that it does not become a volume meanwhile
             row = self._deletable(snapshot_id)
             if row is None:
                 return

@@ -58,6 +58,10 @@ class Upkeep:
         """One look, and what follows from it."""
         if not self._groups.devices():
             return
+        with self._groups.planning():  # the older name's driver looks too
+            self._look()
+
+    def _look(self) -> None:
         rows = self._groups.volumes()
         for row in rows:
             if row.is_suspended and tags.OWNER in row.tags:

@@ -1,6 +1,5 @@
 """All volumes of this node, of whichever type: the one door that both halves use. Blocking."""
 
-import threading
 from collections.abc import Iterator
 
 from core import clock, errors
@@ -33,13 +32,11 @@ class Volumes:
     def __init__(self, config: settings.LocalSettings, time: clock.Clock) -> None:
         self.has_lvm = bool(config.devices)
         self.groups = groups.Groups(config)
-        # LVM does not watch over what thin pools promise, so one looks and takes at a time.
-        planning = threading.Lock()
-        self._logical = logical.LogicalVolumes(config, self.groups, planning)
+        self._logical = logical.LogicalVolumes(config, self.groups)
         self.unclaimed = unclaimed.Unclaimed(self.groups, self._logical)
         self.sweep = sweep.Sweep(self.groups)
         self._new_groups = new_groups.NewGroups(config, self.groups)
-        self.snapshots = snapshots.Snapshots(self.groups, time, planning)
+        self.snapshots = snapshots.Snapshots(self.groups, time)
         directories = mount_points.MountPoints(config)
         devices = whole_devices.WholeDevices(config)
         self._files = loop_files.LoopFiles(config)
