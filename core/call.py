@@ -7,6 +7,8 @@ import contextvars
 import dataclasses
 import time
 
+from core import errors
+
 
 @dataclasses.dataclass(slots=True)
 class Call:
@@ -14,12 +16,14 @@ class Call:
 
     deadline_s: on the `time.monotonic` scale, None without a limit.
     doing: what the call waits for; ends in the error message when time is up.
+    given_up: nobody waits for its answer any more; what blocks goes on until it ends.
     """
 
     call_id: str
     method: str
     deadline_s: float | None = None
     doing: str = "working"
+    given_up: bool = False
 
 
 _current: contextvars.ContextVar[Call | None] = contextvars.ContextVar("call", default=None)
@@ -43,3 +47,13 @@ def doing(what: str) -> None:
     call = _current.get()
     if call is not None:
         call.doing = what
+
+
+def require_wanted(what: str) -> None:
+    """Raise DeadlineExceeded before *what* when nobody waits for the current call any more.
+
+    For effects that only the caller can undo, such as a mount, after work that took long.
+    """
+    call = _current.get()
+    if call is not None and call.given_up:
+        raise errors.DeadlineExceeded(f"the caller is gone or its time is up; not {what}; retry")

@@ -123,9 +123,11 @@ class ServeInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  #
         try:
             done, _ = await asyncio.wait({task}, timeout=budget_s)
         except asyncio.CancelledError:
+            running.given_up = True
             task.cancel()
             raise
         if not done:
+            running.given_up = True
             task.cancel()
             raise errors.DeadlineExceeded(
                 f"time is up while {running.doing}; retry, the operation resumes"

@@ -5,12 +5,13 @@ import pathlib
 import shutil
 import subprocess
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
-from core import errors
+from core import call, errors
 from csi.node import device_state
-from host import mounts
+from host import filesystem, mounts
 from tests.unit.csi_disk_node import disk_node_harness as harness
 
 pytestmark = [
@@ -37,6 +38,28 @@ async def test_staging_resumes_after_the_mount_and_before_the_growth(node: harne
     path = await node.stage(disk)
 
     assert os.statvfs(path).f_blocks * os.statvfs(path).f_frsize > 1.6 * harness.DISK_BYTES
+
+
+async def test_a_caller_that_left_during_mkfs_gets_no_mount_that_nobody_would_undo(
+    node: harness.Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = node.add_disk()
+    running = call.Call(call_id="1", method="NodeStageVolume")
+    usual = filesystem.make
+
+    def make(*arguments: Any, **options: Any) -> None:
+        usual(*arguments, **options)
+        running.given_up = True
+
+    monkeypatch.setattr(filesystem, "make", make)
+    call.enter(running)
+    with pytest.raises(errors.DeadlineExceeded, match="the caller is gone"):
+        await node.stage(disk)
+    assert harness.mount_points_below(node.root) == []
+
+    call.enter(call.Call(call_id="2", method="NodeStageVolume"))
+    path = await node.stage(disk)
+    assert str(path) in harness.mount_points_below(node.root)
 
 
 async def test_publishing_resumes_after_the_target_was_made(node: harness.Node) -> None:

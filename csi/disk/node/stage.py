@@ -136,6 +136,8 @@ class Stager:
         if content.fs_type == "xfs" and "nouuid" not in options:
             # A disk restored from a snapshot has its origin's UUID, and both may be on one node.
             options.append("nouuid")
+        # A kubelet that was killed meanwhile does not know of the mount, nor ask to undo it.
+        call.require_wanted(f"mounting {source.path} at {path}")
         with contextlib.ExitStack() as undo:
             mounts.mount(source.path, path, fs_type=content.fs_type, options=options)
             undo.callback(mounts.unmount, path)

@@ -108,6 +108,8 @@ class Stager:
             options.append("nouuid")
         if opened.read_only:
             options.append(_NO_JOURNAL[fs_type])
+        # A kubelet that was killed meanwhile does not know of the mount, nor ask to undo it.
+        call.require_wanted(f"mounting {opened.device} at {path}")
         mounts.mount(opened.device, path, fs_type=fs_type, options=options)
         there = node_mounts.top_mount(path)
         if there is None or there.device != number:

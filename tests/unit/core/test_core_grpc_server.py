@@ -2,12 +2,13 @@ import asyncio
 import contextlib
 import pathlib
 import stat
+import threading
 
 import grpc
 import grpc.aio
 import pytest
 
-from core import call, errors, grpc_errors, grpc_server
+from core import call, errors, executor, grpc_errors, grpc_server
 from csi._pb import csi_pb2, csi_pb2_grpc
 
 
@@ -77,6 +78,39 @@ async def test_the_answer_comes_before_the_deadline_and_says_what_was_going_on(t
 
     assert code is grpc.StatusCode.DEADLINE_EXCEEDED
     assert "waiting for disk d-1" in details
+
+
+@pytest.mark.parametrize("leaves", [True, False], ids=["caller leaves", "time is up"])
+async def test_work_that_goes_on_knows_that_nobody_waits_for_it(tmp_path, leaves):
+    pool = executor.BoundedExecutor("test", 1)
+    started, ended, refused = asyncio.Event(), threading.Event(), []
+    loop = asyncio.get_running_loop()
+
+    def work():
+        call.require_wanted("mounting")
+        loop.call_soon_threadsafe(started.set)
+        ended.wait(10)
+        try:
+            call.require_wanted("mounting")
+        except errors.DeadlineExceeded as e:
+            refused.append(str(e))
+
+    async def handle():
+        await pool.run(work)
+        return csi_pb2.ProbeResponse()
+
+    async with serving(tmp_path, handle) as (stub, observed, _):
+        asked = stub.Probe(csi_pb2.ProbeRequest(), timeout=60 if leaves else 0.5)
+        await started.wait()
+        if leaves:
+            asked.cancel()
+        with contextlib.suppress(grpc.aio.AioRpcError, asyncio.CancelledError):
+            await asked
+        while not observed:
+            await asyncio.sleep(0)
+        ended.set()
+    pool.close()
+    assert ["not mounting" in text for text in refused] == [True]
 
 
 async def test_the_call_knows_how_much_time_is_left(tmp_path):
