@@ -23,7 +23,7 @@ TEST_S = 300
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.path.is_relative_to(HERE):
+        if item.path.is_relative_to(HERE) and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(TEST_S))
 
 
@@ -78,8 +78,20 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[cluster_module.Cluster]:
 
 
 @pytest.fixture
+def healed(cluster: cluster_module.Cluster) -> Iterator[None]:
+    """Ends faults of the cloud, starts what was stopped, and sees that all runs."""
+    yield
+    cluster.control.clear_faults()
+    cluster.up()
+    assert [row for row in cluster.status() if not row.well] == []
+
+
+@pytest.fixture
 def user(cluster: cluster_module.Cluster) -> Iterator[tenant.Tenant]:
-    """A namespace; a test that leaves a volume, an attachment, a disk or a snapshot fails."""
+    """A namespace; a test fails that leaves anything of what it made there.
+
+    A volume, an attachment, a disk, a snapshot; and what `cluster.traces` finds of pods.
+    """
     made = tenant.Tenant(cluster)
     yield made
     assert made.close() == []

@@ -38,12 +38,18 @@ def loop_devices(state_dir: pathlib.Path) -> list[str]:
 def _of_local_files(where: layout.Layout) -> list[str]:
     """Loop devices of node-local volumes: their machine is gone, and their path with it."""
     files = [file for node in layout.NODES for file in where.home(node).glob("local/*.img")]
-    found = []
-    for file in files:
-        argv = ["losetup", "--associated", str(file), "--noheadings", "--output", "NAME"]
-        done = subprocess.run(argv, check=True, capture_output=True, text=True)
-        found += done.stdout.split()
-    return found
+    return [device for file in files for device in _associated(file)]
+
+
+def detach_holders(of: pathlib.Path) -> None:
+    """End the loop devices that stand on another device; their users have ended."""
+    for device in _associated(of):
+        subprocess.run(["losetup", "-d", device], check=True, capture_output=True)
+
+
+def _associated(file: pathlib.Path) -> list[str]:
+    argv = ["losetup", "--associated", str(file), "--noheadings", "--output", "NAME"]
+    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout.split()
 
 
 def cgroups(where: layout.Layout) -> list[pathlib.Path]:

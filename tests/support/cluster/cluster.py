@@ -212,7 +212,12 @@ class Cluster:
     @property
     def control(self) -> control.Control:
         """The control API of its cloud."""
-        return control.Control(f"http://127.0.0.1:{self._settings()['cloud_port']}")
+        return control.Control(f"http://{self.cloud_address}")
+
+    @property
+    def cloud_address(self) -> str:
+        """host:port of the cloud, from this machine."""
+        return f"127.0.0.1:{self._settings()['cloud_port']}"
 
     def instance_id(self, node: str) -> str:
         """What the cloud calls a node."""
@@ -224,10 +229,16 @@ class Cluster:
         `node-1/disk-attacher` and the like are of the controllers' second replica, which is no
         part of the cluster until a test starts it.
         """
-        known = self._all_components(self._settings())
-        for node in layout.NODES:
-            known += chart.second_replica(self.where, build_programs() / "bin", node)
-        return {each.name: each for each in known}[name]
+        known = {each.name: each for each in self.parts()}
+        if name not in known:
+            machine = name.partition("/")[0]
+            second = chart.second_replica(self.where, build_programs() / "bin", machine)
+            known = {each.name: each for each in second}
+        return known[name]
+
+    def parts(self) -> list[components.Component]:
+        """All of its processes, whether they run or not."""
+        return self._all_components(self._settings())
 
     def stop(self, name: str, number: signal.Signals = signal.SIGTERM) -> None:
         """End a component; `up`, or `start`, starts it again."""
@@ -244,6 +255,14 @@ class Cluster:
     def apply_stand_ins(self) -> None:
         """Make the pods again that nobody runs; those that are there stay."""
         stand_ins.apply(self.kubectl, chart.read(self.where))
+
+    def kill_machine(self, name: str) -> None:
+        """End a machine as a power failure does, all that runs in it included; `up` boots it."""
+        links = [path.resolve() for path in (self.where.home(name) / "by-id").iterdir()]
+        self._launcher.kill_machine(name)
+        # Machines share a kernel, which remembers kubelet's locks on raw devices: loop devices.
+        for device in links:
+            cleanup.detach_holders(device)
 
     def run(self, machine: str, *argv: str, timeout_s: float = 60.0) -> str:
         """What a command prints that runs in a machine. Raises RuntimeError when it fails."""

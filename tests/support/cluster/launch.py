@@ -80,6 +80,16 @@ class Launcher:
             raise RuntimeError(f"{component.name} does not run")
         os.kill(found.pid, number)
 
+    def kill_machine(self, name: str) -> None:
+        """Kill a machine's first process: the kernel takes all others of it along."""
+        table = self.table()
+        first = process_table.machine(table, _machine(name))
+        if first is None:
+            return
+        inside = [each.pid for each in table if _is_in(each.pid, first.pid)]
+        process_table.kill([first.pid], signal.SIGKILL, _STOP_S)
+        process_table.kill(inside, signal.SIGKILL, _STOP_S)
+
     def enter(self, machine: str) -> list[str]:
         """The words before a command that is to run in a machine; "" = this one.
 
@@ -126,6 +136,14 @@ class Launcher:
             child.start(ready, limit_s)
         except RuntimeError as fault:
             raise RuntimeError(f"{name} does not start: {fault}") from fault
+
+
+def _is_in(pid: int, first: int) -> bool:
+    """Whether a process is in the PID namespace of another; False when one has ended."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/ns/pid").samefile(f"/proc/{first}/ns/pid")
+    except OSError:
+        return False
 
 
 def _machine(name: str) -> str:

@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tests.support.cluster import cluster, kubectl
+from tests.support.cluster import cluster, kubectl, traces
 
 READY_S = 90.0
 GONE_S = 90.0
@@ -56,6 +56,14 @@ class Tenant:
         self.wait("pod", name, "condition=Ready")
         return self.get("pod", name)
 
+    def shell(self, pod: str, script: str) -> str:
+        """What a script prints in the pod's container. Raises Refused when it fails."""
+        return self.execute(pod, "/bin/sh", "-ec", script)
+
+    def size_bytes(self, pod: str) -> int:
+        """Of the file system at /data."""
+        return int(self.shell(pod, "df -k /data").splitlines()[-1].split()[1]) * 1024
+
     def execute(self, pod: str, *command: str) -> str:
         """What a command prints in the pod's container. Raises Refused when it fails."""
         return self.kubectl("exec", pod, "--", *command)
@@ -102,6 +110,26 @@ class Tenant:
         mount = {"name": "data", "mountPath": "/data"}
         return self.run(pod, command, container={"volumeMounts": [mount]}, **spec)
 
+    def start_user_of(
+        self, claim: str, pod: str, *, node: str, at: str = "/data", **spec: Any
+    ) -> None:
+        """Ask for a pod with the claim, and do not wait for it.
+
+        at: below /dev, the claim is a raw device; else where its file system is.
+        """
+        spec["volumes"] = [_volume(claim)]
+        spec["nodeSelector"] = {"kubernetes.io/hostname": node}
+        place = (
+            {"volumeDevices": [{"name": "data", "devicePath": at}]}
+            if at.startswith("/dev/")
+            else {"volumeMounts": [{"name": "data", "mountPath": at}]}
+        )
+        self.apply(kubectl.pod(pod, SLEEP, container=place, **spec))
+
+    def disk_of(self, claim: str) -> str:
+        """Id of the disk that the claim is bound to."""
+        return str(self.volume_of(claim)["spec"]["csi"]["volumeHandle"])
+
     def volume_of(self, claim: str) -> dict[str, Any]:
         """The PersistentVolume that the claim is bound to."""
         return self._kubectl.get("pv", str(self.get("pvc", claim)["spec"]["volumeName"]))
@@ -129,7 +157,8 @@ class Tenant:
         kinds = ("persistentvolumes", "volumeattachments", "volumesnapshotcontents")
         found = [f"{kind} {row['metadata']['name']}" for kind in kinds for row in self._rows(kind)]
         cloud = self.cluster.control
-        return [*found, *cloud.data_disks(), *cloud.snapshots()]
+        found += [*cloud.data_disks(), *cloud.snapshots()]
+        return found or traces.of_pods(self.cluster)
 
     def _rows(self, kind: str) -> list[dict[str, Any]]:
         return self._kubectl.list(kind)
