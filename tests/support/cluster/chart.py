@@ -134,7 +134,7 @@ def render(where: layout.Layout, programs: pathlib.Path, network: str) -> None:
 
 def read(where: layout.Layout) -> Rendered:
     """What `render` wrote."""
-    documents = yaml.safe_load_all(_file(where).read_text())
+    documents = yaml.load_all(_file(where).read_text(), yaml.CSafeLoader)
     return Rendered([each for each in documents if each])
 
 
