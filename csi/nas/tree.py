@@ -87,7 +87,9 @@ def put_aside(base: pathlib.Path, name: str) -> pathlib.Path | None:
     """Where the volume's files are to be deleted, out of everybody's way; None = nothing left."""
     trash = base / layout.trash_name(name)
     if not _is_directory(trash) and _is_directory(base / name):
-        (base / name).rename(trash)
+        # Another replica, which led before us, may do the same.
+        with contextlib.suppress(FileNotFoundError):
+            (base / name).rename(trash)
     return trash if _is_directory(trash) else None
 
 

@@ -186,6 +186,53 @@ async def test_killed_at_any_step_the_next_call_finishes(roots, monkeypatch, ste
     assert not (roots.path / layout.trash_name("pvc-1")).exists()
 
 
+@pytest.mark.parametrize("record", [ARCHIVE, DELETE], ids=["archive", "delete"])
+@pytest.mark.parametrize("step", ["archive", *STEPS])
+async def test_another_replica_may_be_through_before_any_step(
+    roots, remover, monkeypatch, step, record
+):
+    """One that lost its Lease goes on with what it began, beside the new leader."""
+    make(roots.path, "pvc-1", record)
+    make(roots.path, "pvc-2", DELETE)
+    other = removal.Remover(roots, clock.SystemClock(), fake_kubernetes.silent_recorder())
+    real = getattr(tree, step)
+
+    def overtaken(*arguments):
+        monkeypatch.setattr(tree, step, real)
+        other._remove("pvc-1", PLACE, keep=False)
+        return real(*arguments)
+
+    monkeypatch.setattr(tree, step, overtaken)
+    await remover.remove("pvc-1", PLACE)
+
+    kept = [name for name in names(roots.path) if name != "pvc-2"]
+    assert [name.startswith("archived-pvc-1.") for name in kept] == [True] * record.archive
+    assert (roots.path / "pvc-2/sub/file").read_text() == "content"
+    assert [each.name for each in (roots.path / layout.RECORDS).iterdir()] == ["pvc-2"]
+
+
+@pytest.mark.parametrize("record", [ARCHIVE, DELETE], ids=["archive", "delete"])
+async def test_another_replica_may_rename_the_directory_that_was_just_seen(
+    roots, remover, monkeypatch, record
+):
+    volume = make(roots.path, "pvc-1", record)
+    other = removal.Remover(roots, clock.SystemClock(), fake_kubernetes.silent_recorder())
+    real = tree._is_directory
+
+    def sees(path):
+        found = real(path)
+        if path == volume and found:
+            monkeypatch.setattr(tree, "_is_directory", real)
+            other._remove("pvc-1", PLACE, keep=False)
+        return found
+
+    monkeypatch.setattr(tree, "_is_directory", sees)
+    await remover.remove("pvc-1", PLACE)
+
+    assert len(names(roots.path)) == int(record.archive)
+    assert list((roots.path / layout.RECORDS).iterdir()) == []
+
+
 async def test_a_long_removal_outlives_its_call_and_is_joined_by_the_next(
     roots, remover, monkeypatch
 ):
