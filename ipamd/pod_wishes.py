@@ -22,7 +22,8 @@ _OF_CONTROLPLANE = tuple(
     f"{_PREFIX}{name}"
     for name in ("pod-networking", "pod-networks", "pod-networks-request", "pod-alloc-type")
 )
-ANNOTATIONS = frozenset({_INGRESS, _EGRESS, _RESERVATION, _POD_ENI, *_OF_CONTROLPLANE})
+_PRIORITY = f"{_PREFIX}network-priority"
+ANNOTATIONS = frozenset({_INGRESS, _EGRESS, _RESERVATION, _POD_ENI, _PRIORITY, *_OF_CONTROLPLANE})
 """Keys of pods that ask for something."""
 
 KEEP_S = 300.0
@@ -73,6 +74,14 @@ def parse(pod: pods.Pod, stateful_kinds: Collection[str] = ()) -> Wishes:
                 message=f"{', '.join(ignored)}: ignored: vSwitches, security groups and addresses "
                 "of a pod's own, also addresses kept across nodes, need trunk interfaces, which "
                 "this ipamd does not have",
+            )
+        )
+    if told.get(_PRIORITY):
+        notes.append(
+            Note(
+                reason=events.Reason.ANNOTATION_IGNORED,
+                message=f"{_PRIORITY}: ignored: this ipamd sends for all pods alike; limits of "
+                f"bandwidth ({_EGRESS}) hold",
             )
         )
     return Wishes(

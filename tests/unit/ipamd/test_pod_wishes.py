@@ -87,6 +87,15 @@ def test_what_needs_the_controlplane_is_ignored_and_told():
     assert wishes.refusal == ""
 
 
+def test_a_priority_is_told_to_have_no_effect():
+    wishes = pod_wishes.parse(pod(network_priority="guaranteed"))
+
+    [note] = wishes.notes
+    assert note.reason is events.Reason.ANNOTATION_IGNORED
+    assert "k8s.aliyun.com/network-priority: ignored" in note.message
+    assert wishes.refusal == ""
+
+
 def test_the_first_limit_wins_in_each_direction():
     runtime = datapath_model.Bandwidth(ingress_bytes_per_s=1, ingress_burst_bytes=9)
     annotation = datapath_model.Bandwidth(ingress_bytes_per_s=2, egress_bytes_per_s=3)
