@@ -159,6 +159,27 @@ def capabilities(values: Sequence[csi_pb2.VolumeCapability]) -> tuple[VolumeCapa
     return tuple(capability(v, f"volume_capabilities[{i}]") for i, v in enumerate(values))
 
 
+def require_mount(values: Iterable[VolumeCapability], of: str) -> None:
+    """Raise InvalidField for a capability that asks for a block device; of: what has none."""
+    if any(value.access is AccessType.BLOCK for value in values):
+        raise errors.InvalidField(
+            "volume_capability.access_type",
+            f"is not supported by {of}",
+            value=AccessType.BLOCK.value,
+            allowed=AccessType.MOUNT.value,
+        )
+
+
+def require_empty_volume(message: csi_pb2.CreateVolumeRequest) -> None:
+    """Raise InvalidField for a volume with content, or one that may be modified later."""
+    if message.HasField("volume_content_source"):
+        raise errors.InvalidField(
+            "volume_content_source", "is not supported", allowed="an empty volume"
+        )
+    if message.mutable_parameters:
+        raise errors.InvalidField("mutable_parameters", "is not supported", allowed="nothing")
+
+
 def capacity_range(value: csi_pb2.CapacityRange) -> tuple[int, int]:
     """(required_bytes, limit_bytes), 0 = not given. Neither may be negative nor contradict."""
     required_bytes, limit_bytes = value.required_bytes, value.limit_bytes

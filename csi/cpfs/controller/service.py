@@ -46,7 +46,7 @@ class ControllerServicer(csi_pb2_grpc.ControllerServicer):
         required_bytes, limit_bytes = requests.capacity_range(request.capacity_range)
         wish = params.parse(requests.string_map("parameters", request.parameters))
         requests.check_secrets(request.secrets)
-        _refuse_source(request)
+        requests.require_empty_volume(request)
         size_bytes = params.choose_size_bytes(required_bytes, limit_bytes)
         with self._locks.hold(f"volume {name}"):
             await self._require_file_system(wish.file_system_id)
@@ -184,22 +184,9 @@ def _require_known(volume_id: str) -> handles.Handle:
     return handle
 
 
-def _refuse_source(request: csi_pb2.CreateVolumeRequest) -> None:
-    if request.HasField("volume_content_source"):
-        raise errors.InvalidField(
-            "volume_content_source", "is not supported by CPFS", allowed="an empty volume"
-        )
-
-
 def _require_supported(capabilities: tuple[requests.VolumeCapability, ...]) -> None:
+    requests.require_mount(capabilities, "CPFS")
     for capability in capabilities:
-        if capability.access is requests.AccessType.BLOCK:
-            raise errors.InvalidField(
-                "volume_capability.access_type",
-                "is not supported by CPFS",
-                value="block",
-                allowed="mount",
-            )
         if capability.fs_type not in ("", FS_TYPE):
             raise errors.InvalidField(
                 "volume_capability.mount.fs_type",

@@ -76,10 +76,7 @@ def parse_capability(message: csi_pb2.VolumeCapability) -> requests.VolumeCapabi
 def parse_mount(message: csi_pb2.VolumeCapability) -> requests.VolumeCapability:
     """A capability that no block device is asked for with. Raises InvalidField."""
     capability = requests.capability(message)
-    if capability.access is requests.AccessType.BLOCK:
-        raise errors.InvalidField(
-            "volume_capability.access_type", "is not supported by CPFS", value="block"
-        )
+    requests.require_mount((capability,), "CPFS")
     return capability
 
 

@@ -12,6 +12,7 @@ from kube import api as kube_api
 from kube import volumes as kube_volumes
 
 _Rpc = csi_pb2.ControllerServiceCapability.RPC
+_WHAT = "NFS"
 
 CAPABILITIES = (
     _Rpc.CREATE_DELETE_VOLUME,
@@ -83,7 +84,7 @@ class ControllerServicer(csi_pb2_grpc.ControllerServicer):
         if not shared and not await self._do.exists(volume_id):
             raise errors.NotFound(f"volume {volume_id} has no record on any file system")
         try:
-            _require_supported(capabilities)
+            requests.require_mount(capabilities, _WHAT)
         except errors.InvalidField as e:
             return answers.validated(request, str(e))
         return answers.validated(request, "")
@@ -131,13 +132,8 @@ def _parse_create(request: csi_pb2.CreateVolumeRequest) -> made.VolumeRequest:
     capabilities = requests.capabilities(request.volume_capabilities)
     required_bytes, limit_bytes = requests.capacity_range(request.capacity_range)
     requests.check_secrets(request.secrets)
-    if request.HasField("volume_content_source"):
-        raise errors.InvalidField(
-            "volume_content_source", "is not supported", allowed="an empty volume"
-        )
-    if request.mutable_parameters:
-        raise errors.InvalidField("mutable_parameters", "is not supported", allowed="nothing")
-    _require_supported(capabilities)
+    requests.require_empty_volume(request)
+    requests.require_mount(capabilities, _WHAT)
     return made.VolumeRequest(
         name=name,
         required_bytes=required_bytes,
@@ -152,21 +148,10 @@ def _parse_expand(request: csi_pb2.ControllerExpandVolumeRequest) -> made.Expand
     required_bytes, limit_bytes = requests.required_capacity_range(request)
     requests.check_secrets(request.secrets)
     if request.HasField("volume_capability"):
-        _require_supported((requests.capability(request.volume_capability),))
+        requests.require_mount((requests.capability(request.volume_capability),), _WHAT)
     return made.ExpandRequest(
         volume_id=volume_id, required_bytes=required_bytes, limit_bytes=limit_bytes
     )
-
-
-def _require_supported(capabilities: tuple[requests.VolumeCapability, ...]) -> None:
-    for capability in capabilities:
-        if capability.access is requests.AccessType.BLOCK:
-            raise errors.InvalidField(
-                "volume_capability.access_type",
-                "is not supported by NFS",
-                value="block",
-                allowed="mount",
-            )
 
 
 def _topology(zone_id: str) -> list[csi_pb2.Topology]:

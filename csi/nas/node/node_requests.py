@@ -53,10 +53,7 @@ def parse_publish(
     """NodePublishVolume. resolved: volume_context with what Kubernetes tells; None = as it is."""
     volume_id, target = parse_target(request, settings)
     capability = requests.capability(request.volume_capability)
-    if capability.access is requests.AccessType.BLOCK:
-        raise errors.InvalidField(
-            "volume_capability.access_type", "is not supported by NFS", value="block"
-        )
+    requests.require_mount((capability,), "NFS")
     requests.check_secrets(request.secrets)
     told = request.volume_context if resolved is None else resolved
     context = requests.string_map("volume_context", told)

@@ -46,9 +46,8 @@ class ControllerServicer(csi_pb2_grpc.ControllerServicer):
         capabilities = requests.capabilities(request.volume_capabilities)
         required_bytes, limit_bytes = requests.capacity_range(request.capacity_range)
         key = _key(request.secrets)
-        _refuse_sources(request)
-        for capability in capabilities:
-            _require_supported(capability)
+        requests.require_empty_volume(request)
+        requests.require_mount(capabilities, "OSS")
         size_bytes = required_bytes or limit_bytes
         plan = await self._parse(
             requests.string_map("parameters", request.parameters),
@@ -84,8 +83,7 @@ class ControllerServicer(csi_pb2_grpc.ControllerServicer):
         if not told and not await self._do.exists(volume_id, key):
             raise errors.NotFound(f"volume {volume_id} is not known, and has no volume_context")
         try:
-            for capability in capabilities:
-                _require_supported(capability)
+            requests.require_mount(capabilities, "OSS")
             if told:
                 await self._parse(told, volume_context.parse)
         except (errors.InvalidField, errors.Unsupported) as e:
@@ -127,19 +125,3 @@ def _key(secrets: Mapping[str, str]) -> storage.Secret | None:
     if found is None:
         return None
     return storage.Secret(key_id=found.key_id, secret=found.secret, token=found.token)
-
-
-def _refuse_sources(request: csi_pb2.CreateVolumeRequest) -> None:
-    if request.HasField("volume_content_source"):
-        raise errors.InvalidField(
-            "volume_content_source", "is not supported", allowed="an empty volume"
-        )
-    if request.mutable_parameters:
-        raise errors.InvalidField("mutable_parameters", "is not supported", allowed="nothing")
-
-
-def _require_supported(capability: requests.VolumeCapability) -> None:
-    if capability.access is requests.AccessType.BLOCK:
-        raise errors.InvalidField(
-            "volume_capability.access_type", "is not supported by OSS", value="block"
-        )

@@ -98,10 +98,7 @@ def parse_publish(
 def parse_capability(message: csi_pb2.VolumeCapability) -> requests.VolumeCapability:
     """A capability that object storage can have. Raises InvalidField."""
     capability = requests.capability(message)
-    if capability.access is requests.AccessType.BLOCK:
-        raise errors.InvalidField(
-            "volume_capability.access_type", "is not supported by OSS", value="block"
-        )
+    requests.require_mount((capability,), "OSS")
     if capability.fs_type.lower() not in _FS_TYPES:
         raise errors.InvalidField(
             "volume_capability.mount.fs_type",

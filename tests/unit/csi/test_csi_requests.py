@@ -89,3 +89,32 @@ def test_everything_else_stays_readable():
         "parameters": {"type": "cloud_essd"},
         "volume_capabilities": [{"mount": {"mount_flags": ["noatime"]}}],
     }
+
+
+MOUNT = requests.VolumeCapability(
+    access=requests.AccessType.MOUNT, mode=requests.AccessMode.SINGLE_NODE_WRITER
+)
+BLOCK = requests.VolumeCapability(
+    access=requests.AccessType.BLOCK, mode=requests.AccessMode.SINGLE_NODE_WRITER
+)
+
+
+def test_a_block_device_is_refused_where_there_is_none():
+    requests.require_mount((MOUNT, MOUNT), "NFS")
+
+    with pytest.raises(errors.InvalidField, match="'block' is not supported by NFS; allowed: m"):
+        requests.require_mount((MOUNT, BLOCK), "NFS")
+
+
+@pytest.mark.parametrize(
+    ("field", "given"),
+    [
+        ("volume_content_source", {"volume_content_source": csi_pb2.VolumeContentSource()}),
+        ("mutable_parameters", {"mutable_parameters": {"type": "fast"}}),
+    ],
+)
+def test_a_volume_that_is_not_empty_or_to_be_modified_is_refused(field, given):
+    requests.require_empty_volume(csi_pb2.CreateVolumeRequest(name="pvc-1"))
+
+    with pytest.raises(errors.InvalidField, match=f"{field} is not supported"):
+        requests.require_empty_volume(csi_pb2.CreateVolumeRequest(name="pvc-1", **given))
