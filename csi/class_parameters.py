@@ -16,7 +16,7 @@ _PREFIXES = (
 
 
 def wishes(parameters: Mapping[str, str]) -> dict[str, str]:
-    """*parameters* without them: a key that is left and not known is a typing error."""
+    """*parameters* without them: what is left is the class's own, or a typing error."""
     return {
         key: text
         for key, text in parameters.items()

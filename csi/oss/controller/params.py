@@ -6,13 +6,13 @@ import re
 from collections.abc import Mapping
 
 from core import errors
+from csi import class_parameters
 from csi.oss import volume_context
 from csi.oss.controller import places
 
-_RECLAIM = "csi.alibabacloud.com/reclaimPolicy"
-_HOUSEKEEPING = "csi.storage.k8s.io/"
-_OWN = ("volumeas", "deletepolicy", "bucketprefix", _RECLAIM.lower())
-KNOWN = frozenset(_OWN)
+_RECLAIM = class_parameters.RECLAIM_POLICY
+_OWN = ("volumeas", "deletepolicy", "bucketprefix")
+KNOWN = frozenset({*_OWN, _RECLAIM.lower()})
 """Parameters of a class alone, in lower case; all others are attributes of the volume."""
 _BUCKET_PREFIX = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
 
@@ -45,8 +45,8 @@ def parse(parameters: Mapping[str, str]) -> Parameters:
     prefix = told.get("bucketprefix", "")
     context = {
         key: value
-        for key, value in parameters.items()
-        if key.strip().lower() not in _OWN and not key.startswith(_HOUSEKEEPING)
+        for key, value in class_parameters.wishes(parameters).items()
+        if key.strip().lower() not in KNOWN
     }
     if volume_as is VolumeAs.BUCKET:
         if "bucket" in told:

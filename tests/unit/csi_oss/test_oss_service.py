@@ -93,3 +93,28 @@ async def test_a_request_without_one_asks_for_the_object(
         await served.CreateVolume(request(**more), None)
 
     assert kubernetes.reads == [(api.Kind.CNFS, "shared", "")]
+
+
+ADDED = {
+    "csi.storage.k8s.io/pvc/name": "claim",
+    "csi.alibabacloud.com/storageclassName": "oss",
+    "csi.alibabacloud.com/reclaimPolicy": "Retain",
+    "volume.kubernetes.io/selected-node": "worker-1",
+    "volume.beta.kubernetes.io/storage-provisioner": "ossplugin.csi.alibabacloud.com",
+}
+
+
+async def test_what_provisioners_add_by_themselves_is_no_attribute_of_the_volume(
+    served: service.ControllerServicer,
+) -> None:
+    own = {"bucket": "mine-1", "url": "oss-cn-hangzhou.aliyuncs.com"}
+    told = await served.CreateVolume(
+        pb.CreateVolumeRequest(
+            name="pvc-1",
+            volume_capabilities=[csi_client.mount_capability("", mode="MULTI_NODE_MULTI_WRITER")],
+            parameters={**own, **ADDED},
+        ),
+        None,
+    )
+
+    assert dict(told.volume.volume_context) == {**own, "path": "/"}
