@@ -1,13 +1,17 @@
 """Words inside parameters: booleans, numbers, lists, pairs. Pure; each names its parameter."""
 
+import enum
 import re
 from collections.abc import Sequence
+from typing import TypeVar
 
 from core import errors
 
 _TRUE = frozenset({"yes", "true", "1"})
 _FALSE = frozenset({"", "no", "false", "0"})
 UINT32_MAX = 2**32 - 1
+E = TypeVar("E", bound=enum.StrEnum)
+
 _DIRECTORY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -49,6 +53,16 @@ def choices(field: str, text: str, allowed: Sequence[str]) -> tuple[str, ...]:
         if word not in allowed:
             raise errors.InvalidField(field, "is not known", value=word, allowed=", ".join(allowed))
     return told
+
+
+def member(field: str, text: str, kind: type[E]) -> E:
+    """The member of *kind* that *text* names, in any letter case."""
+    for each in kind:
+        if each.lower() == text.lower():
+            return each
+    raise errors.InvalidField(
+        field, "is not known", value=text, allowed=", ".join(each for each in kind if each)
+    )
 
 
 def directory_name(field: str, text: str) -> str:

@@ -5,10 +5,8 @@ of all keys is docs/reference/nas.md.
 """
 
 import dataclasses
-import enum
 import re
 from collections.abc import Mapping
-from typing import TypeVar
 
 from core import errors
 from csi import values
@@ -43,8 +41,6 @@ REFUSED: Mapping[str, str] = {
 _NAMES = {name.lower(): name for name in (*TAKEN, *TOLD, *REFUSED)}
 _SKIPMOUNT = "skipmount"
 _NOWHERE = server.Place(host="", base="/")
-
-E = TypeVar("E", bound=enum.StrEnum)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,10 +86,14 @@ def parse(context: Mapping[str, str]) -> NasVolume:
     place = found.catch(_NOWHERE, lambda: _place(told))
     kind = found.catch("", lambda: _file_system_type(told, place.host))
     use_client = found.catch(
-        clients.UseClient.NONE, lambda: _choice(told, "useClient", clients.UseClient)
+        clients.UseClient.NONE,
+        lambda: values.member(_field("useClient"), told.get("useClient", ""), clients.UseClient),
     )
     protocol = found.catch(
-        clients.Protocol.NONE, lambda: _choice(told, "mountProtocol", clients.Protocol)
+        clients.Protocol.NONE,
+        lambda: values.member(
+            _field("mountProtocol"), told.get("mountProtocol", ""), clients.Protocol
+        ),
     )
     client = found.catch(
         clients.Client.NFS,
@@ -180,16 +180,6 @@ def _file_system_type(told: Mapping[str, str], host: str) -> str:
             return "cpfs"
         case _:
             return ""
-
-
-def _choice(told: Mapping[str, str], key: str, kind: type[E]) -> E:
-    text = told.get(key, "")
-    for each in kind:
-        if each.lower() == text.lower():
-            return each
-    raise errors.InvalidField(
-        _field(key), "is not known", value=text, allowed=", ".join(each for each in kind if each)
-    )
 
 
 def _mode(told: Mapping[str, str], place: server.Place) -> int | None:

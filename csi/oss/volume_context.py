@@ -96,7 +96,9 @@ def parse(context: Mapping[str, str], *, fs_type: str = "", over_vpc: bool = Fal
             allowed="3 to 63 of a-z, 0-9 and -",
         )  # fmt: skip
     url = endpoint.normalise(_required(told, "url"), bucket=bucket, over_vpc=over_vpc)
-    fuse_type = _fuse_type(told.get("fusetype", "") or fs_type)
+    fuse_type = values.member(
+        "fuseType", told.get("fusetype") or fs_type or FuseType.OSSFS, FuseType
+    )
     if told.get("agenticbucket") and fuse_type is FuseType.S3FS:
         raise errors.InvalidField("agenticBucket", "is not offered by s3fs")
     auth = _auth(told, fuse_type)
@@ -174,25 +176,11 @@ def _required(told: Mapping[str, str], name: str) -> str:
     return told[name]
 
 
-def _fuse_type(text: str) -> FuseType:
-    try:
-        return FuseType(text.lower() or FuseType.OSSFS)
-    except ValueError as e:
-        raise errors.InvalidField(
-            "fuseType", "is not known", value=text, allowed=", ".join(FuseType)
-        ) from e
-
-
 def _auth(told: Mapping[str, str], fuse_type: FuseType) -> AuthType:
     text = told.get("authtype", "").lower()
     if text in ("csi-secret-store", "agent-identity"):
         raise errors.InvalidField("authType", _NEEDS_POD, value=text)
-    try:
-        auth = AuthType(text)
-    except ValueError as e:
-        raise errors.InvalidField(
-            "authType", "is not known", value=text, allowed="none, sts, rrsa, public"
-        ) from e
+    auth = values.member("authType", text, AuthType)
     if auth is AuthType.PUBLIC and fuse_type is FuseType.OSSFS2:
         raise errors.InvalidField(
             "authType", "is not offered by ossfs2", value=text, allowed="none, sts, rrsa"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from core import errors
-from csi import class_parameters
+from csi import class_parameters, values
 from csi.oss import volume_context
 from csi.oss.controller import places
 
@@ -40,7 +40,7 @@ class Parameters:
 def parse(parameters: Mapping[str, str]) -> Parameters:
     """The parameters. Raises InvalidField naming the one that is wrong."""
     told = {key.strip().lower(): value.strip() for key, value in parameters.items()}
-    volume_as = _volume_as(told.get("volumeas", ""))
+    volume_as = values.member("volumeAs", told.get("volumeas") or VolumeAs.SHAREPATH, VolumeAs)
     policy = _policy(told, volume_as)
     prefix = told.get("bucketprefix", "")
     context = {
@@ -71,23 +71,10 @@ def parse(parameters: Mapping[str, str]) -> Parameters:
     )
 
 
-def _volume_as(text: str) -> VolumeAs:
-    try:
-        return VolumeAs(text.lower() or VolumeAs.SHAREPATH)
-    except ValueError as e:
-        raise errors.InvalidField(
-            "volumeAs", "is not offered", value=text, allowed=", ".join(VolumeAs)
-        ) from e
-
-
 def _policy(told: Mapping[str, str], volume_as: VolumeAs) -> places.DeletePolicy:
     text = told.get("deletepolicy", "")
-    try:
-        policy = places.DeletePolicy(text.lower() or places.DeletePolicy.RETAIN)
-    except ValueError as e:
-        raise errors.InvalidField(
-            "deletePolicy", "is not known", value=text, allowed=", ".join(places.DeletePolicy)
-        ) from e
+    default = places.DeletePolicy.RETAIN
+    policy = values.member("deletePolicy", text or default, places.DeletePolicy)
     if policy is not places.DeletePolicy.RETAIN and volume_as in (
         VolumeAs.DIRECT,
         VolumeAs.SHAREPATH,

@@ -45,7 +45,7 @@ def request(**parameters: str) -> pb.CreateVolumeRequest:
 
 
 BAD = {
-    "a kind that is not known": ({"volumeAs": "subpth"}, "volumeAs 'subpth' is not offered"),
+    "a kind that is not known": ({"volumeAs": "subpth"}, "volumeAs 'subpth' is not known"),
     "a policy that is not known": ({"deletePolicy": "del"}, "deletePolicy 'del' is not known"),
     "a path that climbs": ({"path": "/a/../b"}, "path '/a/../b' is not a path"),
     "a client that is not known": ({"fuseType": "ossf"}, "fuseType 'ossf' is not known"),
