@@ -86,7 +86,10 @@ class NewMountTarget:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class AccessPoint:
-    """An access point. status: Active, Pending, Deleting or another word."""
+    """An access point. status: Active, Pending, Deleting or another word.
+
+    created: when it was made, in the API's words, whose order is that of time; "" = not told.
+    """
 
     access_point_id: str
     file_system_id: str
@@ -94,6 +97,7 @@ class AccessPoint:
     domain: str
     root_path: str
     status: str
+    created: str = ""
     ram_enabled: bool = False
     access_group: str = ""
     tags: Mapping[str, str] = dataclasses.field(default_factory=dict)

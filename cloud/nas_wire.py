@@ -48,6 +48,7 @@ def access_point(raw: Any) -> nas_model.AccessPoint:
         domain=text(raw.domain_name),
         root_path=text(raw.root_path),
         status=text(raw.status),
+        created=text(raw.create_time),
         ram_enabled=bool(raw.enabled_ram),
         access_group=text(raw.access_group),
         # A plain list here, not a holder.

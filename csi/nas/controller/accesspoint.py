@@ -1,8 +1,9 @@
 """volumeAs=accesspoint: an access point of a file system that is there already.
 
 The API has no client token for access points, so the volume's name is looked up in their tags
-before one is made, and again after: if two came of it, all but the first go. Source: spec/csi-
-driver.md 3.5.
+before one is made, and again after: of two the one that was made first counts. What this process
+made besides it goes, at once; others may be another replica's, which told that one to a node. They
+go with the volume. Source: spec/csi-driver.md 3.5.
 """
 
 from collections.abc import Callable
@@ -71,17 +72,17 @@ class Accesspoints:
         layout.require_name("name", want.name)
         root_path = paths.join(parameters.path, want.name)
         size_bytes = want.required_bytes or want.limit_bytes
-        is_new = want.name in self._unseen
+        mine, _ = self._unseen.get(want.name, ("", 0.0))
         found = await self.find(want.name)
         if not found:
-            is_new = True
             new = self._new(want.name, parameters, root_path, size_bytes)
-            self._unseen[want.name] = (await self._api.create(new), self._clock.monotonic_s())
+            mine = await self._api.create(new)
+            self._unseen[want.name] = (mine, self._clock.monotonic_s())
             found = await self.find(want.name)
-        if is_new:
-            # Not later: one of them may be in use then.
-            await self._remove_extra(found)
         first = found[0]
+        if any(each.access_point_id == mine for each in found[1:]):
+            log.warning("access point made twice; removing one", id=mine)
+            await self._api.delete(parameters.file_system_id, mine)
         _require_same(first, want.name, parameters, root_path, size_bytes)
         active = await self._api.wait(
             first.file_system_id,
@@ -120,7 +121,7 @@ class Accesspoints:
             raise errors.Unavailable(
                 f"access point {made_id} of volume {name} does not show up yet; retry"
             )
-        return sorted(found, key=lambda each: each.access_point_id)
+        return sorted(found, key=lambda each: (each.created, each.access_point_id))
 
     async def adopt(self, file_system_id: str, access_point_id: str) -> list[AccessPoint] | None:
         """The access point that another driver made; None when it is gone."""
@@ -155,12 +156,6 @@ class Accesspoints:
         if size_gib > quota.size_gib:
             await self._directories.set_quota(found.file_system_id, found.root_path, size_gib)
         return units.gib_to_bytes(size_gib)
-
-    async def _remove_extra(self, found: list[AccessPoint]) -> None:
-        """An answer that was lost may have had a second one made; it goes."""
-        for extra in found[1:]:
-            log.warning("access point made twice; removing one", id=extra.access_point_id)
-            await self._api.delete(extra.file_system_id, extra.access_point_id)
 
     def _new(
         self,
