@@ -7,13 +7,18 @@ import subprocess
 import sys
 
 from tests.support import processes
-from tests.support.cluster import layout
+from tests.support.cluster import kubectl, layout
 
 _CGROUPS = pathlib.Path("/sys/fs/cgroup")
+_DETACHED_S = 20.0
+"""A device that is open goes when it is closed, as by udevd."""
 
 
 def clean(where: layout.Layout) -> None:
-    """Devices, namespaces and links of the cloud, control groups, the directory."""
+    """Devices, namespaces and links of the cloud, control groups, the directory.
+
+    May be repeated. Raises TimeoutError when somebody keeps a node-local volume's loop device.
+    """
     if where.cloud.exists():
         argv = [sys.executable, "-m", "sim", "clean", "--state-dir", str(where.cloud)]
         argv += ["--netns-prefix", where.prefix, "--by-id-dir", str(where.state_dir / "by-id")]
@@ -22,6 +27,12 @@ def clean(where: layout.Layout) -> None:
         subprocess.run(["losetup", "-d", device], check=False, capture_output=True)
     for top in cgroups(where):
         _remove_groups(top)
+    # Without its file nothing tells whose such a device is: its path was its machine's.
+    kubectl.wait_until(
+        "loop devices of node-local volumes are gone",
+        lambda: not _of_local_files(where),
+        _DETACHED_S,
+    )
     shutil.rmtree(where.state_dir)
 
 
