@@ -37,7 +37,9 @@ def posted() -> set[tuple[str, str]]:
 
 def test_every_event_has_its_row_and_every_row_its_event() -> None:
     rows = set()
-    for line in (ROOT / "docs/reference/events.md").read_text().splitlines():
+    page = (ROOT / "docs/reference/events.md").read_text()
+    ours, _, _ = page.partition("\nOf failed calls kubelet and the sidecars tell")
+    for line in ours.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if line.startswith("| `") and cells[1] in TYPES.values():
             rows.add((cells[0].strip("`"), cells[1]))
