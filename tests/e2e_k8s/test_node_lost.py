@@ -51,7 +51,16 @@ def lose(cluster: cluster_module.Cluster) -> None:
 def come_back(cluster: cluster_module.Cluster) -> None:
     power(cluster, "StartInstance", "Running")
     cluster.up()
-    cluster.kubectl.wait("node", HERE, "condition=Ready", limit_s=HEALED_S)
+    kubectl.wait_until(f"{HERE} is ready", lambda: is_ready(cluster), HEALED_S)
+
+
+def is_ready(cluster: cluster_module.Cluster) -> bool:
+    """Whether the node is, and its kubelet runs.
+
+    A kubelet ends when its node is not there soon enough, and is started again, as systemd does.
+    """
+    cluster.start(f"{HERE}/kubelet")
+    return any(row.well for row in cluster.status() if row.name == f"node {HERE}")
 
 
 def attached_to(cluster: cluster_module.Cluster) -> list[str]:
