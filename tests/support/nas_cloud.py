@@ -5,6 +5,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from tests.support import control, machine, processes, rpc, signed_api
@@ -116,17 +117,24 @@ class NasCloud:
 
     def join(self, node: machine.Machine) -> None:
         """Have a machine reach the exports by name, and the API. The cloud runs."""
+        self.connect(str(node.pid), node.run)
+        node.run("mount", "--bind", self.files["hosts"], "/etc/hosts")
+
+    def connect(self, netns: str, run: Callable[..., str]) -> None:
+        """Have a network reach the exports by address, and the API.
+
+        netns: as `ip link` takes it. run: runs a command in there.
+        """
         told = self.files
         addresses, self._joined = told["client_addresses"], self._joined + 1
         address, link = addresses[self._joined - 1], f"c{self._joined}"
         router = told["router"]
-        ours = f"link add {link} type veth peer name eth0 netns {node.pid}\nlink set {link} up\n"
+        ours = f"link add {link} type veth peer name eth0 netns {netns}\nlink set {link} up\n"
         ours += f"route add {address}/32 dev {link}\n"
         theirs = f"link set eth0 up\naddress add {address}/32 dev eth0\n"
         theirs += f"route add {told['block']} via {told['router_address']} dev eth0 onlink\n"
         machine.run("sh", "-ec", f"ip -n {router} -batch - <<END\n{ours}END")
-        node.run("sh", "-ec", f"ip -batch - <<END\n{theirs}END")
-        node.run("mount", "--bind", told["hosts"], "/etc/hosts")
+        run("sh", "-ec", f"ip -batch - <<END\n{theirs}END")
 
     def unreachable(self, domain: str) -> "Unreachable":
         """As a server whose network is gone, in a `with` block: packets are dropped."""

@@ -95,10 +95,12 @@ class Rendered:
         return [each for each in self.documents if each["kind"] == kind]
 
 
-def render(where: layout.Layout, programs: pathlib.Path, network: str) -> None:
+def render(
+    where: layout.Layout, programs: pathlib.Path, network: str, more: Mapping[str, Any]
+) -> None:
     """Write the chart, as `helm template` gives it for this cluster, where `read` finds it.
 
-    network: "terway" = with ipamd.
+    network: "terway" = with ipamd. more: values that win over ours.
     """
     values = {
         "cloud": {
@@ -119,8 +121,11 @@ def render(where: layout.Layout, programs: pathlib.Path, network: str) -> None:
     }
     given = where.state_dir / "values.yaml"
     given.write_text(yaml.safe_dump(values))
+    others = where.state_dir / "more-values.yaml"
+    others.write_text(yaml.safe_dump(dict(more)))
     argv = [str(programs / "helm"), "template", "csi", str(CHART), "--namespace", NAMESPACE]
     argv += ["--kube-version", "1.34.3", "--values", str(given)]
+    argv += ["--values", str(others)]
     homes = {
         f"HELM_{name}_HOME": str(where.state_dir / "helm") for name in ("CACHE", "CONFIG", "DATA")
     }

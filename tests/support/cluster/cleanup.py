@@ -65,7 +65,9 @@ def _associated(file: pathlib.Path) -> list[str]:
 
 def cgroups(where: layout.Layout) -> list[pathlib.Path]:
     """The cluster's control group in each hierarchy that has it."""
-    return [path for path in _CGROUPS.glob(f"*/{where.prefix}") if path.is_dir()]
+    places = ("", "*/")  # the only hierarchy of version 2, or each of version 1
+    found = [path for place in places for path in _CGROUPS.glob(f"{place}{where.prefix}")]
+    return [path for path in found if path.is_dir()]
 
 
 def _remove_groups(top: pathlib.Path) -> None:

@@ -10,7 +10,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from tests.support import control, image, network_rig, processes
 from tests.support.cluster import (
@@ -32,6 +33,7 @@ _DRIVERS = tuple(
     f"{name}plugin.csi.alibabacloud.com" for name in ("disk", "nas", "oss", "bmcpfs", "local")
 )
 _API_S = 60.0
+_STATUS_S = 1.0
 _NODE_READY_S = 60.0
 
 
@@ -45,16 +47,28 @@ class Row:
 
 
 class Cluster:
-    """Two nodes and a control plane below *state_dir*.
+    """Nodes and a control plane below *state_dir*.
 
     network: "terway" = our plug-in and daemon; "ptp" = the reference plug-ins.
-    say: told what happens, a line at a time.
+    say: told what happens, a line at a time. nodes: some of `layout.NODES`.
+    values: of the chart, instead of ours where they differ. patience: factor on how long it waits.
     """
 
     def __init__(
-        self, state_dir: pathlib.Path, *, network: str = "", say: Callable[[str], None] = print
+        self,
+        state_dir: pathlib.Path,
+        *,
+        network: str = "",
+        say: Callable[[str], None] = print,
+        nodes: Sequence[str] = layout.NODES,
+        values: Mapping[str, Any] | None = None,
+        patience: float = 1.0,
     ) -> None:
         self.where = layout.Layout(state_dir=state_dir.resolve())
+        self.nodes = tuple(nodes)
+        self._machines = (layout.CONTROL, *self.nodes)
+        self._values = values or {}
+        self.patience = patience
         self._network = network
         self._say = say
         self._launcher = launch.Launcher(self.where)
@@ -71,23 +85,26 @@ class Cluster:
         self._write_settings(settings)
         self._configure(programs, settings["network"])
         self._start_cloud(int(settings["cloud_port"]), settings)
-        for machine in layout.MACHINES:
-            self._launcher.ensure_machine(machine)
+        for machine in self._machines:
+            self._start_machine(machine)
         for component in components.control_plane(self.where, programs / "bin"):
             self._start(component)
             if component.name == "kube-apiserver":
                 # Those that come next have their permissions only then.
-                kubectl.wait_until("the API server answers", self._api_ready, _API_S)
+                kubectl.wait_until(
+                    "the API server answers", self._api_ready, _API_S * self.patience
+                )
         self._apply_objects(programs / "crds")
-        for node in layout.NODES:
+        for node in self.nodes:
             self._start_node(node, programs / "bin")
         self.run(layout.CONTROL, "mkdir", "-p", "/run/csi", "/run/csi-plugin/nas")
         for component in chart.controllers(self.where, programs / "bin"):
             self._start(component)
         self._say("waiting for the nodes")
-        self.kubectl.wait("node", "--all", "condition=Ready", limit_s=_NODE_READY_S)
+        limit_s = _NODE_READY_S * self.patience
+        self.kubectl.wait("node", "--all", "condition=Ready", limit_s=limit_s)
         # Without it no pod can be made in this namespace.
-        self.kubectl.wait("serviceaccount", "default", "create", limit_s=_API_S)
+        self.kubectl.wait("serviceaccount", "default", "create", limit_s=limit_s)
         self._say(f"up: {self.where.kubectl} get nodes")
 
     def _require_place(self) -> None:
@@ -124,17 +141,22 @@ class Cluster:
         configuration.ensure_pki(self.where)
         configuration.write_kubeconfigs(self.where)
         configuration.write_control(self.where, programs / "bin")
-        chart.render(self.where, programs / "bin", network)
+        chart.render(self.where, programs / "bin", network, self._values)
         archive = self.where.state_dir / "image.tar"
         if not archive.exists():
             image.build(archive.with_suffix(".new"))
             archive.with_suffix(".new").rename(archive)
-        for node in layout.NODES:
+        for node in self.nodes:
             self._configure_node(node, network)
 
     def _configure_node(self, node: str, network: str) -> None:
         configuration.write_node(
-            self.where, node, network, image.NAME, chart.read(self.where).eni_config
+            self.where,
+            node,
+            network,
+            image.NAME,
+            chart.read(self.where).eni_config,
+            status_s=_STATUS_S * self.patience,
         )
         self._install_cni(self.where.home(node) / "bin", network)
 
@@ -154,6 +176,9 @@ class Cluster:
             port = _free_port()
             self._write_settings(settings | {"cloud_port": str(port)})
         self._start(components.cloudsim(self.where, world, port))
+
+    def _start_machine(self, name: str) -> None:
+        self._launcher.ensure_machine(name)
 
     def _start_node(self, node: str, programs: pathlib.Path) -> None:
         for component in components.node(self.where, node, programs):
@@ -184,10 +209,11 @@ class Cluster:
         """Tell the API server what the chart says, and give its accounts kubeconfigs."""
         rendered = chart.read(self.where)
         self.kubectl("apply", "-f", str(crds))
-        self.kubectl("wait", "crd", "--all", "--for=condition=Established", "--timeout=60s")
+        limit_s = _API_S * self.patience
+        self.kubectl("wait", "crd", "--all", "--for=condition=Established", f"--timeout={limit_s}s")
         self.kubectl.apply(*rendered.objects)
         self.kubectl("apply", "-f", str(_OBJECTS))
-        stand_ins.apply(self.kubectl, rendered)
+        stand_ins.apply(self.kubectl, rendered, self.nodes, limit_s=limit_s)
         for account in rendered.accounts:
             words = ["create", "token", account, "-n", chart.NAMESPACE, f"--duration={_TOKEN}"]
             token = self.where.pki / f"{account}.token"
@@ -197,7 +223,8 @@ class Cluster:
             configuration.write_account(self.where, account, token)
 
     def _start(self, component: components.Component) -> bool:
-        started = self._launcher.ensure(component)
+        limit_s = component.ready_timeout_s * self.patience
+        started = self._launcher.ensure(dataclasses.replace(component, ready_timeout_s=limit_s))
         self._say(f"{component.name}: {'started' if started else 'runs'}")
         return started
 
@@ -254,7 +281,9 @@ class Cluster:
 
     def apply_stand_ins(self) -> None:
         """Make the pods again that nobody runs; those that are there stay."""
-        stand_ins.apply(self.kubectl, chart.read(self.where))
+        stand_ins.apply(
+            self.kubectl, chart.read(self.where), self.nodes, limit_s=_API_S * self.patience
+        )
 
     def kill_machine(self, name: str) -> None:
         """End a machine as a power failure does, all that runs in it included; `up` boots it."""
@@ -285,7 +314,7 @@ class Cluster:
         table = self._launcher.table()
         rows = [
             _row(f"{name}/machine", process_table.machine(table, f"{name}/machine"))
-            for name in layout.MACHINES
+            for name in self._machines
         ]
         for component in self._all_components(settings):
             found = process_table.component(table, component.name, component.argv)
@@ -297,7 +326,7 @@ class Cluster:
         world = self.where.state_dir / "world/world.yaml"
         cloud = components.cloudsim(self.where, world, int(settings["cloud_port"]))
         made = [cloud, *components.control_plane(self.where, programs)]
-        for node in layout.NODES:
+        for node in self.nodes:
             made += components.node(self.where, node, programs)
             made += chart.node(self.where, programs, node)
         return made + chart.controllers(self.where, programs)

@@ -132,25 +132,32 @@ def write_control(where: layout.Layout, bin_dir: pathlib.Path) -> None:
 
 
 def write_node(
-    where: layout.Layout, node: str, network: str, image: str, eni_config: Mapping[str, str]
+    where: layout.Layout,
+    node: str,
+    network: str,
+    image: str,
+    eni_config: Mapping[str, str],
+    *,
+    status_s: float,
 ) -> None:
     """Configuration of containerd, kubelet and the pod network of one node.
 
-    eni_config: files of ipamd's ConfigMap.
+    eni_config: files of ipamd's ConfigMap. status_s: how often kubelet tells how the node is.
     """
     home = where.home(node)
     for made in ("net.d", "eni", "by-id"):
         (home / made).mkdir(parents=True, exist_ok=True)
     (home / "containerd.toml").write_text(_CONTAINERD.format(image=image))
     (home / "resolv.conf").touch()
-    _write_json(home / "kubelet.json", kubelet(where, node))
-    if network == "ptp":
-        _write_json(home / "net.d/10-ptp.conflist", ptp(POD_BLOCKS[node]))
+    _write_json(home / "kubelet.json", kubelet(where, node, status_s))
+    if network != "terway":
+        told = ptp(POD_BLOCKS[node], masquerade=network == "ptp")
+        _write_json(home / "net.d/10-ptp.conflist", told)
     for name, text in eni_config.items():
         (home / "eni" / name).write_text(text)
 
 
-def kubelet(where: layout.Layout, node: str) -> Mapping[str, Any]:
+def kubelet(where: layout.Layout, node: str, status_s: float) -> Mapping[str, Any]:
     """KubeletConfiguration for a node that shares kernel, disk and control groups with others."""
     home, pki = where.home(node), where.pki
     return {
@@ -168,7 +175,8 @@ def kubelet(where: layout.Layout, node: str) -> Mapping[str, Any]:
         "cgroupDriver": "cgroupfs",
         "failSwapOn": False,
         # A volume is mounted once the status told that it is in use: 10 s is long to wait.
-        "nodeStatusUpdateFrequency": "1s",
+        # It is also how long kubelet waits for an answer.
+        "nodeStatusUpdateFrequency": f"{status_s:g}s",
         # A volume grows in its pod when the pod is looked at again: 1 min is long to wait.
         "syncFrequency": "2s",
         "oomScoreAdj": 0,
@@ -181,15 +189,18 @@ def kubelet(where: layout.Layout, node: str) -> Mapping[str, Any]:
     }
 
 
-def ptp(block: str) -> Mapping[str, Any]:
-    """The network of the reference plug-ins: veth pairs, and pods behind their node's address."""
+def ptp(block: str, *, masquerade: bool) -> Mapping[str, Any]:
+    """The network of the reference plug-ins: veth pairs, and pods behind their node's address.
+
+    masquerade: False = no packet filter is needed, and pods reach only their node.
+    """
     return {
         "cniVersion": "1.0.0",
         "name": "reference",
         "plugins": [
             {
                 "type": "ptp",
-                "ipMasq": True,
+                "ipMasq": masquerade,
                 "ipam": {
                     "type": "host-local",
                     "ranges": [[{"subnet": block}]],

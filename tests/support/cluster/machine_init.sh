@@ -72,6 +72,13 @@ kernel/keys/root_maxkeys 1000000
 kernel/keys/root_maxbytes 25000000
 END
 
+
+# Nor does it start where the processor has no clock speed, as in User-Mode Linux.
+if ! grep -q "^cpu MHz" /proc/cpuinfo; then
+    sed 's/^processor.*/&\ncpu MHz\t\t: 1000.000/' /proc/cpuinfo >"$scratch/cpuinfo"
+    mount --bind "$scratch/cpuinfo" /proc/cpuinfo
+fi
+
 mount --make-rshared /
 echo "machine ready"
 # Orphans of the machine become our children: `wait` takes their exit status.

@@ -4,17 +4,18 @@ external-provisioner gives its CSIStorageCapacity objects its pod as owner, and 
 collector removes what has no owner that is there. Here the programs of DaemonSets are processes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tests.support import image
-from tests.support.cluster import chart, kubectl, layout
+from tests.support.cluster import chart, kubectl
 
 _NOBODY = "nobody"
-_ACCOUNT_S = 60.0
 
 
-def apply(to: kubectl.Kubectl, rendered: chart.Rendered) -> None:
+def apply(
+    to: kubectl.Kubectl, rendered: chart.Rendered, nodes: Sequence[str], *, limit_s: float
+) -> None:
     """Tell the API server of the pods of each DaemonSet whose containers know their pod."""
     # Without it no pod may be made there; the controller manager has just started.
     to.wait(
@@ -22,11 +23,11 @@ def apply(to: kubectl.Kubectl, rendered: chart.Rendered) -> None:
         "default",
         "jsonpath={.metadata.name}",
         namespace=chart.NAMESPACE,
-        limit_s=_ACCOUNT_S,
+        limit_s=limit_s,
     )
     for each in rendered.workloads("DaemonSet"):
         if "POD_NAME" in str(each):
-            to.apply(*(_pod(each, node) for node in layout.NODES))
+            to.apply(*(_pod(each, node) for node in nodes))
 
 
 def _pod(workload: Mapping[str, Any], node: str) -> Mapping[str, Any]:

@@ -20,6 +20,7 @@ class Tenant:
         self.cluster = of
         self.name = f"t-{uuid.uuid4().hex[:8]}"
         self._kubectl = of.kubectl
+        self._gone_s = GONE_S * of.patience
         self._kubectl("create", "namespace", self.name)
         self.wait("serviceaccount", "default", "create")
 
@@ -38,10 +39,11 @@ class Tenant:
 
     def delete(self, kind: str, name: str) -> None:
         """Delete and wait until it is gone."""
-        self.kubectl("delete", kind, name, "--wait=true", f"--timeout={GONE_S:.0f}s")
+        self.kubectl("delete", kind, name, "--wait=true", f"--timeout={self._gone_s:.0f}s")
 
     def wait(self, kind: str, name: str, condition: str, limit_s: float = READY_S) -> None:
         """`kubectl wait --for=condition`. Raises Refused with the events of the namespace."""
+        limit_s *= self.cluster.patience
         try:
             self._kubectl.wait(kind, name, condition, namespace=self.name, limit_s=limit_s)
         except kubectl.Refused as refused:
@@ -138,13 +140,13 @@ class Tenant:
 
     def close(self) -> list[str]:
         """Delete everything. Returns what is left of it, here and in the cloud: nothing."""
-        limit = ("--wait=true", f"--timeout={GONE_S:.0f}s")
+        limit = ("--wait=true", f"--timeout={self._gone_s:.0f}s")
         # What is left to the namespace's own end is retried after seconds, and it is slow to end.
         for kinds in _KINDS:
             self.kubectl("delete", kinds, "--all", *limit)
         self._kubectl("delete", "namespace", self.name, "--wait=false")
         try:
-            kubectl.wait_until("nothing is left", lambda: not self._left(), GONE_S)
+            kubectl.wait_until("nothing is left", lambda: not self._left(), self._gone_s)
         except TimeoutError:
             left = self._left()
             # Not the next test's fault.

@@ -34,7 +34,7 @@ def of_pods(of: cluster.Cluster) -> list[str]:
     that the cloud counts and no daemon knows, or that a daemon gave to a pod that is gone.
     """
     found = []
-    for node in layout.NODES:
+    for node in of.nodes:
         lines = of.run(node, "sh", "-c", _LOOK).splitlines()
         found += [f"{node}: {line}" for line in lines if is_trace(line)]
         disks = (of.where.home(node) / "by-id").iterdir()
@@ -57,7 +57,7 @@ def _addresses(of: cluster.Cluster) -> list[str]:
     if not any(each.name.endswith("/ipamd") for each in of.parts()):
         return []
     pools = {}
-    for node in layout.NODES:
+    for node in of.nodes:
         told = of.run(node, sys.executable, "-c", _POOL)
         pools[of.instance_id(node)] = json.loads(told)
     return address_faults(of.control.resources("eni").values(), pools)
