@@ -74,7 +74,7 @@ def size_mib(user: tenant.Tenant, pod: str) -> float:
 def test_static_volumes_of_the_existing_drivers_documentation_mount_unchanged(
     cluster: lab_cluster.LabCluster, user: tenant.Tenant
 ) -> None:
-    user.kubectl("apply", "-f", str(STATIC))
+    cluster.kubectl.apply_files(STATIC, user.name)
     claims = {"nas-pvc": "k8s", "pvc-nas": "csi"}
     volumes = [
         {"name": path, "persistentVolumeClaim": {"claimName": claim}}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tests.support import machine, nas_cloud, volume_group
-from tests.support.cluster import cluster, layout
+from tests.support.cluster import cluster, kubectl, layout
 
 _PATIENCE = 10.0
 """On a machine with other work, a sidecar takes a minute to start."""
@@ -33,6 +33,7 @@ class LabCluster(cluster.Cluster):
             values=_values(group),
             patience=_PATIENCE,
         )
+        self.kubectl = kubectl.Kubectl(self.where.kubectl, validates=False)
         self.cloud = nas_cloud.NasCloud(self.where.state_dir)
 
     def _start_machine(self, name: str) -> None:

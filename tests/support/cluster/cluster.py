@@ -208,11 +208,11 @@ class Cluster:
     def _apply_objects(self, crds: pathlib.Path) -> None:
         """Tell the API server what the chart says, and give its accounts kubeconfigs."""
         rendered = chart.read(self.where)
-        self.kubectl("apply", "-f", str(crds))
+        self.kubectl.apply_files(crds)
         limit_s = _API_S * self.patience
         self.kubectl("wait", "crd", "--all", "--for=condition=Established", f"--timeout={limit_s}s")
         self.kubectl.apply(*rendered.objects)
-        self.kubectl("apply", "-f", str(_OBJECTS))
+        self.kubectl.apply_files(_OBJECTS)
         stand_ins.apply(self.kubectl, rendered, self.nodes, limit_s=limit_s)
         for account in rendered.accounts:
             words = ["create", "token", account, "-n", chart.NAMESPACE, f"--duration={_TOKEN}"]

@@ -18,10 +18,18 @@ class Refused(RuntimeError):
 
 
 class Kubectl:
-    """program: the script that `up` writes."""
+    """program: the script that `up` writes.
 
-    def __init__(self, program: pathlib.Path) -> None:
+    validates: False = objects are not checked here against the server's schemas. kubectl gives the
+    server 32 s to tell them all, which a slow one does not keep.
+    """
+
+    def __init__(self, program: pathlib.Path, *, validates: bool = True) -> None:
         self._program = program
+        self._apply = [
+            "apply",
+            *([] if validates else ["--validate=false", "--openapi-patch=false"]),
+        ]
 
     def __call__(self, *words: str, stdin: str = "", timeout_s: float = _CALL_S) -> str:
         """What `kubectl words…` prints. Raises Refused with what it says when it fails."""
@@ -40,7 +48,11 @@ class Kubectl:
     def apply(self, *objects: Mapping[str, Any]) -> None:
         """Create or change objects."""
         items = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
-        self("apply", "-f", "-", stdin=json.dumps(items))
+        self(*self._apply, "-f", "-", stdin=json.dumps(items))
+
+    def apply_files(self, path: pathlib.Path, namespace: str = "default") -> None:
+        """The same from a file, or all files of a directory."""
+        self(*self._apply, "-n", namespace, "-f", str(path))
 
     def get(self, kind: str, name: str, namespace: str = "default") -> dict[str, Any]:
         """One object. Raises Refused when it is not there."""
