@@ -24,6 +24,9 @@ _SYS_DEV_BLOCK = pathlib.Path("/sys/dev/block")
 _OPEN_S, _FORMAT_S, _OTHER_S = 120.0, 300.0, 60.0
 _NO_SUCH_KEY = 2
 """Source: cryptsetup(8), "RETURN CODES"."""
+_NO_UDEV = {"DM_DISABLE_UDEV": "1"}
+"""udev of the node would answer in the node's IPC namespace, and we wait in our container's: for
+ever. The library makes the device nodes itself then. Source: libdm-common.c of LVM2."""
 _DERIVATION = ("--pbkdf", "argon2id", "--pbkdf-memory", "65536", "--pbkdf-parallel", "1")
 """64 MiB instead of up to 1 GiB, which a container of a node's plug-in may not have."""
 
@@ -47,7 +50,7 @@ def make(device: pathlib.Path, key: bytes) -> None:
     """Make a container on *device*: whatever was there is lost, so ask what is there before."""
     argv = ["cryptsetup", "luksFormat", "--batch-mode", "--type", "luks2", *_DERIVATION]
     argv += ["--key-file", "-", "--", str(device)]
-    run.run(argv, timeout_s=_FORMAT_S, stdin=key)
+    run.run(argv, timeout_s=_FORMAT_S, stdin=key, environment=_NO_UDEV)
     log.info("container made", device=str(device))
 
 
@@ -60,7 +63,7 @@ def open_(device: pathlib.Path, name: str, key: bytes, *, read_only: bool) -> pa
     # Not in the keyring, so that it can grow later without the key.
     argv = ["cryptsetup", "open", "--type", "luks", "--disable-keyring", *words]
     argv += ["--key-file", "-", "--", str(device), _require_name(name)]
-    result = run.run(argv, timeout_s=_OPEN_S, stdin=key, check=False)
+    result = run.run(argv, timeout_s=_OPEN_S, stdin=key, check=False, environment=_NO_UDEV)
     if result.returncode == _NO_SUCH_KEY:
         raise WrongKey(device)
     if result.returncode != 0:
@@ -76,7 +79,7 @@ def close(name: str) -> None:
     if mapped(name) is None:
         return
     argv = ["cryptsetup", "close", "--", _require_name(name)]
-    result = run.run(argv, timeout_s=_OTHER_S, check=False)
+    result = run.run(argv, timeout_s=_OTHER_S, check=False, environment=_NO_UDEV)
     if result.returncode == 0 or mapped(name) is None:
         return
     if "in use" in result.stderr.lower():
@@ -86,7 +89,8 @@ def close(name: str) -> None:
 
 def grow(name: str) -> None:
     """Let open container *name* be as large as its device; again changes nothing."""
-    run.run(["cryptsetup", "resize", "--", _require_name(name)], timeout_s=_OTHER_S, stdin=b"")
+    argv = ["cryptsetup", "resize", "--", _require_name(name)]
+    run.run(argv, timeout_s=_OTHER_S, stdin=b"", environment=_NO_UDEV)
 
 
 def require_on(name: str, device: pathlib.Path) -> pathlib.Path | None:

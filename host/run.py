@@ -14,7 +14,8 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+import types
+from collections.abc import Mapping, Sequence
 from typing import IO, ClassVar
 
 import structlog
@@ -32,6 +33,7 @@ _LINGER_S = 1.0
 """How long to go on reading then. FUSE helpers leave a daemon behind that never closes it."""
 _READ_BYTES = 64 * 1024
 _ROOT = pathlib.Path("/")
+_NOTHING_MORE: Mapping[str, str] = types.MappingProxyType({})
 
 DEBIAN_PACKAGE = {
     "mount": "mount",
@@ -127,11 +129,13 @@ def run(
     stdin: bytes | None = None,
     check: bool = True,
     cwd: pathlib.Path = _ROOT,
+    environment: Mapping[str, str] = _NOTHING_MORE,
     output_max: int = _OUTPUT_MAX,
 ) -> Result:
     """Result of running *argv*; its first word is looked up in PATH.
 
     cwd: never a volume by accident, since that could not be unmounted then.
+    environment: variables beside our own.
     output_max: bytes of stdout that are kept, the last ones.
     Callers put no secret into *argv*: it is logged, and every process of the node can read it.
     Returns or raises at most 2 s after *timeout_s* has passed, whatever the command does.
@@ -140,7 +144,7 @@ def run(
     if shutil.which(argv[0]) is None:
         raise CommandMissing(argv[0])
     started_s = time.monotonic()
-    process = _start(argv, stdin, cwd)
+    process = _start(argv, stdin, cwd, environment)
     stdout, stderr = _Tail(output_max), _Tail(_OUTPUT_MAX)
     try:
         ended = _attend(process, stdin or b"", stdout, stderr, started_s + timeout_s)
@@ -206,7 +210,7 @@ class _Feeder:
 
 
 def _start(
-    argv: Sequence[str], stdin: bytes | None, cwd: pathlib.Path
+    argv: Sequence[str], stdin: bytes | None, cwd: pathlib.Path, environment: Mapping[str, str]
 ) -> "subprocess.Popen[bytes]":
     # vfork, not fork: without preexec_fn, gRPC's threads are not in the way.
     try:
@@ -216,7 +220,7 @@ def _start(
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             bufsize=0,
-            env={**os.environ, "LC_ALL": "C"},
+            env={**os.environ, "LC_ALL": "C", **environment},
             process_group=0,
             cwd=cwd,
         )

@@ -14,6 +14,14 @@ def test_a_command_gets_its_arguments_as_they_are():
     assert result.stdout == "a b|$(id)|; rm|"
 
 
+def test_variables_come_beside_our_own(monkeypatch):
+    monkeypatch.setenv("OURS", "kept")
+    words = ["sh", "-c", 'echo "$OURS $MORE $LC_ALL"']
+
+    assert run.run(words, timeout_s=5, environment={"MORE": "given"}).stdout == "kept given C\n"
+    assert run.run(words, timeout_s=5).stdout == "kept  C\n"
+
+
 def test_stdin_is_passed_on_and_output_is_bounded():
     result = run.run(["cat"], timeout_s=10, stdin=b"x" * 200_000)
 
