@@ -64,7 +64,7 @@ class Tenant:
 
     def size_bytes(self, pod: str) -> int:
         """Of the file system at /data."""
-        return int(self.shell(pod, "df -k /data").splitlines()[-1].split()[1]) * 1024
+        return int(self.shell(pod, "df -kP /data").splitlines()[-1].split()[1]) * 1024
 
     def execute(self, pod: str, *command: str) -> str:
         """What a command prints in the pod's container. Raises Refused when it fails."""
