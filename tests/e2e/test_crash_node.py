@@ -1,8 +1,9 @@
 """SIGKILL of the node at every command that changes the host; then a restart and a retry.
 
 The commands are those an undisturbed run shows. At each the driver dies before the command,
-before a command that then runs on alone, or after it. What the driver does without a command,
-such as making a directory, lies between two of these points.
+before a command that then runs on alone, or after it. Binds come and go by a kernel call of the
+driver's own: there it dies instead of the call, or when the call is done. What else it does without
+a command, such as making a directory, lies between two of these points.
 """
 
 import dataclasses
@@ -11,7 +12,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.support import csi_client, rpc, stack, wrappers
+from tests.support import csi_client, kernel_calls, rpc, stack, wrappers
 
 pytestmark = [pytest.mark.e2e, pytest.mark.kernel, pytest.mark.timeout(180)]
 
@@ -22,12 +23,16 @@ FIRST_GIB, LARGER_GIB = 20, 40
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One call of the node. prepare: up to the call; call: repeatable; check: data and state."""
+    """One call of the node. prepare: up to the call; call: repeatable; check: data and state.
+
+    bind: the kernel call by which it changes a bind, "" for none.
+    """
 
     name: str
     prepare: Callable[[stack.Stack], State]
     call: Callable[[stack.Stack, State], object]
     check: Callable[[State], None]
+    bind: str = ""
 
     def __str__(self) -> str:
         return self.name
@@ -137,9 +142,17 @@ STEPS = (
     Step(name="stage-new-xfs", prepare=_empty("xfs"), call=_stage, check=_usable),
     Step(name="stage-data-ext4", prepare=_written("ext4"), call=_stage, check=_usable),
     Step(name="stage-data-xfs", prepare=_written("xfs"), call=_stage, check=_usable),
-    Step(name="stage-block", prepare=_written(""), call=_stage, check=_usable),
-    Step(name="publish-ext4", prepare=_staged("ext4"), call=_publish, check=_usable),
-    Step(name="publish-block", prepare=_staged(""), call=_publish, check=_usable),
+    Step(name="stage-block", prepare=_written(""), call=_stage, check=_usable, bind="move_mount"),
+    Step(
+        name="publish-ext4",
+        prepare=_staged("ext4"),
+        call=_publish,
+        check=_usable,
+        bind="move_mount",
+    ),
+    Step(
+        name="publish-block", prepare=_staged(""), call=_publish, check=_usable, bind="move_mount"
+    ),
     Step(name="stage-grow-ext4", prepare=_grown_offline("ext4"), call=_stage, check=_larger),
     Step(name="expand-xfs", prepare=_grown("xfs"), call=_expand, check=_larger),
     Step(
@@ -147,12 +160,14 @@ STEPS = (
         prepare=_published("ext4"),
         call=lambda _, state: state[0].unpublish(),
         check=_unpublished,
+        bind="umount2",
     ),
     Step(
         name="unpublish-block",
         prepare=_published(""),
         call=lambda _, state: state[0].unpublish(),
         check=_unpublished,
+        bind="umount2",
     ),
     Step(
         name="unstage-ext4",
@@ -165,6 +180,7 @@ STEPS = (
         prepare=_staged(""),
         call=lambda _, state: state[0].unstage(),
         check=_usable,
+        bind="umount2",
     ),
 )
 
@@ -172,22 +188,34 @@ STEPS = (
 @pytest.mark.parametrize("step", STEPS, ids=str)
 def test_node_killed_at_any_host_change_resumes(disks: stack.Stack, step: Step) -> None:
     commands = _commands(disks, step)
-    assert commands, f"{step} changes nothing on the host"
+    assert commands or step.bind, f"{step} changes nothing on the host"
     for number, command in enumerate(commands, start=1):
         for phase in wrappers.Phase:
             state = step.prepare(disks)
             disks.tools.arm(disks.node.pid, number, phase)
-            where = f"{phase} command {number}, {command}"
+            _call_killed(disks, step, state, f"{phase} command {number}, {command}")
+            _resume(disks, step, state)
+    for moment in kernel_calls.Moment if step.bind else ():
+        state = step.prepare(disks)
+        with kernel_calls.killed_at(disks.node.pid, step.bind, moment):
+            _call_killed(disks, step, state, f"{moment} {step.bind}")
+        _resume(disks, step, state)
 
-            error = rpc.refusal(functools.partial(step.call, disks, state))
-            assert error.code is rpc.Code.UNAVAILABLE, f"{where}: {error.message}"
-            disks.tools.disarm()
-            disks.restart(disks.node)
-            rpc.retry(functools.partial(step.call, disks, state))
 
-            step.call(disks, state)
-            step.check(state)
-            state[0].tear_down()
+def _call_killed(disks: stack.Stack, step: Step, state: State, where: str) -> None:
+    error = rpc.refusal(functools.partial(step.call, disks, state))
+    assert error.code is rpc.Code.UNAVAILABLE, f"{where}: {error.message}"
+
+
+def _resume(disks: stack.Stack, step: Step, state: State) -> None:
+    """Start the driver anew, call again, and look at what came of it."""
+    disks.tools.disarm()
+    disks.restart(disks.node)
+    rpc.retry(functools.partial(step.call, disks, state))
+
+    step.call(disks, state)
+    step.check(state)
+    state[0].tear_down()
 
 
 def _commands(disks: stack.Stack, step: Step) -> list[str]:
