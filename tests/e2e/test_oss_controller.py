@@ -256,7 +256,7 @@ def test_a_bucket_of_ones_own(oss: Oss) -> None:
 def test_what_class_parameters_cannot_be(oss: Oss) -> None:
     reclaim = {"csi.alibabacloud.com/reclaimPolicy": "Delete"}
     cases = (
-        ({"volumeAs": "bucketspace"}, "volumeAs 'bucketspace' is not offered"),
+        ({"volumeAs": "bucketspace"}, "volumeAs 'bucketspace' is not known"),
         ({"deletePolicy": "delete"}, "cannot be delete for what volumes share"),
         ({"bucketPrefix": "a"}, "bucketPrefix 'a' needs volumeAs bucket"),
         ({"path": "/a/../b"}, "path '/a/../b' is not a path"),
