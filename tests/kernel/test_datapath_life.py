@@ -30,6 +30,7 @@ def lab():
 
 
 def fds():
+    """How many are open. What earlier tests left to be collected may make it fewer later."""
     return len(list(pathlib.Path("/proc/self/fd").iterdir()))
 
 
@@ -190,7 +191,7 @@ def test_a_failure_at_any_message_leaves_nothing(lab, monkeypatch, half, number)
 
     assert lab.snapshot() == before
     assert pod.sh("ip -br link") == inside
-    settle(lambda: fds() == open_before)
+    settle(lambda: fds() <= open_before)
     lab.setup(wiring)
     assert lab.check(wiring) == []
 
@@ -220,7 +221,7 @@ def test_two_hundred_pods_come_and_go_without_a_trace(lab):
     assert len({wired.host_index for wired in made}) == 200
     assert (len(state.links), len(state.rules), len(state.routes)) == (200, 400, 200)
     assert lab.snapshot() == before
-    settle(lambda: fds() == open_before)
+    settle(lambda: fds() <= open_before)
 
 
 def settle(is_so):
@@ -273,4 +274,4 @@ def test_close_ends_all_threads_and_frees_all_descriptors():
         lab.setup(wiring)
         lab.teardown(wiring)
 
-    assert fds() == before
+    assert fds() <= before
