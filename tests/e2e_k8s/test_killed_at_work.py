@@ -85,7 +85,6 @@ def test_the_node_plug_in_is_killed_while_a_file_system_grows(
     [
         pytest.param("mkfs.ext4", "*", id="making a file system"),
         pytest.param("mount", "*/globalmount", id="staging"),
-        pytest.param("mount", "*/kubernetes.io~csi/*", id="publishing"),
     ],
 )
 def test_the_node_plug_in_is_killed_while_a_volume_is_mounted(

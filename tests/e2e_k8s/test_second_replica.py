@@ -47,6 +47,11 @@ def leaders(cluster: cluster_module.Cluster) -> set[str]:
     return {str(row["spec"].get("holderIdentity", "")) for row in rows}
 
 
+def runs(cluster: cluster_module.Cluster, *names: str) -> bool:
+    """Whether any of these processes runs."""
+    return any(row.well for row in cluster.status() if row.name in names)
+
+
 def ask_for_pod(user: tenant.Tenant, name: str) -> None:
     """A claim and a pod with it, both called *name*; not waited for."""
     user.claim(name)
@@ -88,7 +93,10 @@ def test_a_leader_that_falls_silent_or_is_killed_is_followed_and_nothing_is_done
         for name in FIRST:
             two.signal(name, signal.SIGCONT)
 
-    # What it had begun, it ends; and it sees that it leads no more, and starts anew.
+    # For ten seconds it works beside the second one. Then its sidecars see that they lead no more,
+    # and end; they are started again, as kubelet does.
+    kubectl.wait_until("the first replica ends", lambda: not runs(two, *LEASES), ELECTED_S)
+    two.up()
     user.claim("later")
     user.user_of("later", "later", node=HERE)
     assert leaders(two) == {THERE}
@@ -104,5 +112,5 @@ def test_a_leader_that_falls_silent_or_is_killed_is_followed_and_nothing_is_done
     ask_for_pod(user, "meanwhile")
     for name in ("killed", "meanwhile"):
         user.wait("pod", name, "condition=Ready")
-    assert leaders(two) == {layout.CONTROL}
+    kubectl.wait_until("the first leads", lambda: leaders(two) == {layout.CONTROL}, ELECTED_S)
     require_once(user, "silent", "later", "killed", "meanwhile")
