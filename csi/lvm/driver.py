@@ -49,19 +49,16 @@ def make(context: driver.DriverContext, *, name: str, topology_key: str) -> driv
     watch = importlib.import_module("csi.lvm.watch").Watch(
         config, work, collecting, context.clock, pool
     )
-    halves = []
     controller = node = None
     if context.roles.controller:
         module = importlib.import_module("csi.lvm.controller.service")
         controller = module.build(place, stores, locks)
-        halves.append(controller)
     if context.roles.node:
         module = importlib.import_module("csi.lvm.node.service")
         cluster = module.Cluster(
             driver_name=name, kubernetes=context.kubernetes, recorder=context.events
         )
         node = module.build(config, place, stores, locks, cluster)
-        halves.append(node)
 
     async def ready() -> None:
         if not place.node_id:
@@ -73,8 +70,9 @@ def make(context: driver.DriverContext, *, name: str, topology_key: str) -> driv
 
     async def close() -> None:
         await watch.close()
-        for half in halves:
-            await half.close()
+        for half in (controller, node):
+            if half is not None:
+                await half.close()
 
     return driver.Driver(
         name=name,
