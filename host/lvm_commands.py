@@ -30,7 +30,8 @@ _GROUP_FIELDS = (
 _DISK_FIELDS = "pv_name,vg_name,pv_pe_count,pv_pe_alloc_count,pv_missing,pv_allocatable"
 _VOLUME_FIELDS = (
     "lv_name,vg_name,lv_uuid,lv_size,lv_layout,stripes,lv_tags,lv_active,lv_device_open,origin,"
-    "pool_lv,lv_health_status,data_percent,metadata_percent,copy_percent,origin_size,lv_suspended"
+    "pool_lv,lv_health_status,data_percent,metadata_percent,copy_percent,origin_size,lv_suspended,"
+    "lv_metadata_size"
 )
 
 
@@ -261,6 +262,7 @@ def parse_volumes(text: str) -> list[lvm_model.LogicalVolume]:
             copy_percent=_percent(row["copy_percent"]),
             origin_bytes=int(row["origin_size"] or 0),
             is_suspended=row["lv_suspended"] == "suspended",
+            metadata_bytes=int(row["lv_metadata_size"] or 0),
         )
         for row in found.values()
     ]
@@ -268,7 +270,8 @@ def parse_volumes(text: str) -> list[lvm_model.LogicalVolume]:
 
 _MEANINGS: Sequence[tuple[tuple[str, ...], type[errors.Error]]] = (
     (("insufficient free", "insufficient suitable", "out of free"), errors.Exhausted),
-    (("is too low", "is above threshold"), errors.Exhausted),  # of a thin pool that is full
+    # Of a thin pool that is full, of data or metadata.
+    (("is too low", "is above threshold", "reached threshold"), errors.Exhausted),
     (("already exists",), errors.Exists),
     (("in use", "contains a filesystem", "is used by"), errors.Busy),
     (("failed to find", "not found", "cannot process volume group"), errors.NotFound),

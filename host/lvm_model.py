@@ -57,7 +57,8 @@ class LogicalVolume:
     """A volume. stripes: disks side by side. health: "" = well, else LVM's word, such as "partial".
 
     data_percent: how full a snapshot or a thin volume or pool is, None for others.
-    metadata_percent: of a pool. copy_percent: of a mirror, 100 = both copies are the same.
+    metadata_percent: of a pool, whose metadata has room for metadata_bytes, 0 for others.
+    copy_percent: of a mirror, 100 = both copies are the same.
     origin: what it is a snapshot of, "" = none. origin_bytes: the size that a thick snapshot
     shows, whose size_bytes is its room for changes; 0 for others. is_suspended: whoever uses it
     waits, as for a command of LVM that was killed.
@@ -80,6 +81,7 @@ class LogicalVolume:
     copy_percent: float | None = None
     origin_bytes: int = 0
     is_suspended: bool = False
+    metadata_bytes: int = 0
 
     @property
     def is_thick_snapshot(self) -> bool:

@@ -30,7 +30,7 @@ def make(context: driver.DriverContext, *, name: str, topology_key: str) -> driv
     place = topology.read(context.reader, node_id=context.node_id, default_key=topology_key)
     stores = importlib.import_module("csi.lvm.stores.volumes").Volumes(config, context.clock)
     work = importlib.import_module("csi.lvm.stores.upkeep").Upkeep(
-        config, stores.groups, context.metrics
+        config, stores.groups, context.metrics, context.events
     )
     locks = keyed_lock.KeyedLock()
     pool = executor.BoundedExecutor("lvm-watch", 1)

@@ -141,6 +141,49 @@ def test_a_full_pool_hurts_its_writers_alone_and_heals_by_growing(
         wide.close()
 
 
+def test_a_pool_short_of_metadata_takes_no_new_volume_and_heals_by_growing(
+    driver: LvmDriver, volume_group: VolumeGroup
+) -> None:
+    name = volume_group.name
+    run("lvcreate", "-qq", "--yes", "--type", "thin-pool", "--name", "pool", "--size", "100m",
+        "--poolmetadatasize", "4m", name)  # fmt: skip
+    run("lvcreate", "-qq", "--yes", "--name", "filler", "--extents", "100%FREE", name)
+    kept = driver.create("pvc-1", 20 * MIB, lvmType="thin")
+    assert driver.capacity(lvmType="thin").maximum_volume_size.value == 80 * MIB
+
+    # Each thin device of the kernel takes a block of metadata, whether LVM knows it or not.
+    make = f"dmsetup message {name}-pool-tpool 0 create_thin"
+    run("sh", "-ec", f"for n in $(seq 5000 5769); do {make} $n; done", timeout_s=240)
+
+    percent = float(volume_group.report("pool", "metadata_percent"))
+    assert 75 <= percent < 80, "else another rule is shown"
+    told = driver.capacity(lvmType="thin")
+    assert (told.available_capacity, told.maximum_volume_size.value) == (0, 0)
+    with pytest.raises(AssertionError, match="reached threshold"):
+        run("lvcreate", "--yes", "--name", "theirs", "--virtualsize", "4m", "--thinpool",
+            f"{name}/pool")  # fmt: skip
+    for call in (
+        lambda: driver.create("pvc-2", 4 * MIB, lvmType="thin"),
+        lambda: driver.snapshot("s", "pvc-1"),
+    ):
+        refusal = rpc.refusal(call)
+        assert refusal.code.name == "RESOURCE_EXHAUSTED"
+        assert "lvextend --poolmetadatasize" in refusal.message
+    closed = f'csi_lvm_pool_closed{{group="{name}",pool="pool"}}'
+    rpc.wait_until(lambda: f"{closed} 1" in driver.metrics(), timeout_s=60)
+    target = driver.publish(kept)
+    write(target / "file", 2)
+
+    run("lvremove", "-qq", "--yes", f"{name}/filler")
+    rpc.wait_until(
+        lambda: driver.capacity(lvmType="thin").maximum_volume_size.value == 80 * MIB, timeout_s=60
+    )
+    driver.create("pvc-2", 80 * MIB, lvmType="thin")
+    driver.unpublish(kept, target)
+    for each in ("pvc-1", "pvc-2"):
+        driver.delete(each)
+
+
 def test_a_thin_pool_promises_no_more_than_it_may(
     driver: LvmDriver, volume_group: VolumeGroup
 ) -> None:

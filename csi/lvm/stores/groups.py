@@ -133,10 +133,7 @@ class Groups:
             is_pool = row.layout is lvm_model.Layout.POOL and wanted.pool in ("", row.name)
             if is_pool and row.group in groups:
                 yield placement.thin_site(
-                    row,
-                    volumes,
-                    extent_bytes=groups[row.group].extent_bytes,
-                    percent=self._config.thin_percent,
+                    row, groups[row.group], volumes, percent=self._config.thin_percent
                 )
 
     def _fits(self, group: lvm_model.VolumeGroup, wanted: params.Parameters) -> bool:

@@ -9,11 +9,13 @@ from collections.abc import Sequence
 
 from core import errors
 from csi.lvm import params
+from csi.lvm.stores import thin_pools
 from host import lvm, lvm_model
 
 _LEGS = 2
 _LEG_METADATA_EXTENTS = 1
 """raid1 keeps one extent of metadata beside each copy. Source: lvmraid(7); tried, LVM 2.03.16."""
+_DISK_MISSING = "a disk of the group is missing"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +23,7 @@ class Site:
     """A way to make a volume in one group. room_bytes: the largest that fits.
 
     step_bytes: sizes are multiples of it. disks: that LVM must use, none = it chooses.
+    why: it has no room for another reason than that it is taken, "" = it is taken or there.
     """
 
     group: str
@@ -30,6 +33,7 @@ class Site:
     mirrors: int = 0
     disks: tuple[str, ...] = ()
     pool: str = ""
+    why: str = ""
 
 
 def site_of(
@@ -41,7 +45,7 @@ def site_of(
     extent = group.extent_bytes
     usable = [disk for disk in disks if disk.is_allocatable and not disk.is_missing]
     if group.missing:
-        return Site(group=group.name, room_bytes=0, step_bytes=extent)
+        return Site(group=group.name, room_bytes=0, step_bytes=extent, why=_DISK_MISSING)
     match lvm_type:
         case params.LvmType.STRIPING:
             stripes = max(1, len(usable))
@@ -93,12 +97,12 @@ def require_spare(
 
 def thin_site(
     pool: lvm_model.LogicalVolume,
+    group: lvm_model.VolumeGroup,
     volumes: Sequence[lvm_model.LogicalVolume],
     *,
-    extent_bytes: int,
     percent: int,
 ) -> Site:
-    """The way to make a thin volume in *pool*, which *volumes* are in too.
+    """The way to make a thin volume in *pool* of *group*, which *volumes* are in too.
 
     percent: what the virtual sizes of all volumes and snapshots may sum up to.
     """
@@ -106,11 +110,13 @@ def thin_site(
         each.size_bytes for each in volumes if (each.group, each.pool) == (pool.group, pool.name)
     )
     room = max(0, pool.size_bytes * percent // 100 - promised)
+    why = _DISK_MISSING if group.missing else thin_pools.why_closed(pool)
     return Site(
         group=pool.group,
-        room_bytes=room // extent_bytes * extent_bytes,
-        step_bytes=extent_bytes,
+        room_bytes=0 if why else room // group.extent_bytes * group.extent_bytes,
+        step_bytes=group.extent_bytes,
         pool=pool.name,
+        why=why,
     )
 
 
@@ -118,13 +124,18 @@ def choose(sites: Sequence[Site], size_bytes: int, strategy: params.Strategy) ->
     """The site for a volume of *size_bytes*. Raises Exhausted, telling what there is."""
     fitting = [site for site in sites if site.room_bytes >= rounded(size_bytes, site)]
     if not fitting:
-        told = ", ".join(f"{site.group} has {site.room_bytes}" for site in sites)
+        told = ", ".join(map(_described, sites))
         raise errors.Exhausted(
             f"no volume group has room for {size_bytes} bytes: {told or 'there is none'}"
         )
     if strategy is params.Strategy.SPREAD:
         return max(fitting, key=lambda site: (site.room_bytes, site.group))
     return min(fitting, key=lambda site: (site.room_bytes, site.group))
+
+
+def _described(site: Site) -> str:
+    name = f"{site.group}/{site.pool}" if site.pool else site.group
+    return f"{name} has {site.room_bytes}" + (f" ({site.why})" if site.why else "")
 
 
 def rounded(size_bytes: int, site: Site) -> int:

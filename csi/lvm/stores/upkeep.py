@@ -10,12 +10,14 @@ import structlog
 
 from core import errors, metrics
 from csi.lvm import settings, tags
-from csi.lvm.stores import groups
+from csi.lvm.stores import groups, thin_pools
 from host import lvm_model
+from kube import events
 
 log = structlog.get_logger()
 
 POOL_LABELS = ("group", "pool")
+POOL_CLOSED = "ThinPoolClosed"
 _FULL = 100.0
 
 
@@ -33,11 +35,17 @@ class Upkeep:
     """Looks at everything at once, and does what is due. Blocking."""
 
     def __init__(
-        self, config: settings.LocalSettings, allowed: groups.Groups, registry: metrics.Metrics
+        self,
+        config: settings.LocalSettings,
+        allowed: groups.Groups,
+        registry: metrics.Metrics,
+        recorder: events.Recorder,
     ) -> None:
         self._config = config
         self._groups = allowed
+        self._events = recorder
         self._pools: Mapping[tuple[str, ...], lvm_model.LogicalVolume] = {}
+        self._closed: frozenset[tuple[str, ...]] = frozenset()
         self._alarms = registry.counter(
             "csi_lvm_pool_full_looks_total",
             "Looks at a thin pool that was fuller than LVM_GROW_PERCENT and could not grow",
@@ -52,6 +60,12 @@ class Upkeep:
             lambda: {
                 key: (row.metadata_percent or 0.0) / _FULL for key, row in self._pools.items()
             },
+        )  # fmt: skip
+
+        registry.gauges(
+            "csi_lvm_pool_closed", "Whether a thin pool is too full or too ill for a new volume",
+            POOL_LABELS,
+            lambda: {key: float(key in self._closed) for key in self._pools},
         )  # fmt: skip
 
     def look(self) -> None:
@@ -69,17 +83,35 @@ class Upkeep:
         self._pools = {
             (row.group, row.name): row for row in rows if row.layout is lvm_model.Layout.POOL
         }
-        if any(_is_filling(row, self._config) for row in rows):
-            known = {row.name: row for row in self._groups.commands().groups()}
-            due = plan(rows, known, self._config)
-            failed = {(each.group, each.name) for each in due if not self._grow(each)}
-            short = starved(rows, known, self._config)
-            for row in (*short, *(row for key, row in self._pools.items() if key in failed)):
-                self._alarms.inc(row.group, row.name)
-                log.error(
-                    "thin pool is filling up and cannot grow",
-                    group=row.group, pool=row.name, percent=row.data_percent,
-                )  # fmt: skip
+        grown = self._grow_all(rows)
+        self._tell_closed({key: row for key, row in self._pools.items() if key not in grown})
+
+    def _grow_all(self, rows: Sequence[lvm_model.LogicalVolume]) -> set[tuple[str, str]]:
+        """(group, name) of what grew."""
+        if not any(_is_filling(row, self._config) for row in rows):
+            return set()
+        known = {row.name: row for row in self._groups.commands().groups()}
+        due = plan(rows, known, self._config)
+        failed = {(each.group, each.name) for each in due if not self._grow(each)}
+        short = starved(rows, known, self._config)
+        for row in (*short, *(row for key, row in self._pools.items() if key in failed)):
+            self._alarms.inc(row.group, row.name)
+            log.error(
+                "thin pool is filling up and cannot grow", group=row.group, pool=row.name,
+                percent=row.data_percent, metadata_percent=row.metadata_percent,
+            )  # fmt: skip
+        return {(each.group, each.name) for each in due} - failed
+
+    def _tell_closed(self, pools: Mapping[tuple[str, ...], lvm_model.LogicalVolume]) -> None:
+        """Say of each of *pools* that takes no volume why; in the log only once."""
+        closed = {key: why for key, row in pools.items() if (why := thin_pools.why_closed(row))}
+        for key, why in closed.items():
+            if key not in self._closed:
+                log.error("thin pool takes no new volume", pool="/".join(key), why=why)
+            self._events.warn_node(
+                POOL_CLOSED, f"thin pool {'/'.join(key)} takes no new volume: {why}"
+            )
+        self._closed = frozenset(closed)
 
     def _wake(self, row: lvm_model.LogicalVolume) -> None:
         """Lists wait for running commands, so that only one that was killed left the volume so."""
@@ -138,7 +170,7 @@ def _wishes(
         return
     if (row.data_percent or 0.0) >= config.grow_percent:
         yield row.size_bytes // 5, False
-    if (row.metadata_percent or 0.0) >= config.grow_percent:
+    if (row.metadata_percent or 0.0) >= _metadata_percent(row, config):
         yield extent_bytes, True
 
 
@@ -159,8 +191,14 @@ def starved(
 
 def _is_filling(row: lvm_model.LogicalVolume, config: settings.LocalSettings) -> bool:
     if row.layout is lvm_model.Layout.POOL:
-        fullest = max(row.data_percent or 0.0, row.metadata_percent or 0.0)
-        return bool(config.grow_percent) and fullest >= config.grow_percent
+        is_full = (row.data_percent or 0.0) >= config.grow_percent
+        is_short = (row.metadata_percent or 0.0) >= _metadata_percent(row, config)
+        return bool(config.grow_percent) and (is_full or is_short)
     percent, _, _ = tags.value(row.tags, tags.GROW).partition("+")
     full = row.data_percent or 0.0
     return bool(percent) and row.is_thick_snapshot and int(percent) <= full < _FULL
+
+
+def _metadata_percent(pool: lvm_model.LogicalVolume, config: settings.LocalSettings) -> float:
+    """The metadata of *pool* grows when it is so full: before LVM makes nothing in it any more."""
+    return min(config.grow_percent, thin_pools.metadata_limit_percent(pool))

@@ -154,9 +154,41 @@ def test_room_of_a_thin_pool_is_what_is_not_promised(percent: int, extents: int)
               enumerate((4 * EXTENT, 3 * EXTENT))]  # fmt: skip
     others = [volume(name="w", pool="other", size_bytes=EXTENT), volume(name="x")]
 
-    site = placement.thin_site(pool, [*inside, *others, pool], extent_bytes=EXTENT, percent=percent)
+    site = placement.thin_site(pool, group(), [*inside, *others, pool], percent=percent)
 
     assert (site.room_bytes, site.pool) == (extents * EXTENT, "pool")
+
+
+@pytest.mark.parametrize(
+    ("changes", "missing", "why"),
+    [
+        ({}, 0, ""),
+        ({"metadata_percent": 74.99, "metadata_bytes": EXTENT}, 0, ""),
+        ({"metadata_percent": 75.0, "metadata_bytes": EXTENT}, 0, "--poolmetadatasize .* vg/pool"),
+        ({"metadata_percent": 75.0, "metadata_bytes": 16 * MIB}, 0, "75 % full, and from 75 %"),
+        ({"metadata_percent": 93.0, "metadata_bytes": 64 * MIB}, 0, ""),
+        ({"metadata_percent": 94.0, "metadata_bytes": 64 * MIB}, 0, "94 % full, and from 94 %"),
+        ({"metadata_percent": 100.0}, 0, "vgextend vg DISK"),
+        ({"data_percent": 99.99}, 0, ""),
+        ({"data_percent": 100.0}, 0, "full of data"),
+        ({"health": "metadata_read_only"}, 0, "metadata_read_only"),
+        ({}, 1, "a disk of the group is missing"),
+    ],
+)
+def test_a_pool_in_which_lvm_makes_nothing_has_no_room(
+    changes: dict[str, object], missing: int, why: str
+) -> None:
+    full = pool(**changes)
+
+    site = placement.thin_site(full, group(missing=missing), [full], percent=300)
+
+    assert site.room_bytes == (0 if why else 30 * EXTENT)
+    if not why:
+        assert not site.why
+        return
+    told = f"vg/pool has 0 \\(.*{why}"
+    with pytest.raises(errors.Exhausted, match=told):
+        placement.choose([site], EXTENT, params.Strategy.BINPACK)
 
 
 @pytest.mark.parametrize(("strategy", "chosen"), [("binpack", "b"), ("spread", "c")])
@@ -346,6 +378,9 @@ def snapshot(percent: float) -> lvm_model.LogicalVolume:
         (pool(data_percent=80.0), 1, [(11 * EXTENT, False)]),
         (pool(data_percent=99.0), 0, []),
         (pool(metadata_percent=85.0), 100, [(EXTENT, True)]),
+        # Below LVM_GROW_PERCENT, but LVM makes nothing in it any more.
+        (pool(metadata_percent=75.0, metadata_bytes=EXTENT), 100, [(EXTENT, True)]),
+        (pool(metadata_percent=79.0, metadata_bytes=64 * MIB), 100, []),
         (pool(data_percent=85.0, metadata_percent=85.0), 100,
          [(12 * EXTENT, False), (EXTENT, True)]),
         (snapshot(49.0), 100, []),

@@ -8,6 +8,7 @@ from core import settings as core_settings
 from csi.lvm import settings, tags
 from csi.lvm.stores import groups, upkeep
 from host import lvm, lvm_model
+from tests.fakes import noted_events
 
 EXTENT = 4 << 20
 
@@ -62,13 +63,26 @@ VOLUME = lvm_model.LogicalVolume(
 )  # fmt: skip
 
 
+class Node:
+    """A node with just these volumes. growing: whether pools may grow."""
+
+    def __init__(self, *rows: lvm_model.LogicalVolume, growing: bool = True) -> None:
+        environ = {"LVM_DEVICES": "/dev/vdb", "LVM_GROW_PERCENT": "80" if growing else "0"}
+        config = settings.read(core_settings.Reader(environ))
+        self._registry = metrics.Metrics()
+        self.there = FixedGroups(config, list(rows))
+        self.events = noted_events.NotedEvents()
+        self.work = upkeep.Upkeep(config, self.there, self._registry, self.events)
+
+    def page(self) -> str:
+        return self._registry.exposition().decode()
+
+
 def look(*rows: lvm_model.LogicalVolume) -> tuple[NotedLvm, str]:
     """What LVM was told, and the metrics' page."""
-    config = settings.read(core_settings.Reader({"LVM_DEVICES": "/dev/vdb"}))
-    registry = metrics.Metrics()
-    there = FixedGroups(config, list(rows))
-    upkeep.Upkeep(config, there, registry).look()
-    return there.lvm, registry.exposition().decode()
+    node = Node(*rows)
+    node.work.look()
+    return node.there.lvm, node.page()
 
 
 def test_only_our_volumes_are_woken_when_they_are_suspended() -> None:
@@ -88,3 +102,23 @@ def test_a_pool_that_cannot_grow_raises_the_alarm_though_its_group_has_room() ->
     _, page = look(pool)
 
     assert 'csi_lvm_pool_full_looks_total{group="vg",pool="pool"} 1' in page
+
+
+def test_a_pool_that_takes_no_new_volume_is_told_until_it_does_again() -> None:
+    pool = dataclasses.replace(
+        VOLUME, name="pool", layout=lvm_model.Layout.POOL, data_percent=10.0,
+        metadata_percent=76.0, metadata_bytes=EXTENT,
+    )  # fmt: skip
+    node = Node(pool, growing=False)
+
+    node.work.look()
+
+    ((reason, message),) = node.events.told
+    assert reason == "ThinPoolClosed"
+    assert "vg/pool takes no new volume: its metadata is 76 % full" in message
+    assert "lvextend --poolmetadatasize +64m vg/pool" in message
+    assert 'csi_lvm_pool_closed{group="vg",pool="pool"} 1' in node.page()
+    node.there.rows = [dataclasses.replace(pool, metadata_bytes=16 * EXTENT)]
+    node.work.look()
+    assert len(node.events.told) == 1
+    assert 'csi_lvm_pool_closed{group="vg",pool="pool"} 0' in node.page()

@@ -18,7 +18,7 @@ def volume_row(**changes: str) -> dict[str, str]:
         "lv_layout": "linear", "stripes": "1", "lv_tags": "csi,csi-state=ready",
         "lv_active": "active", "lv_device_open": "open", "origin": "", "pool_lv": "",
         "lv_health_status": "", "data_percent": "", "lv_suspended": "",
-        "metadata_percent": "", "copy_percent": "", "origin_size": "",
+        "metadata_percent": "", "copy_percent": "", "origin_size": "", "lv_metadata_size": "",
     }  # fmt: skip
     return {**row, **changes}
 
@@ -190,6 +190,8 @@ def test_disks_tell_of_their_groups_too() -> None:
         ("  Free space in pool vg/pool is above threshold, new volumes are not allowed.",
          errors.Exhausted),
         ("  Remaining free space in metadata of thin pool vg/pool is too low (96.30% >= 75%).",
+         errors.Exhausted),
+        ("  Cannot create new thin volume, free space in thin pool vg/pool reached threshold.",
          errors.Exhausted),
         ("  WARNING: Device for PV x not found or rejected by a filter.\n  Aborting.", None),
     ],
