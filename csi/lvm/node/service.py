@@ -9,7 +9,7 @@ from csi import answers, requests, volume_stats
 from csi._pb import csi_pb2, csi_pb2_grpc
 from csi.lvm import settings, topology
 from csi.lvm.node import ephemeral, expand, node_requests, publish, stage, taking_over
-from csi.lvm.stores import logical, volumes
+from csi.lvm.stores import logical_rows, volumes
 from csi.node import at_path, device_stats
 from kube import api, events
 
@@ -141,8 +141,8 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
     async def _stage(self, want: node_requests.Staging) -> None:
         try:
             is_ours = await self._pool.run(self._stager.stage, want)
-        except (errors.NotFound, logical.Unusable) as e:
-            is_there = isinstance(e, logical.Unusable)
+        except (errors.NotFound, logical_rows.Unusable) as e:
+            is_there = isinstance(e, logical_rows.Unusable)
             if is_there and not await self._pool.run(self._stores.unclaimed.has, want.volume_id):
                 raise
             if not await self._old.make(want.volume_id, read_only=want.read_only):

@@ -9,7 +9,7 @@ import structlog
 
 from core import errors
 from csi.lvm import model, tags
-from csi.lvm.stores import groups, logical, removal
+from csi.lvm.stores import groups, logical_volumes, removal
 from host import lvm_model
 
 log = structlog.get_logger()
@@ -20,7 +20,7 @@ _OWN = frozenset({tags.OWNER, tags.VOLUME, tags.FRESH, tags.MAKING})
 class Unclaimed:
     """The unclaimed volumes of this node. Blocking; the callers hold the volume's lock."""
 
-    def __init__(self, allowed: groups.Groups, volumes: logical.LogicalVolumes) -> None:
+    def __init__(self, allowed: groups.Groups, volumes: logical_volumes.LogicalVolumes) -> None:
         self._groups = allowed
         self._volumes = volumes
 

@@ -6,7 +6,7 @@ from core import clock, errors
 from csi.lvm import model, names, old_volumes, params, settings
 from csi.lvm.stores import (
     groups,
-    logical,
+    logical_volumes,
     loop_files,
     mount_points,
     new_groups,
@@ -32,7 +32,7 @@ class Volumes:
     def __init__(self, config: settings.LocalSettings, time: clock.Clock) -> None:
         self.has_lvm = bool(config.devices)
         self.groups = groups.Groups(config)
-        self._logical = logical.LogicalVolumes(config, self.groups)
+        self._logical = logical_volumes.LogicalVolumes(config, self.groups)
         self.unclaimed = unclaimed.Unclaimed(self.groups, self._logical)
         self.sweep = sweep.Sweep(self.groups)
         self._new_groups = new_groups.NewGroups(config, self.groups)
