@@ -83,6 +83,15 @@ def size_bytes(path: str | os.PathLike[str]) -> int:
     return int((_SYS_DEV_BLOCK / device_number(path) / "size").read_text()) * _SECTOR_BYTES
 
 
+def written_sectors(path: str | os.PathLike[str]) -> int:
+    """Sectors of *path* that were written or discarded since it came; not yet what is in memory.
+
+    Source: Documentation/block/stat.rst, write sectors and discard sectors.
+    """
+    told = (_SYS_DEV_BLOCK / device_number(path) / "stat").read_text().split()
+    return int(told[6]) + int(told[13])
+
+
 def partitions(device: pathlib.Path) -> list[pathlib.Path]:
     """Partitions of whole disk *device* that the kernel knows, by number."""
     entry = _SYS_DEV_BLOCK / device_number(device)

@@ -32,6 +32,9 @@ def make(context: driver.DriverContext, *, name: str, topology_key: str) -> driv
     work = importlib.import_module("csi.lvm.stores.upkeep").Upkeep(
         config, stores.groups, context.metrics, context.events
     )
+    making = importlib.import_module("csi.lvm.stores.new_groups").NewGroups(
+        config, stores.groups, context.metrics, context.events
+    )
     locks = keyed_lock.KeyedLock()
     pool = executor.BoundedExecutor("lvm-watch", 1)
     collecting = importlib.import_module("csi.lvm.collector").Collector(
@@ -47,7 +50,12 @@ def make(context: driver.DriverContext, *, name: str, topology_key: str) -> driv
         time=context.clock,
     )
     watch = importlib.import_module("csi.lvm.watch").Watch(
-        config, work, collecting, context.clock, pool
+        config=config,
+        work=work,
+        making=making,
+        collecting=collecting,
+        time=context.clock,
+        pool=pool,
     )
     controller = node = None
     if context.roles.controller:
@@ -66,6 +74,7 @@ def make(context: driver.DriverContext, *, name: str, topology_key: str) -> driv
 
     async def prepare() -> None:
         await asyncio.to_thread(stores.prepare)
+        await asyncio.to_thread(making.make)
         watch.start()
 
     async def close() -> None:

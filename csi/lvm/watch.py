@@ -1,4 +1,4 @@
-"""Has upkeep and collections done from time to time, as long as the driver lives."""
+"""Has upkeep, groups and collections done from time to time, as long as the driver lives."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -7,27 +7,36 @@ import structlog
 
 from core import clock, executor
 from csi.lvm import collector, settings
-from csi.lvm.stores import upkeep
+from csi.lvm.stores import new_groups, upkeep
 
 log = structlog.get_logger()
 
+_MAKE_AGAIN_S = 60.0
+"""Longer than the kernel keeps what was written to a disk to itself (30 s, dirty_expire_centisecs),
+so that whoever is emptying one is seen. Source: Documentation/admin-guide/sysctl/vm.rst."""
+
 
 class Watch:
-    """Looks every watch_s seconds, collects every collect_s. One event loop.
+    """Looks every watch_s seconds, collects every collect_s; makes groups that could not be made.
+
+    One event loop.
 
     pool: of its work, closed with it.
     """
 
     def __init__(
         self,
+        *,
         config: settings.LocalSettings,
         work: upkeep.Upkeep,
+        making: new_groups.NewGroups,
         collecting: collector.Collector,
         time: clock.Clock,
         pool: executor.BoundedExecutor,
     ) -> None:
         self._config = config
         self._work = work
+        self._making = making
         self._time = time
         self._collector = collecting
         self._pool = pool
@@ -39,6 +48,7 @@ class Watch:
             return
         for name, interval_s, call in (
             ("watch", self._config.watch_s, self._look),
+            ("groups", _MAKE_AGAIN_S, self._make_again),
             ("collect", self._config.collect_s, self._collector.collect),
         ):
             if interval_s:
@@ -54,6 +64,9 @@ class Watch:
 
     async def _look(self) -> None:
         await self._pool.run(self._work.look)
+
+    async def _make_again(self) -> None:
+        await self._pool.run(self._making.make_again)
 
     async def _again_and_again(
         self, interval_s: float, call: Callable[[], Awaitable[None]]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from csi.lvm.stores import new_groups
+from csi.lvm.stores import blank_disks
 from host import block_content
 from tests.support.machine import run
 from tests.support.volume_group import loop_device
@@ -51,15 +51,15 @@ SIGNS: dict[str, Callable[[str], object]] = {
 def test_a_disk_with_any_sign_is_not_blank(tmp_path: pathlib.Path, sign: str) -> None:
     with loop_device(tmp_path, SIZE_MIB) as device:
         disk = pathlib.Path(device)
-        assert new_groups.why_not_blank(disk) == ""
+        assert blank_disks.why_not_blank(disk) == ""
 
         SIGNS[sign](device)
 
-        assert new_groups.why_not_blank(disk) != ""
+        assert blank_disks.why_not_blank(disk) != ""
 
 
 def test_a_disk_that_somebody_holds_is_not_blank(tmp_path: pathlib.Path) -> None:
     with loop_device(tmp_path, SIZE_MIB) as device:
         with block_content.claimed(pathlib.Path(device)):
-            assert new_groups.why_not_blank(pathlib.Path(device)) == "is in use"
-        assert new_groups.why_not_blank(pathlib.Path(device)) == ""
+            assert blank_disks.why_not_blank(pathlib.Path(device)) == "is in use"
+        assert blank_disks.why_not_blank(pathlib.Path(device)) == ""

@@ -378,31 +378,37 @@ def test_what_is_not_ours_is_never_touched(
         other.close()
 
 
+@pytest.mark.timeout(600)
 def test_groups_are_made_of_blank_disks_alone(tmp_path: pathlib.Path) -> None:
     with loop_device(tmp_path, 64) as blank, loop_device(tmp_path, 64) as used:
         run("mkfs.ext4", "-q", used)
         before = checksum(pathlib.Path(used))
         settings = {
-            "LVM_CREATE_GROUPS": f"vgmade={blank},{used}", "LVM_CREATE_POOLS": "vgmade/pool=50%",
-        }  # fmt: skip
-        with pytest.raises(RuntimeError, match="never said"):
-            LvmDriver(tmp_path, [blank, used], ready_s=8, **settings)
-        assert "vgmade" not in run("vgs", "--noheadings")
-        assert checksum(pathlib.Path(used)) == before
-
-        # A disk that is not there keeps no other from being used.
-        settings["LVM_CREATE_GROUPS"] = f"vgmade={blank};vggone=/dev/vdgone"
-        settings["LVM_CREATE_POOLS"] += ",vggone/pool=50%"
+            "LVM_CREATE_GROUPS": f"vgmade={blank};vgkept={used};vggone=/dev/vdgone",
+            "LVM_CREATE_POOLS": "vgmade/pool=50%,vggone/pool=50%",
+        }
         driver = LvmDriver(tmp_path, [blank, used], **settings)
         driver.close()
         driver = LvmDriver(tmp_path, [blank, used], **settings)
         try:
             driver.create("pvc-1", 8 * MIB, lvmType="thin")
-            driver.delete("pvc-1")
+            told = driver.capacity(vgName="vgkept")
+            assert (told.available_capacity, told.maximum_volume_size.value) == (0, 0)
+            refusal = rpc.refusal(lambda: driver.create("pvc-2", 8 * MIB, vgName="vgkept"))
+            assert refusal.code.name == "RESOURCE_EXHAUSTED"
+            assert f"{used} has ext4 on it" in refusal.message
+            assert 'csi_lvm_group_not_made{group="vgkept",pool=""} 1' in driver.metrics()
+            assert checksum(pathlib.Path(used)) == before
+
+            run("blkdiscard", "--zeroout", used)  # it is taken after two looks, a minute apart
+            rpc.wait_until(lambda: "vgkept" in run("vgs", "--noheadings"), timeout_s=400)
+            driver.create("pvc-2", 8 * MIB, vgName="vgkept")
+            for name in ("pvc-1", "pvc-2"):
+                driver.delete(name)
         finally:
             driver.close()
-            run("vgremove", "-qq", "--force", "--yes", "vgmade")
-        assert checksum(pathlib.Path(used)) == before
+            for group in ("vgmade", "vgkept"):
+                run("sh", "-c", f"vgremove -qq --force --yes {group}; true")
 
 
 def test_leftovers_go_at_the_second_collection_and_nothing_else(

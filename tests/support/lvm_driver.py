@@ -28,7 +28,6 @@ class LvmDriver:
         path: str = os.environ["PATH"],
         name: str = "local",
         socket: str = "csi",
-        ready_s: float = processes.READY_TIMEOUT_S,
         **more: str,
     ) -> None:
         self.kubelet = directory / "kubelet"
@@ -46,7 +45,7 @@ class LvmDriver:
         }
         self.process = processes.Process(argv, directory / f"{socket}.log", environment)
         try:
-            self.process.start(processes.DRIVER_READY, ready_s)
+            self.process.start(processes.DRIVER_READY)
         except RuntimeError:
             self.process.kill9()
             raise

@@ -3,7 +3,7 @@
 import contextlib
 import glob
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from core import errors
 from csi.lvm import params, settings
@@ -26,6 +26,9 @@ class Groups:
 
     def __init__(self, config: settings.LocalSettings) -> None:
         self._config = config
+        self.not_made: Mapping[tuple[str, str], str] = {}
+        """(group, pool) → why `new_groups` has not made it, though the settings ask for it;
+        pool "" = the group itself."""
 
     @contextlib.contextmanager
     def planning(self) -> Iterator[None]:
@@ -76,21 +79,38 @@ class Groups:
         return [row for row in self.commands().volumes() if self.allows(row.group)]
 
     def sites(self, wanted: params.Parameters) -> list[placement.Site]:
-        """All ways to make a volume with *wanted*."""
+        """All ways to make a volume with *wanted*, and why there are none where there should be."""
         if not self.devices():
-            return []
+            return self._sites_not_made(wanted)
         on = self.commands()
         told, disks = on.groups_and_disks()
         groups = {row.name: row for row in told if self._fits(row, wanted)}
         if wanted.lvm_type is params.LvmType.THIN:
-            return list(self._thin_sites(on, groups, wanted))
-        found = []
+            return [*self._thin_sites(on, groups, wanted), *self._sites_not_made(wanted)]
+        found = self._sites_not_made(wanted)
         for name, group in groups.items():
             own = [disk for disk in disks if disk.group == name]
             if wanted.media_type in (None, _media_type(group, own)):
                 site = placement.site_of(group, own, wanted.lvm_type)
                 found.append(placement.leaving(site, group, self._reserved_bytes(group)))
         return found
+
+    def _sites_not_made(self, wanted: params.Parameters) -> list[placement.Site]:
+        return [
+            placement.Site(
+                group=group, pool=pool, room_bytes=0, step_bytes=1, why=f"not made: {why}"
+            )
+            for (group, pool), why in self.not_made.items()
+            if wanted.group in ("", group)
+            and self.allows(group)
+            and (not pool or wanted.lvm_type is params.LvmType.THIN)
+            and (not pool or wanted.pool in ("", pool))
+        ]
+
+    def why_missing(self, group: str) -> str:
+        """Why there is no *group*."""
+        why = self.not_made.get((group, ""), "")
+        return f"volume group {group} is not on this node" + (f": {why}" if why else "")
 
     def require_promise(self, group: str, pool: str, more_bytes: int) -> placement.Site:
         """Raise Exhausted when thin *pool* may not promise *more_bytes*; the site where it does."""
@@ -123,7 +143,7 @@ class Groups:
         for row in self.commands().groups():
             if row.name == group:
                 return row.extent_bytes
-        raise errors.NotFound(f"volume group {group} is not on this node")
+        raise errors.NotFound(self.why_missing(group))
 
     def _thin_sites(
         self, on: lvm.Lvm, groups: dict[str, lvm_model.VolumeGroup], wanted: params.Parameters

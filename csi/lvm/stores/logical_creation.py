@@ -52,7 +52,7 @@ class Creation:
         try:
             on.create(wish)
         except errors.NotFound as e:
-            raise errors.Exhausted(f"volume group {group} is not on this node") from e
+            raise errors.Exhausted(self._groups.why_missing(group)) from e
         size_bytes = block.size_bytes(f"/dev/{group}/{wish.name}")
         if want.limit_bytes and size_bytes > want.limit_bytes:
             on.remove(group, wish.name)

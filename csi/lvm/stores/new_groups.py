@@ -1,93 +1,137 @@
 """Volume groups and thin pools that the settings ask for, made once where they are missing.
 
-A disk is taken only when it is one of LVM_DEVICES, has no partition, is used by nobody, and holds
-nothing but zeros where signatures are. Whatever else is on it stays, and the operator is told.
+A disk is taken only when it is one of LVM_DEVICES and blank. Whatever else is on it stays, and its
+group is not made: the node works without it, calls that need it are told why, and so is the
+operator. It is looked at again until it can be made, which needs no restart.
 """
 
 import pathlib
+from collections.abc import Mapping
 
 import structlog
 
-from core import errors
+from core import errors, metrics
 from csi.lvm import settings, tags
-from csi.lvm.stores import groups
-from host import block, block_content, filesystem, lvm_model
+from csi.lvm.stores import blank_disks, groups
+from host import block, lvm_model
+from kube import events
 
 log = structlog.get_logger()
 
-
-class NotBlank(errors.Precondition):
-    """A disk for a new group has something on it."""
-
-    def __init__(self, group: str, device: str, why: str) -> None:
-        super().__init__(
-            f"volume group {group} is not made: {device} {why}; nothing was changed. If it is "
-            "free, empty it yourself, such as by blkdiscard --zeroout"
-        )
+NOT_MADE = "VolumeGroupNotMade"
+NOT_MADE_LABELS = ("group", "pool")
 
 
 class NewGroups:
     """Makes them. Blocking; may be repeated."""
 
-    def __init__(self, config: settings.LocalSettings, allowed: groups.Groups) -> None:
+    def __init__(
+        self,
+        config: settings.LocalSettings,
+        allowed: groups.Groups,
+        registry: metrics.Metrics,
+        recorder: events.Recorder,
+    ) -> None:
         self._config = config
         self._groups = allowed
+        self._events = recorder
+        self._written: dict[str, int] = {}
+        """How much was written to each blank disk when it was last looked at."""
+        wanted = [(group, "") for group in config.new_groups]
+        wanted += [(group, pool) for group, pool, _ in config.new_pools]
+        registry.gauges(
+            "csi_lvm_group_not_made",
+            "Whether a group of LVM_CREATE_GROUPS, or a pool of LVM_CREATE_POOLS, is not made",
+            NOT_MADE_LABELS,
+            lambda: {key: float(self._is_not_made(key)) for key in wanted},
+        )
 
-    def ensure(self) -> None:
-        """Make what is missing, where its disks are there.
+    def make(self) -> None:
+        """Make what is missing and can be made. Raises what LVM does when it gives no list."""
+        self._make(is_again=False)
 
-        Raises NotBlank, Precondition, having changed nothing.
+    def make_again(self) -> None:
+        """Make what could not be made before, of disks to which nobody has written since then.
+
+        So whoever empties a disk is not disturbed, nor are the volumes that would be on it. What
+        was there once and was removed since is not made before the driver starts again.
         """
-        if not (self._config.new_groups or self._config.new_pools) or not self._groups.devices():
+        if self._groups.not_made:
+            self._make(is_again=True)
+
+    def _make(self, *, is_again: bool) -> None:
+        if not (self._config.new_groups or self._config.new_pools):
             return
-        known = {row.name for row in self._groups.commands().groups()}
-        gone = set()
-        for group, devices in self._config.new_groups.items():
-            missing = set(devices) - set(self._groups.devices())
-            if group not in known and missing:
-                # Perhaps a disk failed: that is no reason to keep the volumes of others waiting.
-                log.error("volume group is not there", group=group, missing=sorted(missing))
-                gone.add(group)
-            elif group not in known:
-                self._make_group(group, devices)
-        for group, pool, percent in self._config.new_pools:
-            if group not in gone:
-                self._ensure_pool(group, pool, percent)
+        before = self._groups.not_made
+        not_made: dict[tuple[str, str], str] = {}
+        with self._groups.planning():  # the older name's driver makes them too
+            devices = self._groups.devices()
+            known = {row.name for row in self._groups.commands().groups()} if devices else set()
+            for group, disks in self._config.new_groups.items():
+                if group not in known and (not is_again or (group, "") in before):
+                    not_made[group, ""] = self._make_group(group, disks, is_again=is_again)
+            for group, pool, percent in self._config.new_pools:
+                if not_made.get((group, "")):
+                    continue
+                if not is_again or before.keys() & {(group, ""), (group, pool)}:
+                    not_made[group, pool] = self._make_pool(group, pool, percent)
+        self._tell({key: why for key, why in not_made.items() if why})
 
-    def _make_group(self, group: str, devices: tuple[str, ...]) -> None:
-        for device in devices:
-            why = why_not_blank(pathlib.Path(device))
-            if why:
-                raise NotBlank(group, device, why)
-        self._groups.commands().create_group(group, devices, tag=tags.OWNER)
+    def _make_group(self, group: str, disks: tuple[str, ...], *, is_again: bool) -> str:
+        """Why it is not made, "" = it is."""
+        missing = sorted(set(disks) - set(self._groups.devices()))
+        if missing:
+            return f"no such disk, or not one of LVM_DEVICES: {', '.join(missing)}"
+        faults = {disk: blank_disks.why_not_blank(pathlib.Path(disk)) for disk in disks}
+        told = [f"{disk} {why}" for disk, why in faults.items() if why]
+        if told:
+            return (
+                f"{'; '.join(told)}. Nothing was changed. If that may go, make the disk blank "
+                "(blkdiscard --zeroout DISK), and it is taken within minutes; else take it out of "
+                "LVM_CREATE_GROUPS"
+            )
+        if is_again and not self._are_at_rest(disks):
+            return "its disks are blank now, and are taken when nobody has written to them since"
+        try:
+            self._groups.commands().create_group(group, disks, tag=tags.OWNER)
+        except errors.Error as e:
+            return str(e)
+        return ""
 
-    def _ensure_pool(self, group: str, pool: str, percent: int) -> None:
+    def _are_at_rest(self, disks: tuple[str, ...]) -> bool:
+        """Whether nobody has written to *disks* since the look before this one."""
+        now = {disk: block.written_sectors(disk) for disk in disks}
+        before = {disk: self._written.get(disk) for disk in disks}
+        self._written |= now
+        return now == before
+
+    def _make_pool(self, group: str, pool: str, percent: int) -> str:
+        """Why it is not made, "" = it is."""
+        if not self._groups.devices():
+            return "no disk of LVM_DEVICES is on this node"
         on = self._groups.commands()
-        there = on.find(group, pool)
-        if there is not None:
-            if there.layout is not lvm_model.Layout.POOL:
-                raise errors.Precondition(f"{group}/{pool} is there, and is no thin pool")
-            return
-        for row in on.groups():
-            if row.name == group:
-                size_bytes = row.free_extents * percent // 100 * row.extent_bytes
-                on.create_pool(group, pool, size_bytes, tag=tags.OWNER)
-                return
-        raise errors.Precondition(f"thin pool {group}/{pool}: there is no volume group {group}")
+        try:
+            there = on.find(group, pool)
+            if there is not None:
+                is_one = there.layout is lvm_model.Layout.POOL
+                return "" if is_one else "there is a volume of that name, which is no thin pool"
+            for row in on.groups():
+                if row.name == group:
+                    size_bytes = row.free_extents * percent // 100 * row.extent_bytes
+                    on.create_pool(group, pool, size_bytes, tag=tags.OWNER)
+                    return ""
+        except errors.Error as e:
+            return str(e)
+        return f"there is no volume group {group}"
 
+    def _is_not_made(self, key: tuple[str, str]) -> bool:
+        return not self._groups.not_made.keys().isdisjoint({key, (key[0], "")})
 
-def why_not_blank(device: pathlib.Path) -> str:
-    """What keeps *device* from being taken, "" = nothing does."""
-    if block.partitions(device):
-        return "has partitions"
-    try:
-        found = filesystem.probe(device)
-        if not found.empty:
-            return f"has {found.fs_type or found.partition_table} on it"
-        if not block_content.is_blank(device):
-            return "has data on it that is not known"
-    except errors.Busy:
-        return "is in use"
-    except (errors.Error, OSError) as e:
-        return f"cannot be looked at: {e}"
-    return ""
+    def _tell(self, not_made: Mapping[tuple[str, str], str]) -> None:
+        """Keep what calls are told, and tell the operator: in the log once."""
+        for key, why in not_made.items():
+            what = f"thin pool {'/'.join(key)}" if key[1] else f"volume group {key[0]}"
+            if self._groups.not_made.get(key) != why:
+                log.error("volume group is not made", what=what, why=why)
+            self._events.warn_node(NOT_MADE, f"{what} is not made: {why}")
+        self._groups.not_made = not_made

@@ -9,7 +9,6 @@ from csi.lvm.stores import (
     logical_volumes,
     loop_files,
     mount_points,
-    new_groups,
     quota_dirs,
     snapshots,
     store,
@@ -35,7 +34,6 @@ class Volumes:
         self._logical = logical_volumes.LogicalVolumes(config, self.groups)
         self.unclaimed = unclaimed.Unclaimed(self.groups, self._logical)
         self.sweep = sweep.Sweep(self.groups)
-        self._new_groups = new_groups.NewGroups(config, self.groups)
         self.snapshots = snapshots.Snapshots(self.groups, time)
         directories = mount_points.MountPoints(config)
         devices = whole_devices.WholeDevices(config)
@@ -52,9 +50,8 @@ class Volumes:
         }
 
     def prepare(self) -> None:
-        """Go on after a kill; make what the settings ask for. Raises Precondition, NotBlank."""
+        """Go on after a kill."""
         luks.resume_all(names.of_container(""))
-        self._new_groups.ensure()
 
     def create(self, want: model.VolumeWish) -> model.Volume:
         """The volume of *want*, made if need be. Raises as `Store.create`."""

@@ -17,7 +17,7 @@ import structlog
 
 from core import call, errors
 from csi.lvm import model, names, params, settings
-from csi.lvm.stores import groups, new_groups, removal, store
+from csi.lvm.stores import blank_disks, groups, removal, store
 from csi.node import device_state
 from host import block, block_content
 
@@ -66,7 +66,7 @@ class WholeDevices:
             if want.parameters.path in ("", str(path)) and _fits(path, want)
         ]
         for size_bytes, path, identity in sorted(fitting):
-            why = new_groups.why_not_blank(path)
+            why = blank_disks.why_not_blank(path)
             if why:
                 log.info("disk is not taken", device=str(path), why=why)
                 continue
@@ -133,7 +133,7 @@ class WholeDevices:
         sizes = [
             block.size_bytes(path)
             for path, _ in self._free()
-            if wanted.path in ("", str(path)) and not new_groups.why_not_blank(path)
+            if wanted.path in ("", str(path)) and not blank_disks.why_not_blank(path)
         ]
         return model.Capacity(available_bytes=sum(sizes), maximum_bytes=max(sizes, default=0))
 

@@ -7,7 +7,7 @@ from core import settings as core_settings
 from csi.lvm import old_volumes, params, snapshot_params, topology
 from csi.lvm import settings as local_settings
 from csi.lvm.node import taking_over
-from csi.lvm.stores import groups, upkeep
+from csi.lvm.stores import groups, new_groups, upkeep
 from tests.fakes import noted_events
 from tests.support import reference_page
 
@@ -55,7 +55,9 @@ def test_every_setting_is_told_with_its_default() -> None:
 def test_every_metric_is_told_with_its_labels() -> None:
     registry = metrics.Metrics()
     config = local_settings.read(core_settings.Reader({}))
-    upkeep.Upkeep(config, groups.Groups(config), registry, noted_events.NotedEvents())
+    there, recorder = groups.Groups(config), noted_events.NotedEvents()
+    upkeep.Upkeep(config, there, registry, recorder)
+    new_groups.NewGroups(config, there, registry, recorder)
 
     table = rows("Metrics")
     assert {name: cells[-1] for name, cells in table.items()} == registry.names()

@@ -1,0 +1,202 @@
+"""Groups that the settings ask for, on real disks, with an LVM that only notes what it is told."""
+
+import contextlib
+import hashlib
+import os
+import pathlib
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from core import errors, metrics
+from core import settings as core_settings
+from csi.lvm import model, params, settings
+from csi.lvm.stores import groups, logical_volumes, new_groups
+from host import lvm, lvm_model
+from tests.fakes import noted_events
+from tests.support.machine import run
+from tests.support.volume_group import loop_device
+
+pytestmark = [
+    pytest.mark.kernel,
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root for loop devices"),
+]
+SIZE_MIB = 64
+
+
+class NotedLvm(lvm.Lvm):
+    """made: names of groups and pools. pools_fail: none can be made."""
+
+    def __init__(self) -> None:
+        super().__init__(["/dev/vdb"])
+        self.made: list[str] = []
+        self.pools_fail = False
+
+    def groups(self) -> list[lvm_model.VolumeGroup]:
+        return [
+            lvm_model.VolumeGroup(
+                name=name, uuid=name, size_bytes=0, extent_bytes=4 << 20, free_extents=10, disks=1,
+                missing=0, tags=frozenset(),
+            )
+            for name in self.made if "/" not in name
+        ]  # fmt: skip
+
+    def groups_and_disks(
+        self,
+    ) -> tuple[list[lvm_model.VolumeGroup], list[lvm_model.PhysicalVolume]]:
+        return self.groups(), []
+
+    def volumes(self, *, group: str = "", tag: str = "") -> list[lvm_model.LogicalVolume]:
+        return []
+
+    def create(self, wish: lvm_model.Wish) -> None:
+        raise errors.NotFound(wish.group)
+
+    def create_group(self, name: str, devices: Sequence[str], *, tag: str) -> None:
+        self.made.append(name)
+
+    def create_pool(self, group: str, name: str, size_bytes: int, *, tag: str) -> None:
+        if self.pools_fail:
+            raise errors.Exhausted("no room for metadata")
+        self.made.append(f"{group}/{name}")
+
+
+class NotedGroups(groups.Groups):
+    def __init__(self, config: settings.LocalSettings) -> None:
+        super().__init__(config)
+        self.lvm = NotedLvm()
+
+    def planning(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
+    def commands(self) -> lvm.Lvm:
+        return self.lvm
+
+
+class Node:
+    """A node with a blank disk for vga, and one for vgb with a file system on it."""
+
+    def __init__(self, blank: str, used: str, **environ: str) -> None:
+        self.blank, self.used = blank, used
+        run("mkfs.ext4", "-q", used)
+        told = {
+            "LVM_DEVICES": f"{blank},{used}", "LVM_CREATE_GROUPS": f"vgb={used};vga={blank}",
+            "LVM_CREATE_POOLS": "vga/pool=50%,vgb/pool=50%", **environ,
+        }  # fmt: skip
+        self.config = settings.read(core_settings.Reader(told))
+        self.registry = metrics.Metrics()
+        self.events = noted_events.NotedEvents()
+        self.groups = NotedGroups(self.config)
+        self.making = new_groups.NewGroups(self.config, self.groups, self.registry, self.events)
+        self.volumes = logical_volumes.LogicalVolumes(self.config, self.groups)
+
+    def not_made(self, group: str, pool: str = "") -> float:
+        for line in self.registry.exposition().decode().splitlines():
+            if line.startswith(f'csi_lvm_group_not_made{{group="{group}",pool="{pool}"}} '):
+                return float(line.rpartition(" ")[2])
+        raise AssertionError(self.registry.exposition())
+
+    def checksum(self) -> str:
+        return hashlib.sha256(pathlib.Path(self.used).read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def node(tmp_path: pathlib.Path) -> Iterator[Node]:
+    with loop_device(tmp_path, SIZE_MIB) as blank, loop_device(tmp_path, SIZE_MIB) as used:
+        yield Node(blank, used)
+
+
+def wish(**parameters: str) -> model.VolumeWish:
+    return model.VolumeWish(
+        name="pvc-1",
+        volume_id="pvc-1",
+        required_bytes=4 << 20,
+        limit_bytes=0,
+        parameters=params.parse({"volumeType": "LVM", **parameters}),
+    )
+
+
+def test_a_disk_with_content_holds_up_its_own_group_alone_and_is_not_touched(node: Node) -> None:
+    before = node.checksum()
+
+    node.making.make()
+
+    assert node.groups.lvm.made == ["vga", "vga/pool"]
+    assert node.checksum() == before
+    (event,) = node.events.told
+    assert event[0] == "VolumeGroupNotMade"
+    assert f"volume group vgb is not made: {node.used} has ext4 on it" in event[1]
+    assert "blkdiscard --zeroout" in event[1]
+    made = [node.not_made(group, pool) for group in ("vga", "vgb") for pool in ("", "pool")]
+    assert made == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"vgName": "vgb"},
+        {"vgName": "vgb", "lvmType": "striping"},
+        {"vgName": "vgb", "lvmType": "thin", "thinPool": "pool"},
+    ],
+)
+def test_a_group_that_is_not_made_has_no_room_and_calls_are_told_why(
+    node: Node, parameters: dict[str, str]
+) -> None:
+    node.making.make()
+    wanted = wish(**parameters)
+
+    room = node.volumes.capacity(wanted.parameters)
+
+    assert (room.available_bytes, room.maximum_bytes) == (0, 0)
+    with pytest.raises(errors.Exhausted, match=f"{node.used} has ext4 on it"):
+        node.volumes.create(wanted)
+
+
+def test_a_disk_that_becomes_blank_is_taken_when_nobody_writes_to_it_any_more(node: Node) -> None:
+    node.making.make()
+
+    node.making.make_again()
+    assert "vgb" not in node.groups.lvm.made
+    zeros = ("dd", "if=/dev/zero", f"of={node.used}", "bs=1M", "conv=fsync", "status=none")
+    run(*zeros, f"count={SIZE_MIB}")
+    node.making.make_again()
+    assert "blank now" in node.groups.not_made["vgb", ""]
+    run(*zeros, "count=1", "seek=32")
+    node.making.make_again()
+    assert "vgb" not in node.groups.lvm.made
+    node.making.make_again()
+
+    assert node.groups.lvm.made == ["vga", "vga/pool", "vgb", "vgb/pool"]
+    assert node.groups.not_made == {}
+    assert [node.not_made("vgb", pool) for pool in ("", "pool")] == [0, 0]
+    told = len(node.events.told)
+    node.making.make_again()
+    assert len(node.events.told) == told
+
+
+def test_a_disk_that_is_not_there_and_a_pool_that_cannot_be_made_are_told(
+    tmp_path: pathlib.Path,
+) -> None:
+    with loop_device(tmp_path, SIZE_MIB) as blank, loop_device(tmp_path, SIZE_MIB) as used:
+        gone = f"vga={blank};vgb=/dev/vdgone"
+        node = Node(blank, used, LVM_CREATE_GROUPS=gone)
+        node.groups.lvm.pools_fail = True
+
+        node.making.make()
+
+        assert node.groups.lvm.made == ["vga"]
+        assert "/dev/vdgone" in node.groups.not_made["vgb", ""]
+        assert node.groups.not_made["vga", "pool"] == "no room for metadata"
+        with pytest.raises(errors.Exhausted, match=r"vga/pool has 0 \(not made: no room for"):
+            node.volumes.create(wish(vgName="vga", lvmType="thin"))
+        assert node.not_made("vga") == 0
+
+
+def test_without_any_disk_nothing_is_asked_of_lvm(tmp_path: pathlib.Path) -> None:
+    with loop_device(tmp_path, SIZE_MIB) as blank, loop_device(tmp_path, SIZE_MIB) as used:
+        node = Node(blank, used, LVM_DEVICES="/dev/vdgone", LVM_CREATE_POOLS="vgc/pool=50%")
+
+        node.making.make()
+
+        assert node.groups.lvm.made == []
+        assert set(node.groups.not_made) == {("vga", ""), ("vgb", ""), ("vgc", "pool")}
