@@ -1,0 +1,112 @@
+"""The driver of node-local volumes, put together: what there is of each, and who is given what.
+
+Loaded when a driver is built and not before, see `csi.driver`; each half only where it runs.
+"""
+
+import asyncio
+import dataclasses
+import importlib
+from typing import Any
+
+from core import errors, executor, keyed_lock
+from csi import driver
+from csi._pb import csi_pb2
+from csi.lvm import collector, settings, topology, watch
+from csi.lvm.stores import new_groups, upkeep, volumes
+
+_Service = csi_pb2.PluginCapability.Service
+_Expansion = csi_pb2.PluginCapability.VolumeExpansion
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Shared:
+    """What both halves and the work in the background have in common: one view of the node."""
+
+    name: str
+    config: settings.LocalSettings
+    place: topology.Place
+    stores: volumes.Volumes
+    locks: keyed_lock.KeyedLock
+
+
+def build(context: driver.DriverContext, *, name: str, topology_key: str) -> driver.Driver:
+    """The driver called *name*. Faults in its settings are left in *context.reader*."""
+    config = settings.read(context.reader)
+    place = topology.read(context.reader, node_id=context.node_id, default_key=topology_key)
+    stores = volumes.Volumes(config, context.clock)
+    shared = _Shared(
+        name=name, config=config, place=place, stores=stores, locks=keyed_lock.KeyedLock()
+    )
+    groups = new_groups.NewGroups(config, stores.groups, context.metrics, context.events)
+    background = _background(context, shared, groups)
+    halves = driver.Halves(controller=_controller(context, shared), node=_node(context, shared))
+
+    async def ready() -> None:
+        if not place.node_id:
+            raise errors.Precondition("the node's name is unknown; set KUBE_NODE_NAME or --nodeid")
+
+    async def prepare() -> None:
+        await asyncio.to_thread(stores.prepare)
+        await asyncio.to_thread(groups.make)
+        background.start()
+
+    async def close() -> None:
+        await background.close()
+        await halves.close()
+
+    return driver.Driver(
+        name=name,
+        services=[_Service.CONTROLLER_SERVICE, _Service.VOLUME_ACCESSIBILITY_CONSTRAINTS],
+        expansions=[_Expansion.ONLINE],
+        ready=ready,
+        controller=halves.controller,
+        node=halves.node,
+        prepare=prepare,
+        close=close,
+    )
+
+
+def _background(
+    context: driver.DriverContext, shared: _Shared, groups: new_groups.NewGroups
+) -> watch.Watch:
+    """What is done from time to time, with one thread for all of it."""
+    pool = executor.BoundedExecutor("lvm-watch", 1)
+    collecting = collector.Collector(
+        driver_name=shared.name,
+        place=shared.place,
+        kubelet_root=shared.config.kubelet_root,
+        wait_s=shared.config.collect_s,
+        kubernetes=context.kubernetes,
+        recorder=context.events,
+        locks=shared.locks,
+        volumes=shared.stores.sweep,
+        pool=pool,
+        time=context.clock,
+    )
+    return watch.Watch(
+        config=shared.config,
+        work=upkeep.Upkeep(shared.config, shared.stores.groups, context.metrics, context.events),
+        making=groups,
+        collecting=collecting,
+        time=context.clock,
+        pool=pool,
+    )
+
+
+def _controller(context: driver.DriverContext, shared: _Shared) -> Any:
+    """The half that makes volumes; None = not of this process."""
+    if not context.roles.controller:
+        return None
+    service = importlib.import_module("csi.lvm.controller.service")
+    return service.build(shared.place, shared.stores, shared.locks)
+
+
+def _node(context: driver.DriverContext, shared: _Shared) -> Any:
+    """The half that mounts volumes; None = not of this process."""
+    if not context.roles.node:
+        return None
+    service = importlib.import_module("csi.lvm.node.service")
+    cluster = service.Cluster(
+        driver_name=shared.name, kubernetes=context.kubernetes, recorder=context.events
+    )
+    return service.build(shared.config, shared.place, shared.stores, shared.locks, cluster)
