@@ -1,4 +1,4 @@
-"""What a collection does with each logical volume. Pure.
+"""What a collection does with each logical volume and each file of a LoopDevice volume. Pure.
 
 Only what carries our tag is ever collected, and only when two collections saw that nobody names it.
 What the cluster does not tell is never taken for "nobody".
@@ -7,10 +7,9 @@ Source: spec/csi-driver.md 6.1, GC, and appendix G 48.
 
 import dataclasses
 import enum
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from csi.lvm import tags
-from host import lvm_model
 from kube import api
 from kube import volumes as kube_volumes
 
@@ -57,8 +56,25 @@ class Named:
 NOBODY_KNOWS = Named()
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """What may be collected: a logical volume, or a file. name: the volume's or snapshot's id.
+
+    where: its group, or its path. identity: one of the same name that was made anew has another.
+    tags: as of `csi.lvm.tags`; a file's notes tell the same. is_open: somebody uses it.
+    has_snapshots: thick ones, which would go with it.
+    """
+
+    name: str
+    where: str
+    identity: str
+    tags: frozenset[str]
+    is_open: bool
+    has_snapshots: bool = False
+
+
 class Fate(enum.StrEnum):
-    """What is done with a logical volume."""
+    """What is done with a candidate."""
 
     KEEP = "keep"
     MARK = "mark"
@@ -69,62 +85,51 @@ class Fate(enum.StrEnum):
 
 
 def fate(
-    row: lvm_model.LogicalVolume,
-    rows: Sequence[lvm_model.LogicalVolume],
+    found: Candidate,
     named: Named,
     *,
     now_s: int,
     wait_s: float,
 ) -> Fate:
-    """What to do with *row*. now_s: seconds since 1970. wait_s: least time between two looks.
+    """What to do with *found*. now_s: seconds since 1970. wait_s: least time between two looks.
 
-    rows: where its snapshots are looked for. RETAIN, RELEASE: note that the volume outlives its
-    PersistentVolume, or no longer does.
+    RETAIN, RELEASE: note that the volume outlives its PersistentVolume, or no longer does.
     """
-    if tags.OWNER not in row.tags or tags.PROTECTED in row.tags:
+    if tags.OWNER not in found.tags or tags.PROTECTED in found.tags:
         return Fate.KEEP
-    is_retained = tags.RETAINED in row.tags
-    if _is_named(row, named) and is_retained != (row.name in named.retained):
+    is_retained = tags.RETAINED in found.tags
+    if _is_named(found, named) and is_retained != (found.name in named.retained):
         return Fate.RELEASE if is_retained else Fate.RETAIN
-    marked = tags.value(row.tags, tags.STALE)
-    if not _is_unnamed(row, named):
+    marked = tags.value(found.tags, tags.STALE)
+    if not _is_unnamed(found, named):
         return Fate.UNMARK if marked else Fate.KEEP
     if not marked or not marked.isdigit() or int(marked) > now_s:
         return Fate.MARK
-    if now_s - int(marked) < wait_s or _has_thick_snapshots(row, rows):
+    if now_s - int(marked) < wait_s or found.has_snapshots:
         return Fate.KEEP
     return Fate.REMOVE
 
 
-def _is_unnamed(row: lvm_model.LogicalVolume, named: Named) -> bool:
-    """Whether it is known that nobody needs *row*, which is ours, and nobody uses it."""
-    if row.is_open:
+def _is_unnamed(found: Candidate, named: Named) -> bool:
+    """Whether it is known that nobody needs *found*, which is ours, and nobody uses it."""
+    if found.is_open:
         return False
-    if tags.is_unusable(row.tags):
+    if tags.is_unusable(found.tags):
         return True
-    if tags.EPHEMERAL in row.tags:
-        return named.inline is not None and row.name not in named.inline
-    if tags.VOLUME in row.tags:
+    if tags.EPHEMERAL in found.tags:
+        return named.inline is not None and found.name not in named.inline
+    if tags.VOLUME in found.tags:
         known = named.volumes
-    elif tags.SNAPSHOT in row.tags:
-        known = None if tags.values(row.tags, tags.IS_VOLUME) else named.snapshots
+    elif tags.SNAPSHOT in found.tags:
+        known = None if tags.values(found.tags, tags.IS_VOLUME) else named.snapshots
     else:
         known = None
-    return known is not None and row.name not in known and tags.RETAINED not in row.tags
+    return known is not None and found.name not in known and tags.RETAINED not in found.tags
 
 
-def _is_named(row: lvm_model.LogicalVolume, named: Named) -> bool:
-    names = named.snapshots if tags.SNAPSHOT in row.tags else named.volumes
-    return names is not None and row.name in names
-
-
-def _has_thick_snapshots(
-    row: lvm_model.LogicalVolume, rows: Iterable[lvm_model.LogicalVolume]
-) -> bool:
-    return any(
-        each.is_thick_snapshot and (each.group, each.origin) == (row.group, row.name)
-        for each in rows
-    )
+def _is_named(found: Candidate, named: Named) -> bool:
+    names = named.snapshots if tags.SNAPSHOT in found.tags else named.volumes
+    return names is not None and found.name in names
 
 
 def handles(found: Iterable[api.Object]) -> frozenset[str]:

@@ -11,7 +11,7 @@ from typing import Any
 from core import errors, executor, keyed_lock
 from csi import driver
 from csi._pb import csi_pb2
-from csi.lvm import collector, settings, topology, watch
+from csi.lvm import collector, released_volumes, settings, topology, watch
 from csi.lvm.stores import new_groups, upkeep, volumes
 
 _Service = csi_pb2.PluginCapability.Service
@@ -71,15 +71,21 @@ def _background(
 ) -> watch.Watch:
     """What is done from time to time, with one thread for all of it."""
     pool = executor.BoundedExecutor("lvm-watch", 1)
-    collecting = collector.Collector(
+    released = released_volumes.ReleasedVolumes(
         driver_name=shared.name,
         place=shared.place,
-        kubelet_root=shared.config.kubelet_root,
         wait_s=shared.config.collect_s,
         kubernetes=context.kubernetes,
         recorder=context.events,
+        time=context.clock,
+    )
+    collecting = collector.Collector(
+        kubelet_root=shared.config.kubelet_root,
+        wait_s=shared.config.collect_s,
+        kubernetes=context.kubernetes,
         locks=shared.locks,
         volumes=shared.stores.sweep,
+        released=released,
         pool=pool,
         time=context.clock,
     )

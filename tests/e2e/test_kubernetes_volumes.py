@@ -1,16 +1,14 @@
 """Lists and changes of PersistentVolumes at a real API server: whole or refused, never half."""
 
 import asyncio
-import pathlib
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 
-from core import errors, executor, keyed_lock
-from csi.lvm import collection, collector, deleted_nodes, old_volumes, topology
+from core import errors
+from csi.lvm import collection, deleted_nodes, old_volumes, released_volumes, topology
 from csi.lvm import driver as local
-from host import lvm_model
 from kube import api, child, client, connection, events, settings
 from kube import volumes as kube_volumes
 from tests.fakes import virtual_clock
@@ -146,18 +144,8 @@ async def test_a_volume_that_is_gone_cannot_be_claimed_and_may_be_deleted_again(
         await kubernetes.patch_volume("pvc-1", {"metadata": {"annotations": {"a": "b"}}})
 
 
-class NoVolumes:
-    """A node without logical volumes."""
-
-    def rows(self) -> list[lvm_model.LogicalVolume]:
-        return []
-
-    def carry_out(self, row: lvm_model.LogicalVolume, fate: collection.Fate) -> None:
-        raise AssertionError((row, fate))
-
-
 async def test_a_released_volume_of_a_deleted_node_is_deleted_and_its_event_stays(
-    kubernetes: api.VolumeApi, server: api_server.ApiServer, apply: Any, tmp_path: pathlib.Path
+    kubernetes: api.VolumeApi, server: api_server.ApiServer, apply: Any
 ) -> None:
     waits = {"finalizers": [deleted_nodes.FINALIZER]}
     name = f"pvc-gone-{type(kubernetes).__name__.lower()}"
@@ -173,27 +161,24 @@ async def test_a_released_volume_of_a_deleted_node_is_deleted_and_its_event_stay
     time = virtual_clock.VirtualClock()
     recorder = events.Recorder(kubernetes, component=local.NAME, host="node-a", time=time)
     recorder.start()
-    pool = executor.BoundedExecutor("test-lvm", 1)
-    collecting = collector.Collector(
+    released = released_volumes.ReleasedVolumes(
         driver_name=local.NAME,
         place=PLACE,
-        kubelet_root=tmp_path,
         wait_s=WAIT_S,
         kubernetes=kubernetes,
         recorder=recorder,
-        locks=keyed_lock.KeyedLock(),
-        volumes=NoVolumes(),
-        pool=pool,
         time=time,
     )
-    left = collection.OF_VOLUME
 
-    await collecting.collect()
-    assert len(await kubernetes.list_all(api.Kind.PERSISTENT_VOLUME, left)) == 3
+    async def listed() -> list[api.Object]:
+        return await kubernetes.list_all(api.Kind.PERSISTENT_VOLUME, collection.OF_VOLUME)
+
+    await released.let_go(await listed())
+    assert len(await listed()) == 3
     time.now_s += WAIT_S
-    await collecting.collect()
+    await released.let_go(await listed())
 
-    found = map(kube_volumes.parse, await kubernetes.list_all(api.Kind.PERSISTENT_VOLUME, left))
+    found = map(kube_volumes.parse, await listed())
     told = {each.name: (each.is_going, each.finalizers) for each in found}
     theirs = "kubernetes.io/pv-protection"  # taken away by a controller, which is not here
     assert told == {
@@ -201,8 +186,7 @@ async def test_a_released_volume_of_a_deleted_node_is_deleted_and_its_event_stay
         "pvc-here": (False, (deleted_nodes.FINALIZER, theirs)),
         "pvc-bound": (False, (deleted_nodes.FINALIZER, theirs)),
     }
-    pool.close()
-    about = f"--field-selector=reason={collector.ON_DELETED_NODE},involvedObject.name={name}"
+    about = f"--field-selector=reason={released_volumes.ON_DELETED_NODE},involvedObject.name={name}"
     await asyncio.to_thread(
         kubectl.wait_until, "it is told", lambda: server.kubectl.list("events", about) != [], 30.0
     )

@@ -11,7 +11,7 @@ import pytest
 
 from core import clock, executor, keyed_lock
 from core import settings as core_settings
-from csi.lvm import collector, settings, topology
+from csi.lvm import collector, released_volumes, settings, topology
 from csi.lvm import driver as local
 from csi.lvm.stores import groups, sweep
 from kube import api
@@ -428,15 +428,21 @@ def test_leftovers_go_at_the_second_collection_and_nothing_else(
     config = settings.read(core_settings.Reader({"LVM_DEVICES": ",".join(volume_group.devices)}))
     pool = executor.BoundedExecutor("test-lvm", 1)
     place = topology.Place(node_id="node-a", key=topology.HOSTNAME, value="node-a")
-    work = collector.Collector(
+    released = released_volumes.ReleasedVolumes(
         driver_name=local.NAME,
         place=place,
-        kubelet_root=driver.kubelet,
         wait_s=0.0,
         kubernetes=api.Nowhere(),
         recorder=fake_kubernetes.silent_recorder(),
+        time=clock.SystemClock(),
+    )
+    work = collector.Collector(
+        kubelet_root=driver.kubelet,
+        wait_s=0.0,
+        kubernetes=api.Nowhere(),
         locks=keyed_lock.KeyedLock(),
         volumes=sweep.Sweep(groups.Groups(config)),
+        released=released,
         pool=pool,
         time=clock.SystemClock(),
     )

@@ -21,15 +21,31 @@ class Sweep:
     def __init__(self, allowed: groups.Groups) -> None:
         self._groups = allowed
 
-    def rows(self) -> list[lvm_model.LogicalVolume]:
+    def candidates(self) -> list[collection.Candidate]:
         """Every logical volume of every group that may be used."""
-        return self._groups.volumes()
+        rows = self._groups.volumes()
+        origins = {(row.group, row.origin) for row in rows if row.is_thick_snapshot}
+        return [
+            collection.Candidate(
+                name=row.name,
+                where=row.group,
+                identity=row.uuid,
+                tags=row.tags,
+                is_open=row.is_open,
+                has_snapshots=(row.group, row.name) in origins,
+            )
+            for row in rows
+        ]
 
-    def carry_out(self, row: lvm_model.LogicalVolume, fate: Fate) -> None:
-        """Do it, unless *row* has changed since. Raises Busy for one in use."""
+    def carry_out(self, found: collection.Candidate, fate: Fate) -> None:
+        """Do it, unless *found* has changed since. Raises Busy for one in use."""
         on = self._groups.commands()
-        now = on.find(row.group, row.name)
-        if now is None or (now.uuid, now.tags, now.is_open) != (row.uuid, row.tags, row.is_open):
+        row = on.find(found.where, found.name)
+        if row is None or (row.uuid, row.tags, row.is_open) != (
+            found.identity,
+            found.tags,
+            found.is_open,
+        ):
             return
         stale = [f"{tags.STALE}{told}" for told in tags.values(row.tags, tags.STALE)]
         match fate:

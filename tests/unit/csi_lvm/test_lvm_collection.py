@@ -11,8 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core import errors, executor, keyed_lock
-from csi.lvm import collection, collector, deleted_nodes, driver, inline_volumes, legacy, topology
+from core import settings as core_settings
+from csi.lvm import (
+    collection,
+    collector,
+    deleted_nodes,
+    driver,
+    inline_volumes,
+    legacy,
+    released_volumes,
+    settings,
+    topology,
+)
 from csi.lvm import tags as t
+from csi.lvm.stores import groups, sweep
 from host import lvm_model
 from kube import api, events
 from kube import volumes as kube_volumes
@@ -30,21 +42,13 @@ ALL_KNOWN = collection.Named(
 PLACE = topology.Place(node_id="node-a", key=topology.HOSTNAME, value="node-a")
 
 
-def row(name: str, *tags: str, **changes: Any) -> lvm_model.LogicalVolume:
-    told = {
-        "group": "vg", "uuid": f"uuid-of-{name}", "size_bytes": 4 << 20,
-        "layout": lvm_model.Layout.LINEAR, "stripes": 1, "is_active": True, "is_open": False,
-        "origin": "", "pool": "", "health": "", "data_percent": None,
-    }  # fmt: skip
-    return lvm_model.LogicalVolume(name=name, tags=frozenset(tags), **{**told, **changes})
+def row(name: str, *tags: str, **changes: Any) -> collection.Candidate:
+    told = {"where": "vg", "identity": f"uuid-of-{name}", "is_open": False}
+    return collection.Candidate(name=name, tags=frozenset(tags), **{**told, **changes})
 
 
-def fate(
-    found: lvm_model.LogicalVolume,
-    named: collection.Named = ALL_KNOWN,
-    *others: lvm_model.LogicalVolume,
-) -> Fate:
-    return collection.fate(found, [found, *others], named, now_s=NOW_S, wait_s=WAIT_S)
+def fate(found: collection.Candidate, named: collection.Named = ALL_KNOWN) -> Fate:
+    return collection.fate(found, named, now_s=NOW_S, wait_s=WAIT_S)
 
 
 VOLUME, SNAPSHOT = (t.OWNER, t.VOLUME), (t.OWNER, t.SNAPSHOT)
@@ -86,18 +90,42 @@ INLINE = (t.OWNER, t.VOLUME, t.EPHEMERAL)
         (row("theirs", t.MAKING, OLD), Fate.KEEP),
     ],
 )
-def test_what_becomes_of_a_logical_volume(found: lvm_model.LogicalVolume, wanted: Fate) -> None:
+def test_what_becomes_of_a_logical_volume(found: collection.Candidate, wanted: Fate) -> None:
     assert fate(found) is wanted
 
 
-def test_a_volume_goes_after_its_thick_snapshots() -> None:
-    volume = row("pvc-9", *VOLUME, OLD)
-    snapshot = row("snap-9", *SNAPSHOT, OLD, origin="pvc-9")
-    elsewhere = dataclasses.replace(snapshot, group="other")
+def logical(name: str, *tags: str, **changes: Any) -> lvm_model.LogicalVolume:
+    told = {
+        "group": "vg", "uuid": f"uuid-of-{name}", "size_bytes": 4 << 20,
+        "layout": lvm_model.Layout.LINEAR, "stripes": 1, "is_active": True, "is_open": False,
+        "origin": "", "pool": "", "health": "", "data_percent": None,
+    }  # fmt: skip
+    return lvm_model.LogicalVolume(name=name, tags=frozenset(tags), **{**told, **changes})
 
-    assert fate(volume, ALL_KNOWN, snapshot) is Fate.KEEP
-    assert fate(snapshot, ALL_KNOWN, volume) is Fate.REMOVE
-    assert fate(volume, ALL_KNOWN, elsewhere) is Fate.REMOVE
+
+class FixedGroups(groups.Groups):
+    """Groups with just these volumes."""
+
+    def __init__(self, *rows: lvm_model.LogicalVolume) -> None:
+        super().__init__(settings.read(core_settings.Reader({})))
+        self._rows = list(rows)
+
+    def volumes(self) -> list[lvm_model.LogicalVolume]:
+        return self._rows
+
+
+def test_a_volume_goes_after_its_thick_snapshots() -> None:
+    volume = logical("pvc-9", *VOLUME, OLD)
+    snapshot = logical("snap-9", *SNAPSHOT, OLD, origin="pvc-9")
+    elsewhere = dataclasses.replace(snapshot, group="other")
+    of_pool = dataclasses.replace(snapshot, pool="pool")
+
+    for other, wanted in (
+        (snapshot, Fate.KEEP), (elsewhere, Fate.REMOVE), (of_pool, Fate.REMOVE),
+    ):  # fmt: skip
+        found, beside = sweep.Sweep(FixedGroups(volume, other)).candidates()
+        assert fate(found) is wanted
+        assert fate(beside) is Fate.REMOVE
 
 
 @pytest.mark.parametrize(
@@ -108,7 +136,7 @@ def test_a_volume_goes_after_its_thick_snapshots() -> None:
         (row("csi-9", *INLINE, OLD), "inline"),
     ],
 )
-def test_what_is_not_known_is_never_nobody(found: lvm_model.LogicalVolume, unknown: str) -> None:
+def test_what_is_not_known_is_never_nobody(found: collection.Candidate, unknown: str) -> None:
     assert fate(found) is Fate.REMOVE
     assert fate(found, dataclasses.replace(ALL_KNOWN, **{unknown: None})) is Fate.UNMARK
 
@@ -249,14 +277,14 @@ def test_a_file_of_kubelet_that_makes_no_sense_is_not_taken_for_none(
 class Group:
     """Logical volumes, and what was done to them."""
 
-    found: list[lvm_model.LogicalVolume]
+    found: list[collection.Candidate]
     done: list[tuple[str, Fate]] = dataclasses.field(default_factory=list)
 
-    def rows(self) -> list[lvm_model.LogicalVolume]:
+    def candidates(self) -> list[collection.Candidate]:
         return self.found
 
-    def carry_out(self, row: lvm_model.LogicalVolume, fate: Fate) -> None:
-        self.done.append((row.name, fate))
+    def carry_out(self, found: collection.Candidate, fate: Fate) -> None:
+        self.done.append((found.name, fate))
 
 
 class Rig:
@@ -281,15 +309,21 @@ class Rig:
         self.kubernetes.objects[kind, found["metadata"]["name"]] = found
 
     def on(self, kubernetes: api.VolumeApi, place: topology.Place = PLACE) -> collector.Collector:
-        return collector.Collector(
+        released = released_volumes.ReleasedVolumes(
             driver_name=driver.NAME,
             place=place,
-            kubelet_root=self._root,
             wait_s=WAIT_S,
             kubernetes=kubernetes,
             recorder=self.events,
+            time=self.time,
+        )
+        return collector.Collector(
+            kubelet_root=self._root,
+            wait_s=WAIT_S,
+            kubernetes=kubernetes,
             locks=self.locks,
             volumes=self.group,
+            released=released,
             pool=self._pool,
             time=self.time,
         )
@@ -400,7 +434,7 @@ async def test_a_released_volume_of_a_deleted_node_goes_at_the_second_pass_and_i
     )  # fmt: skip
     await virtual_clock.settle()
     told = [event for _, event in rig.kubernetes.events]
-    assert [event["reason"] for event in told] == [collector.ON_DELETED_NODE]
+    assert [event["reason"] for event in told] == [released_volumes.ON_DELETED_NODE]
     await rig.events.close()
 
 
