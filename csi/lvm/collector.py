@@ -33,7 +33,11 @@ class Sweep(Protocol):
 
 
 class Collector:
-    """One node's. wait_s: least time between the two passes. One event loop."""
+    """One node's, of one kind of volumes. wait_s: least time between the two passes.
+
+    released: what is done to PersistentVolumes at each pass, None = another collector does it.
+    One event loop.
+    """
 
     def __init__(
         self,
@@ -43,7 +47,7 @@ class Collector:
         kubernetes: api.VolumeApi,
         locks: keyed_lock.KeyedLock,
         volumes: Sweep,
-        released: released_volumes.ReleasedVolumes,
+        released: released_volumes.ReleasedVolumes | None,
         pool: executor.BoundedExecutor,
         time: clock.Clock,
     ) -> None:
@@ -72,7 +76,8 @@ class Collector:
                     await self._pool.run(self._volumes.carry_out, each, fate)
             except errors.Error as e:
                 log.warning("a leftover stays", where=each.where, name=each.name, error=str(e))
-        await self._released.let_go(volumes or [])
+        if self._released is not None:
+            await self._released.let_go(volumes or [])
 
     async def _list_volumes(self) -> list[api.Object] | None:
         """Every PersistentVolume; None = not known."""

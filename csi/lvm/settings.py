@@ -37,7 +37,8 @@ class LocalSettings:
     thin_percent: virtual sizes of a thin pool's volumes may sum up to so much of its size.
     adopt: volumes without our tag may be deleted when a request names them.
     grow_percent: a thin pool that is so full grows, 0 = never. watch_s: seconds between two looks.
-    collect_s: seconds between two collections of leftovers, 0 = never.
+    collect_s, collect_files_s: seconds between two collections of leftovers, of logical volumes
+    and of files of LoopDevice; 0 = never.
     loop_dir, loop_gib, loop_percent: where files of LoopDevice are, and what they may sum up to: so
     many GiB, else so much of the file system. quota_roots: where QuotaPath may make directories.
     mount_patterns, device_patterns: of MountPoint and Device volumes. state_dir: records of disks.
@@ -54,6 +55,7 @@ class LocalSettings:
     grow_percent: int
     watch_s: float
     collect_s: float
+    collect_files_s: float
     loop_dir: pathlib.Path
     loop_gib: int
     loop_percent: int
@@ -85,7 +87,8 @@ def read(reader: settings.Reader) -> LocalSettings:
         adopt=reader.boolean("LVM_ADOPT", default=False),
         grow_percent=reader.integer("LVM_GROW_PERCENT", 80, minimum=0, maximum=99),
         watch_s=reader.duration_s("LVM_WATCH_INTERVAL", 10.0),
-        collect_s=_collect_s(reader),
+        collect_s=_collect_s(reader, "LOCAL_GC_LVM_DURATION"),
+        collect_files_s=_collect_s(reader, "LOCAL_GC_LOOPDEVICE_DURATION"),
         loop_dir=reader.absolute("LOCAL_SPARSE_TEMPLATE_FILEDIR", "/var/lib/csi-local/loop"),
         loop_gib=reader.integer("LOCAL_SPARSE_TOTAL_AVAILABLE_GI", 0, minimum=0, maximum=1 << 20),
         loop_percent=reader.integer(
@@ -113,9 +116,8 @@ def _mount_patterns(reader: settings.Reader, name: str) -> tuple[str, ...]:
     return told
 
 
-def _collect_s(reader: settings.Reader) -> float:
+def _collect_s(reader: settings.Reader, name: str) -> float:
     """Off by default; never twice within an hour, as in the reference."""
-    name = "LOCAL_GC_LVM_DURATION"
     told = reader.duration_s(name, 0.0)
     if told and told < _COLLECT_MIN_S:
         reader.fault(f"{name}: {told:g} s is not allowed; allowed: 0 or at least 1h")

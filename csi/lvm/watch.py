@@ -1,44 +1,33 @@
-"""Has upkeep, groups and collections done from time to time, as long as the driver lives."""
+"""Has work done again and again, as long as the driver lives."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import dataclasses
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
 from core import clock, executor
-from csi.lvm import collector, settings
-from csi.lvm.stores import new_groups, upkeep
 
 log = structlog.get_logger()
 
-_MAKE_AGAIN_S = 60.0
-"""Longer than the kernel keeps what was written to a disk to itself (30 s, dirty_expire_centisecs),
-so that whoever is emptying one is seen. Source: Documentation/admin-guide/sysctl/vm.rst."""
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What is done every *interval_s* seconds, at first when the watch starts; 0 = never."""
+
+    name: str
+    interval_s: float
+    call: Callable[[], Awaitable[None]]
 
 
 class Watch:
-    """Looks every watch_s seconds, collects every collect_s; makes groups that could not be made.
-
-    One event loop.
-
-    pool: of its work, closed with it.
-    """
+    """Does *jobs*. pool: of their work, closed with it. One event loop."""
 
     def __init__(
-        self,
-        *,
-        config: settings.LocalSettings,
-        work: upkeep.Upkeep,
-        making: new_groups.NewGroups,
-        collecting: collector.Collector,
-        time: clock.Clock,
-        pool: executor.BoundedExecutor,
+        self, jobs: Sequence[Job], time: clock.Clock, pool: executor.BoundedExecutor
     ) -> None:
-        self._config = config
-        self._work = work
-        self._making = making
+        self._jobs = jobs
         self._time = time
-        self._collector = collecting
         self._pool = pool
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -46,34 +35,23 @@ class Watch:
         """Begin; again changes nothing."""
         if self._tasks:
             return
-        for name, interval_s, call in (
-            ("watch", self._config.watch_s, self._look),
-            ("groups", _MAKE_AGAIN_S, self._make_again),
-            ("collect", self._config.collect_s, self._collector.collect),
-        ):
-            if interval_s:
-                loop = self._again_and_again(interval_s, call)
-                self._tasks.append(asyncio.create_task(loop, name=f"lvm {name}"))
+        self._tasks = [
+            asyncio.create_task(self._again_and_again(job), name=f"lvm {job.name}")
+            for job in self._jobs
+            if job.interval_s
+        ]
 
     async def close(self) -> None:
-        """End; a look that runs ends in its own time."""
+        """End; what runs in a thread ends in its own time."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._pool.close()
 
-    async def _look(self) -> None:
-        await self._pool.run(self._work.look)
-
-    async def _make_again(self) -> None:
-        await self._pool.run(self._making.make_again)
-
-    async def _again_and_again(
-        self, interval_s: float, call: Callable[[], Awaitable[None]]
-    ) -> None:
+    async def _again_and_again(self, job: Job) -> None:
         while True:
             try:
-                await call()
+                await job.call()
             except Exception:
-                log.exception("upkeep failed; it is tried again", retry_s=interval_s)
-            await self._time.sleep(interval_s)
+                log.exception("it is tried again", job=job.name, retry_s=job.interval_s)
+            await self._time.sleep(job.interval_s)

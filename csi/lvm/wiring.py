@@ -70,32 +70,46 @@ def _background(
     context: driver.DriverContext, shared: _Shared, groups: new_groups.NewGroups
 ) -> watch.Watch:
     """What is done from time to time, with one thread for all of it."""
+    config, stores = shared.config, shared.stores
     pool = executor.BoundedExecutor("lvm-watch", 1)
+    work = upkeep.Upkeep(config, stores.groups, context.metrics, context.events)
     released = released_volumes.ReleasedVolumes(
         driver_name=shared.name,
         place=shared.place,
-        wait_s=shared.config.collect_s,
+        wait_s=config.collect_s or config.collect_files_s,
         kubernetes=context.kubernetes,
         recorder=context.events,
         time=context.clock,
     )
-    collecting = collector.Collector(
-        kubelet_root=shared.config.kubelet_root,
-        wait_s=shared.config.collect_s,
-        kubernetes=context.kubernetes,
-        locks=shared.locks,
-        volumes=shared.stores.sweep,
-        released=released,
-        pool=pool,
-        time=context.clock,
-    )
+
+    async def look() -> None:
+        await pool.run(work.look)
+
+    async def make_groups() -> None:
+        await pool.run(groups.make_again)
+
+    def collect(volumes: collector.Sweep, wait_s: float, *, releases: bool) -> watch.Job:
+        made = collector.Collector(
+            kubelet_root=config.kubelet_root,
+            wait_s=wait_s,
+            kubernetes=context.kubernetes,
+            locks=shared.locks,
+            volumes=volumes,
+            released=released if releases else None,
+            pool=pool,
+            time=context.clock,
+        )
+        return watch.Job(name="collect", interval_s=wait_s, call=made.collect)
+
     return watch.Watch(
-        config=shared.config,
-        work=upkeep.Upkeep(shared.config, shared.stores.groups, context.metrics, context.events),
-        making=groups,
-        collecting=collecting,
-        time=context.clock,
-        pool=pool,
+        [
+            watch.Job(name="look", interval_s=config.watch_s, call=look),
+            watch.Job(name="groups", interval_s=new_groups.AGAIN_S, call=make_groups),
+            collect(stores.sweep, config.collect_s, releases=True),
+            collect(stores.file_sweep, config.collect_files_s, releases=not config.collect_s),
+        ],
+        context.clock,
+        pool,
     )
 
 

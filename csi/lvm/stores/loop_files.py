@@ -11,7 +11,7 @@ import structlog
 from core import call, errors, units
 from csi.lvm import model, names, params, settings
 from csi.lvm.stores import records, store
-from host import dir_lock, loop, stats
+from host import dir_lock, loop, marks, stats
 
 log = structlog.get_logger()
 
@@ -19,6 +19,13 @@ _SUFFIX, _MAKING = ".img", ".img-making"
 _STEP_BYTES = units.MIB
 _MODE = 0o600
 """Nobody but root may read what volumes hold."""
+STALE = "csi-stale"
+"""Note that a collection saw that nobody names the file: when, in seconds since 1970."""
+
+
+def is_half_made(file: pathlib.Path) -> bool:
+    """Whether *file* is what a call makes, or what one that was killed left."""
+    return file.suffix == _MAKING
 
 
 class LoopFiles:
@@ -100,6 +107,13 @@ class LoopFiles:
         found = (self.get(file.stem) for file in files if records.read(file) is not None)
         return [volume for volume in found if volume is not None]
 
+    def paths(self) -> list[pathlib.Path]:
+        """Everything that may be ours, half made files too."""
+        if not self._directory.is_dir():
+            return []
+        found = [*self._directory.glob(f"*{_SUFFIX}"), *self._directory.glob(f"*{_MAKING}")]
+        return sorted(file for file in found if file.is_file() and not file.is_symlink())
+
     def capacity(self, wanted: params.Parameters) -> model.Capacity:
         """The budget: what files may sum up to, of which is told what is not promised yet."""
         del wanted
@@ -143,6 +157,7 @@ class LoopFiles:
         file = self._file(volume_id)
         if records.read(file) is not None:
             file.chmod(_MODE)  # older versions left it to the umask
+            marks.remove(file, STALE)  # it is needed after all, whoever names it later
         device = loop.attach(file)
         loop.refresh_capacity(device)
         return model.Opened(device=device)

@@ -20,6 +20,10 @@ log = structlog.get_logger()
 
 NOT_MADE = "VolumeGroupNotMade"
 NOT_MADE_LABELS = ("group", "pool")
+AGAIN_S = 60.0
+"""Between two looks: longer than the kernel keeps what was written to a disk to itself (30 s,
+dirty_expire_centisecs), so that whoever empties one is seen.
+Source: Documentation/admin-guide/sysctl/vm.rst."""
 
 
 class NewGroups:

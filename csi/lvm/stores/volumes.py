@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from core import clock, errors
 from csi.lvm import model, names, old_volumes, params, settings
 from csi.lvm.stores import (
+    file_sweep,
     groups,
     logical_volumes,
     loop_files,
@@ -38,6 +39,7 @@ class Volumes:
         directories = mount_points.MountPoints(config)
         devices = whole_devices.WholeDevices(config)
         self._files = loop_files.LoopFiles(config)
+        self.file_sweep = file_sweep.FileSweep(self._files)
         self._others: dict[Type, store.Store] = {
             Type.LOOP_DEVICE: self._files,
             Type.QUOTA_PATH: quota_dirs.QuotaDirs(config),
