@@ -12,8 +12,9 @@ import pytest
 from core import errors
 from core import settings as core_settings
 from csi._pb import csi_pb2 as pb
-from csi.lvm import settings
-from csi.lvm.stores import mount_points, whole_devices
+from csi.lvm import model, params, settings
+from csi.lvm.stores import loop_files, mount_points, quota_dirs, records, whole_devices
+from host import marks
 from tests.support.lvm_driver import MIB, LvmDriver, capability, code_of
 from tests.support.machine import run
 from tests.support.volume_group import loop_device
@@ -321,3 +322,32 @@ def test_a_volume_with_a_long_name_is_unstaged(tmp_path: pathlib.Path) -> None:
         driver.unstage(pb.Volume(volume_id="v" * 120))
     finally:
         driver.close()
+
+
+def test_a_note_that_cannot_be_understood_holds_up_no_other_file_or_directory(
+    tmp_path: pathlib.Path,
+) -> None:
+    reader = core_settings.Reader(
+        {"LOCAL_SPARSE_TEMPLATE_FILEDIR": str(tmp_path), "LOCAL_QUOTA_PATHS": str(tmp_path)}
+    )
+    config = settings.read(reader)
+    of_file = model.VolumeWish(
+        name="pvc-1",
+        volume_id="pvc-1",
+        required_bytes=MIB,
+        limit_bytes=0,
+        parameters=params.Parameters(volume_type=params.VolumeType.LOOP_DEVICE),
+    )
+    files, directories = loop_files.LoopFiles(config), quota_dirs.QuotaDirs(config)
+    files.create(of_file)
+    (tmp_path / "pvc-2").mkdir()
+    records.write(tmp_path / "pvc-2", records.Record.of(of_file, MIB))
+    (tmp_path / "ill.img").write_bytes(b"")
+    (tmp_path / "ill").mkdir()
+    for name in ("ill.img", "ill"):
+        marks.write(tmp_path / name, records.NAME, "{")
+
+    assert [volume.volume_id for volume in files.listed()] == ["pvc-1"]
+    assert [volume.volume_id for volume in directories.listed()] == ["pvc-2"]
+    with pytest.raises(errors.Precondition, match="cannot be understood"):
+        files.delete("ill")

@@ -9,7 +9,6 @@ import time
 
 import structlog
 
-from core import errors
 from csi.lvm import collection, tags
 from csi.lvm.stores import loop_files, records, store
 from host import loop, marks
@@ -61,13 +60,10 @@ class FileSweep:
 def _candidate(file: pathlib.Path) -> collection.Candidate | None:
     """*file* as it is now; None when it is gone, or not ours as far as can be understood."""
     try:
-        record = records.read(file)
         about = file.stat()
     except FileNotFoundError:
         return None
-    except errors.Precondition as e:
-        log.warning("a file is not collected", error=str(e))
-        return None
+    record = records.read_known(file)
     if record is None:
         return None
     told = {tags.OWNER, tags.VOLUME}

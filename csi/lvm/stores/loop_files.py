@@ -104,7 +104,7 @@ class LoopFiles:
     def listed(self) -> list[model.Volume]:
         """As `Store.listed`."""
         files = self._directory.glob(f"*{_SUFFIX}") if self._directory.is_dir() else ()
-        found = (self.get(file.stem) for file in files if records.read(file) is not None)
+        found = (self.get(file.stem) for file in files if records.read_known(file) is not None)
         return [volume for volume in found if volume is not None]
 
     def paths(self) -> list[pathlib.Path]:

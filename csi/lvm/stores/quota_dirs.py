@@ -194,7 +194,7 @@ def _ours(root: pathlib.Path) -> Iterator[tuple[pathlib.Path, records.Record]]:
     """Complete volumes in *root*."""
     for path in sorted(root.iterdir()):
         if _is_directory(path) and not path.name.startswith("."):
-            record = records.read(path)
+            record = records.read_known(path)
             if record is not None:
                 yield path, record
 

@@ -4,9 +4,13 @@ import dataclasses
 import json
 import pathlib
 
+import structlog
+
 from core import errors
 from csi.lvm import model, names
 from host import marks
+
+log = structlog.get_logger()
 
 NAME = "csi-local"
 
@@ -39,7 +43,10 @@ class Record:
 
 
 def read(path: pathlib.Path) -> Record | None:
-    """The record on *path*; None when there is none, so that it is not ours."""
+    """The record on *path*; None when there is none, so that it is not ours.
+
+    Raises Precondition for one that cannot be understood.
+    """
     text = marks.read(path, NAME)
     if not text:
         return None
@@ -47,6 +54,15 @@ def read(path: pathlib.Path) -> Record | None:
         return Record(**json.loads(text))
     except (ValueError, TypeError) as e:
         raise errors.Precondition(f"the note on {path} cannot be understood: {text!r}") from e
+
+
+def read_known(path: pathlib.Path) -> Record | None:
+    """As `read`, for who looks at all: one that cannot be understood is none, with a warning."""
+    try:
+        return read(path)
+    except errors.Precondition as e:
+        log.warning("a note cannot be understood", error=str(e))
+        return None
 
 
 def write(path: pathlib.Path, record: Record) -> None:
