@@ -21,7 +21,7 @@ _OURS = (local.NAME, legacy.NAME)
 
 
 class Sweep(Protocol):
-    """As `csi.lvm.stores.sweep.Sweep`."""
+    """As `csi.lvm.stores.logical.sweep.Sweep`."""
 
     def candidates(self) -> list[collection.Candidate]:
         """Everything that may be collected."""

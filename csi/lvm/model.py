@@ -38,7 +38,7 @@ class Source:
 class VolumeWish:
     """CreateVolume. required_bytes, limit_bytes: 0 = not given. source: None = empty.
 
-    ephemeral: it goes with its pod. unclaimed: nobody may use it yet, see `stores.unclaimed`.
+    ephemeral: it goes with its pod. unclaimed: nobody may use it yet, see `logical.unclaimed`.
     """
 
     name: str

@@ -12,7 +12,8 @@ from core import errors, executor, keyed_lock
 from csi import driver
 from csi._pb import csi_pb2
 from csi.lvm import collector, released_volumes, settings, topology, watch
-from csi.lvm.stores import new_groups, upkeep, volumes
+from csi.lvm.stores import volumes
+from csi.lvm.stores.logical import new_groups, upkeep
 
 _Service = csi_pb2.PluginCapability.Service
 _Expansion = csi_pb2.PluginCapability.VolumeExpansion

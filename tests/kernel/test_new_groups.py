@@ -11,7 +11,7 @@ import pytest
 from core import errors, metrics
 from core import settings as core_settings
 from csi.lvm import model, params, settings
-from csi.lvm.stores import groups, logical_volumes, new_groups
+from csi.lvm.stores.logical import groups, logical_volumes, new_groups
 from host import lvm, lvm_model
 from tests.fakes import noted_events
 from tests.support.machine import run

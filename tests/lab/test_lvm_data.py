@@ -13,7 +13,7 @@ from core import clock, executor, keyed_lock
 from core import settings as core_settings
 from csi.lvm import collector, released_volumes, settings, topology
 from csi.lvm import driver as local
-from csi.lvm.stores import groups, sweep
+from csi.lvm.stores.logical import groups, sweep
 from kube import api
 from tests.fakes import fake_kubernetes
 from tests.support import csi_client, rpc

@@ -9,7 +9,8 @@ from csi import answers, requests, volume_stats
 from csi._pb import csi_pb2, csi_pb2_grpc
 from csi.lvm import settings, topology
 from csi.lvm.node import ephemeral, expand, node_requests, publish, stage, taking_over
-from csi.lvm.stores import logical_rows, volumes
+from csi.lvm.stores import volumes
+from csi.lvm.stores.logical import logical_rows
 from csi.node import at_path, device_stats
 from kube import api, events
 

@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class Unclaimed(Protocol):
-    """As `csi.lvm.stores.unclaimed.Unclaimed`."""
+    """As `csi.lvm.stores.logical.unclaimed.Unclaimed`."""
 
     def has(self, volume_id: str) -> bool:
         """Whether there is such a volume, unclaimed."""

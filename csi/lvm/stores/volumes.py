@@ -4,19 +4,8 @@ from collections.abc import Iterator
 
 from core import clock, errors
 from csi.lvm import model, names, old_volumes, params, settings
-from csi.lvm.stores import (
-    file_sweep,
-    groups,
-    logical_volumes,
-    loop_files,
-    mount_points,
-    quota_dirs,
-    snapshots,
-    store,
-    sweep,
-    unclaimed,
-    whole_devices,
-)
+from csi.lvm.stores import file_sweep, loop_files, mount_points, quota_dirs, store, whole_devices
+from csi.lvm.stores.logical import groups, logical_volumes, snapshots, sweep, unclaimed
 from host import luks
 
 Type = params.VolumeType

@@ -17,7 +17,8 @@ import structlog
 
 from core import call, errors
 from csi.lvm import model, names, params, settings
-from csi.lvm.stores import blank_disks, groups, removal, store
+from csi.lvm.stores import blank_disks, store
+from csi.lvm.stores.logical import groups, wiping
 from csi.node import device_state
 from host import block, block_content
 
@@ -247,7 +248,7 @@ class WholeDevices:
         self._draft(going).rename(self._file(claim))
         call.doing(f"making {device} blank")
         if params.Wipe(claim.wipe) is not params.Wipe.NONE:
-            removal.wipe(str(device), params.Wipe(claim.wipe))
+            wiping.wipe(str(device), params.Wipe(claim.wipe))
         block_content.clear_signatures(device)
         self._file(claim).unlink()
         log.info("disk given back", device=str(device), volume_id=claim.volume_id)

@@ -24,7 +24,7 @@ from csi.lvm import (
     topology,
 )
 from csi.lvm import tags as t
-from csi.lvm.stores import groups, sweep
+from csi.lvm.stores.logical import groups, sweep
 from host import lvm_model
 from kube import api, events
 from kube import volumes as kube_volumes

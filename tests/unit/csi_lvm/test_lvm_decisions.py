@@ -8,7 +8,7 @@ from core import errors
 from core import settings as core_settings
 from csi.lvm import names, params, settings, snapshot_params, tags, topology
 from csi.lvm.controller import paging
-from csi.lvm.stores import conditions, placement, removal, upkeep
+from csi.lvm.stores.logical import conditions, placement, upkeep, wiping
 from host import lvm, lvm_commands, lvm_model
 
 MIB = 1 << 20
@@ -433,5 +433,5 @@ def test_groups_and_pools_to_make() -> None:
 def test_what_is_protected_is_not_removed_and_it_is_told_how_it_could_be(more: set[str]) -> None:
     row = volume(tags=frozenset({tags.OWNER, tags.VOLUME, tags.PROTECTED, *more}))
 
-    with pytest.raises(removal.Protected, match="lvchange --deltag protected vg/pvc-1"):
-        removal.wipe_and_remove(lvm.Lvm(), row)
+    with pytest.raises(wiping.Protected, match="lvchange --deltag protected vg/pvc-1"):
+        wiping.wipe_and_remove(lvm.Lvm(), row)

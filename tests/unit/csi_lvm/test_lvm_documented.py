@@ -1,5 +1,6 @@
 """docs/reference/lvm.md names every parameter and setting, and no other."""
 
+import pkgutil
 import re
 
 from core import metrics
@@ -7,7 +8,8 @@ from core import settings as core_settings
 from csi.lvm import old_volumes, params, snapshot_params, topology
 from csi.lvm import settings as local_settings
 from csi.lvm.node import taking_over
-from csi.lvm.stores import groups, new_groups, upkeep
+from csi.lvm.stores import logical
+from csi.lvm.stores.logical import groups, new_groups, upkeep
 from tests.fakes import noted_events
 from tests.support import reference_page
 
@@ -63,6 +65,13 @@ def test_every_metric_is_told_with_its_labels() -> None:
     assert {name: cells[-1] for name, cells in table.items()} == registry.names()
     for cells in table.values():
         assert tuple(re.findall(r"`(\w+)`", cells[1])) == upkeep.POOL_LABELS
+
+
+def test_every_module_of_logical_volumes_is_on_their_map() -> None:
+    mapped = re.findall(r"^\| (\w+) \|", logical.__doc__ or "", re.MULTILINE)
+    there = {each.name for each in pkgutil.iter_modules(logical.__path__)}
+
+    assert set(mapped) - {"module"} == there
 
 
 def section_of(title: str) -> str:

@@ -6,7 +6,7 @@ import dataclasses
 from core import errors, metrics
 from core import settings as core_settings
 from csi.lvm import settings, tags
-from csi.lvm.stores import groups, upkeep
+from csi.lvm.stores.logical import groups, upkeep
 from host import lvm, lvm_model
 from tests.fakes import noted_events
 

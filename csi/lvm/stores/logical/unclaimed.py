@@ -9,7 +9,7 @@ import structlog
 
 from core import errors
 from csi.lvm import model, tags
-from csi.lvm.stores import groups, logical_volumes, removal
+from csi.lvm.stores.logical import groups, logical_volumes, wiping
 from host import lvm_model
 
 log = structlog.get_logger()
@@ -49,7 +49,7 @@ class Unclaimed:
     def discard(self, volume_id: str) -> None:
         """Remove it; a volume that counts stays."""
         for row in self._rows(volume_id):
-            removal.wipe_and_remove(self._groups.commands(), row)
+            wiping.wipe_and_remove(self._groups.commands(), row)
 
     def _rows(self, volume_id: str) -> list[lvm_model.LogicalVolume]:
         return [row for row in self._groups.volumes() if row.name == volume_id and row.tags >= _OWN]

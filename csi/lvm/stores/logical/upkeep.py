@@ -10,7 +10,7 @@ import structlog
 
 from core import errors, metrics
 from csi.lvm import settings, tags
-from csi.lvm.stores import groups, thin_pools
+from csi.lvm.stores.logical import groups, thin_pools
 from host import lvm_model
 from kube import events
 

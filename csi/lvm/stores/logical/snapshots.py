@@ -8,7 +8,7 @@ import structlog
 
 from core import call, clock, errors
 from csi.lvm import model, names, tags
-from csi.lvm.stores import groups, removal
+from csi.lvm.stores.logical import groups, wiping
 from host import luks, lvm_model
 
 log = structlog.get_logger()
@@ -33,7 +33,7 @@ class Snapshots:
             _require_same(there, want)
             if (there.origin or there.pool) and not tags.is_unusable(there.tags):
                 return _snapshot(there)
-            removal.wipe_and_remove(self._groups.commands(), there)
+            wiping.wipe_and_remove(self._groups.commands(), there)
         source = _source(rows, want.volume_id)
         wish = lvm_model.SnapshotWish(
             name=want.snapshot_id,
@@ -69,7 +69,7 @@ class Snapshots:
                 on.remove(row.group, row.name)
                 return
             on.retag(row.group, row.name, add=[tags.GOING])
-        removal.wipe_and_remove(on, row)
+        wiping.wipe_and_remove(on, row)
 
     def _deletable(self, snapshot_id: str) -> lvm_model.LogicalVolume | None:
         """The snapshot, None when there is none. Raises Precondition."""
@@ -79,7 +79,7 @@ class Snapshots:
             if not {tags.OWNER, tags.SNAPSHOT} <= row.tags:
                 raise errors.Precondition(f"{row.group}/{row.name} is no snapshot of ours")
             if tags.PROTECTED in row.tags:
-                raise removal.Protected(row)
+                raise wiping.Protected(row)
             shown = tags.values(row.tags, tags.IS_VOLUME)
             if shown:
                 raise errors.Precondition(

@@ -1,12 +1,12 @@
 """Logical volumes as one of the node's stores: found, told, grown and opened.
 
 Nothing is remembered here: every question is answered by LVM, see `csi.lvm.tags`. They are made by
-`logical_creation` and removed by `logical_deletion`.
+`creation` and removed by `deletion`.
 """
 
 from core import call, errors
 from csi.lvm import model, params, settings, tags
-from csi.lvm.stores import groups, logical_creation, logical_deletion, logical_rows
+from csi.lvm.stores.logical import creation, deletion, groups, logical_rows
 from host import block, lvm_model
 
 
@@ -15,8 +15,8 @@ class LogicalVolumes:
 
     def __init__(self, config: settings.LocalSettings, allowed: groups.Groups) -> None:
         self._groups = allowed
-        self._creation = logical_creation.Creation(allowed)
-        self._deletion = logical_deletion.Deletion(config, allowed)
+        self._creation = creation.Creation(allowed)
+        self._deletion = deletion.Deletion(config, allowed)
 
     def has(self, volume_id: str) -> bool:
         """Whether the volume is one of these."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from core import errors
 from csi.lvm import params
-from csi.lvm.stores import thin_pools
+from csi.lvm.stores.logical import thin_pools
 from host import lvm, lvm_model
 
 _LEGS = 2

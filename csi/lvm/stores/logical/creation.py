@@ -10,7 +10,8 @@ import structlog
 
 from core import call, errors
 from csi.lvm import model, names, params, tags
-from csi.lvm.stores import fill, groups, logical_rows, placement, removal, store
+from csi.lvm.stores import store
+from csi.lvm.stores.logical import from_source, groups, logical_rows, placement, wiping
 from host import block, lvm_model
 
 log = structlog.get_logger()
@@ -21,7 +22,7 @@ class Creation:
 
     def __init__(self, allowed: groups.Groups) -> None:
         self._groups = allowed
-        self._filler = fill.Filler(allowed)
+        self._from_source = from_source.FromSource(allowed)
 
     def create(self, want: model.VolumeWish) -> model.Volume:
         """The volume of *want*, made if need be.
@@ -66,7 +67,7 @@ class Creation:
         if want.parameters.group:
             self._groups.require_allowed(want.parameters.group)
         if want.source is not None:
-            row = self._filler.make(want, want.source, _tags(want))
+            row = self._from_source.make(want, want.source, _tags(want))
             return logical_rows.volume(row, self._groups.volumes(), volume_id=want.volume_id)
         with self._groups.planning():
             sites = self._groups.sites(want.parameters)
@@ -90,7 +91,7 @@ class Creation:
         if f"{tags.SPEC}{names.digest(want.identity)}" not in found.tags:
             raise errors.Exists(f"volume {want.volume_id} is there with other parameters")
         if tags.is_unusable(found.tags):
-            removal.wipe_and_remove(self._groups.commands(), found)
+            wiping.wipe_and_remove(self._groups.commands(), found)
             return None
         size_bytes = found.content_bytes
         if size_bytes < want.required_bytes or 0 < want.limit_bytes < size_bytes:

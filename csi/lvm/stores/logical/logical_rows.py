@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from core import errors
 from csi.lvm import model, tags
-from csi.lvm.stores import conditions
+from csi.lvm.stores.logical import conditions
 from host import lvm_model
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from core import errors
 from csi.lvm import params, settings
-from csi.lvm.stores import placement
+from csi.lvm.stores.logical import placement
 from host import block, dir_lock, lvm, lvm_model
 
 MEDIA_TAG = "csi-media="

@@ -1,7 +1,7 @@
 """How a logical volume goes: only what a request names, is ours, and nobody uses.
 
 A plain volume takes one command, in which LVM itself looks at the tags. Others are looked at first,
-and are wiped as their class wants: `removal`.
+and are wiped as their class wants: `wiping`.
 """
 
 import pathlib
@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from core import call, errors
 from csi.lvm import names, settings, tags
-from csi.lvm.stores import groups, logical_rows, removal, store
+from csi.lvm.stores import store
+from csi.lvm.stores.logical import groups, logical_rows, wiping
 from host import lvm_model
 
 
@@ -51,7 +52,7 @@ class Deletion:
             if self._remove_copies(row, rows):
                 rows = self._groups.volumes()
             self._require_removable(row, rows)
-            removal.wipe_and_remove(self._groups.commands(), row)
+            wiping.wipe_and_remove(self._groups.commands(), row)
         return bool(shown or own)
 
     def delete_ephemeral(self, volume_id: str) -> None:
@@ -77,7 +78,7 @@ class Deletion:
             and not each.is_open
         ]
         for each in left:
-            removal.wipe_and_remove(self._groups.commands(), each)
+            wiping.wipe_and_remove(self._groups.commands(), each)
         return bool(left)
 
     def _require_unpublished(self, volume_id: str) -> None:
@@ -91,7 +92,7 @@ class Deletion:
         self, row: lvm_model.LogicalVolume, rows: Sequence[lvm_model.LogicalVolume]
     ) -> None:
         if tags.PROTECTED in row.tags:
-            raise removal.Protected(row)
+            raise wiping.Protected(row)
         if tags.OWNER not in row.tags and not self._config.adopt:
             raise NotOurs(row)
         if tags.OWNER in row.tags and tags.VOLUME not in row.tags:

@@ -13,7 +13,8 @@ import structlog
 
 from core import errors
 from csi.lvm import model, names, params, tags
-from csi.lvm.stores import groups, placement, removal, snapshots, store
+from csi.lvm.stores import store
+from csi.lvm.stores.logical import groups, placement, snapshots, wiping
 from host import block, block_content, luks, lvm_model
 
 log = structlog.get_logger()
@@ -24,8 +25,8 @@ _SCRATCH_GROW_PERCENT = 50
 """So full, it gets as much again: `upkeep`."""
 
 
-class Filler:
-    """Makes volumes with content."""
+class FromSource:
+    """Makes volumes with the content of a source."""
 
     def __init__(self, allowed: groups.Groups) -> None:
         self._groups = allowed
@@ -170,7 +171,7 @@ class Filler:
         on = self._groups.commands()
         found = on.find(group, name)
         if found is not None:
-            removal.wipe_and_remove(on, found)
+            wiping.wipe_and_remove(on, found)
 
 
 def _is_of_same_pool(wanted: params.Parameters, source: lvm_model.LogicalVolume) -> bool:

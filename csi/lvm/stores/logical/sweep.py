@@ -7,7 +7,8 @@ import structlog
 
 from core import errors
 from csi.lvm import collection, tags
-from csi.lvm.stores import groups, removal, store
+from csi.lvm.stores import store
+from csi.lvm.stores.logical import groups, wiping
 from host import lvm_model
 
 log = structlog.get_logger()
@@ -62,7 +63,7 @@ class Sweep:
             case Fate.REMOVE:
                 _require_unmounted(row)
                 log.info("removing what nobody names", group=row.group, name=row.name, seen=stale)
-                removal.wipe_and_remove(on, row)
+                wiping.wipe_and_remove(on, row)
             case Fate.KEEP:
                 pass
 

@@ -12,7 +12,8 @@ import structlog
 
 from core import errors, metrics
 from csi.lvm import settings, tags
-from csi.lvm.stores import blank_disks, groups
+from csi.lvm.stores import blank_disks
+from csi.lvm.stores.logical import groups
 from host import block, lvm_model
 from kube import events
 
