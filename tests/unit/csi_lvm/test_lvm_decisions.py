@@ -8,7 +8,7 @@ from core import errors
 from core import settings as core_settings
 from csi.lvm import names, params, settings, snapshot_params, tags, topology
 from csi.lvm.controller import paging
-from csi.lvm.stores.logical import conditions, placement, upkeep, wiping
+from csi.lvm.stores.logical import conditions, placement, thin_pools, upkeep, wiping
 from host import lvm, lvm_commands, lvm_model
 
 MIB = 1 << 20
@@ -189,6 +189,26 @@ def test_a_pool_in_which_lvm_makes_nothing_has_no_room(
     told = f"vg/pool has 0 \\(.*{why}"
     with pytest.raises(errors.Exhausted, match=told):
         placement.choose([site], EXTENT, params.Strategy.BINPACK)
+
+
+@pytest.mark.parametrize(
+    ("changes", "grows"),
+    [
+        ({"metadata_percent": 99.0, "metadata_bytes": EXTENT}, True),
+        ({"metadata_percent": 100.0, "metadata_bytes": EXTENT}, False),
+        ({"data_percent": 99.99}, True),
+        ({"data_percent": 100.0}, False),
+        ({"health": "failed"}, False),
+    ],
+)
+def test_volumes_grow_as_long_as_their_pool_can_be_written(
+    changes: dict[str, object], grows: bool
+) -> None:
+    full = pool(**changes)
+
+    site = placement.thin_site(full, group(), [full], percent=100, why_not=thin_pools.why_stuck)
+
+    assert (site.room_bytes > 0) is grows
 
 
 @pytest.mark.parametrize(("strategy", "chosen"), [("binpack", "b"), ("spread", "c")])

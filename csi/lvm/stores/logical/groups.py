@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from core import errors
 from csi.lvm import params, settings
-from csi.lvm.stores.logical import placement
+from csi.lvm.stores.logical import placement, thin_pools
 from host import block, dir_lock, lvm, lvm_model
 
 MEDIA_TAG = "csi-media="
@@ -78,15 +78,20 @@ class Groups:
             return []
         return [row for row in self.commands().volumes() if self.allows(row.group)]
 
-    def sites(self, wanted: params.Parameters) -> list[placement.Site]:
-        """All ways to make a volume with *wanted*, and why there are none where there should be."""
+    def sites(
+        self, wanted: params.Parameters, why_not: placement.WhyNot = thin_pools.why_closed
+    ) -> list[placement.Site]:
+        """All ways to make a volume with *wanted*, and why there are none where there should be.
+
+        why_not: of thin pools, as for `placement.thin_site`.
+        """
         if not self.devices():
             return self._sites_not_made(wanted)
         on = self.commands()
         told, disks = on.groups_and_disks()
         groups = {row.name: row for row in told if self._fits(row, wanted)}
         if wanted.lvm_type is params.LvmType.THIN:
-            return [*self._thin_sites(on, groups, wanted), *self._sites_not_made(wanted)]
+            return [*self._thin_sites(on, groups, wanted, why_not), *self._sites_not_made(wanted)]
         found = self._sites_not_made(wanted)
         for name, group in groups.items():
             own = [disk for disk in disks if disk.group == name]
@@ -112,7 +117,13 @@ class Groups:
         why = self.not_made.get((group, ""), "")
         return f"volume group {group} is not on this node" + (f": {why}" if why else "")
 
-    def require_promise(self, group: str, pool: str, more_bytes: int) -> placement.Site:
+    def require_promise(
+        self,
+        group: str,
+        pool: str,
+        more_bytes: int,
+        why_not: placement.WhyNot = thin_pools.why_closed,
+    ) -> placement.Site:
         """Raise Exhausted when thin *pool* may not promise *more_bytes*; the site where it does."""
         wanted = params.Parameters(
             volume_type=params.VolumeType.LVM,
@@ -120,7 +131,7 @@ class Groups:
             lvm_type=params.LvmType.THIN,
             pool=pool,
         )
-        return placement.choose(self.sites(wanted), more_bytes, wanted.strategy)
+        return placement.choose(self.sites(wanted, why_not), more_bytes, wanted.strategy)
 
     def reserves(self, group: str) -> bool:
         """Whether volumes leave some room of *group* free."""
@@ -146,14 +157,22 @@ class Groups:
         raise errors.NotFound(self.why_missing(group))
 
     def _thin_sites(
-        self, on: lvm.Lvm, groups: dict[str, lvm_model.VolumeGroup], wanted: params.Parameters
+        self,
+        on: lvm.Lvm,
+        groups: dict[str, lvm_model.VolumeGroup],
+        wanted: params.Parameters,
+        why_not: placement.WhyNot,
     ) -> Iterator[placement.Site]:
         volumes = on.volumes()
         for row in volumes:
             is_pool = row.layout is lvm_model.Layout.POOL and wanted.pool in ("", row.name)
             if is_pool and row.group in groups:
                 yield placement.thin_site(
-                    row, groups[row.group], volumes, percent=self._config.thin_percent
+                    row,
+                    groups[row.group],
+                    volumes,
+                    percent=self._config.thin_percent,
+                    why_not=why_not,
                 )
 
     def _fits(self, group: lvm_model.VolumeGroup, wanted: params.Parameters) -> bool:

@@ -6,7 +6,7 @@ Nothing is remembered here: every question is answered by LVM, see `csi.lvm.tags
 
 from core import call, errors
 from csi.lvm import model, params, settings, tags
-from csi.lvm.stores.logical import creation, deletion, groups, logical_rows
+from csi.lvm.stores.logical import creation, deletion, groups, logical_rows, thin_pools
 from host import block, lvm_model
 
 
@@ -81,7 +81,8 @@ class LogicalVolumes:
         with self._groups.planning():
             more_bytes = required_bytes - row.size_bytes
             if row.pool:
-                self._groups.require_promise(row.group, row.pool, more_bytes)
+                why_not = thin_pools.why_stuck
+                self._groups.require_promise(row.group, row.pool, more_bytes, why_not)
             else:
                 self._groups.require_spare(row, more_bytes)
             self._groups.commands().extend(row.group, row.name, required_bytes)

@@ -5,7 +5,7 @@ where LVM could choose, the disks are named here. Sizes are bytes.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from core import errors
 from csi.lvm import params
@@ -15,6 +15,7 @@ from host import lvm, lvm_model
 _LEGS = 2
 _LEG_METADATA_EXTENTS = 1
 """raid1 keeps one extent of metadata beside each copy. Source: lvmraid(7); tried, LVM 2.03.16."""
+WhyNot = Callable[[lvm_model.LogicalVolume], str]
 _DISK_MISSING = "a disk of the group is missing"
 
 
@@ -101,16 +102,18 @@ def thin_site(
     volumes: Sequence[lvm_model.LogicalVolume],
     *,
     percent: int,
+    why_not: WhyNot = thin_pools.why_closed,
 ) -> Site:
     """The way to make a thin volume in *pool* of *group*, which *volumes* are in too.
 
-    percent: what the virtual sizes of all volumes and snapshots may sum up to.
+    percent: what the virtual sizes of all volumes and snapshots may sum up to. why_not: what keeps
+    a pool from being used though it has promised less.
     """
     promised = sum(
         each.size_bytes for each in volumes if (each.group, each.pool) == (pool.group, pool.name)
     )
     room = max(0, pool.size_bytes * percent // 100 - promised)
-    why = _DISK_MISSING if group.missing else thin_pools.why_closed(pool)
+    why = _DISK_MISSING if group.missing else why_not(pool)
     return Site(
         group=pool.group,
         room_bytes=0 if why else room // group.extent_bytes * group.extent_bytes,

@@ -24,19 +24,28 @@ def metadata_limit_percent(pool: lvm_model.LogicalVolume) -> float:
 
 def why_closed(pool: lvm_model.LogicalVolume) -> str:
     """Why *pool* takes no new volume, and what to do; "" = it takes some, as far as is known."""
+    return why_stuck(pool) or _why_short(pool, metadata_limit_percent(pool))
+
+
+def why_stuck(pool: lvm_model.LogicalVolume) -> str:
+    """Why volumes that are in *pool* cannot grow either, and what to do; "" = they can."""
     name = f"{pool.group}/{pool.name}"
     if pool.health:
         return f"LVM says of it: {pool.health}; look at lvs -o+lv_health_status {name}"
-    metadata_percent, limit = pool.metadata_percent or 0.0, metadata_limit_percent(pool)
-    if metadata_percent >= limit:
-        return (
-            f"its metadata is {metadata_percent:.0f} % full, and from {limit:.0f} % on LVM makes "
-            f"nothing in it; give it more: lvextend --poolmetadatasize +64m {name}, with a disk "
-            f"more in the group if that has no room: vgextend {pool.group} DISK"
-        )
     if (pool.data_percent or 0.0) >= _FULL:
         return (
             f"it is full of data; give it more: lvextend --size +SIZE {name}, with a disk more in "
             f"the group if that has no room: vgextend {pool.group} DISK"
         )
-    return ""
+    return _why_short(pool, _FULL)
+
+
+def _why_short(pool: lvm_model.LogicalVolume, limit: float) -> str:
+    """What is told of *pool* when its metadata is full to *limit* percent."""
+    if (pool.metadata_percent or 0.0) < limit:
+        return ""
+    return (
+        f"its metadata is {pool.metadata_percent:.0f} % full, and from {limit:.0f} % on LVM makes "
+        f"nothing in it; give it more: lvextend --poolmetadatasize +64m {pool.group}/{pool.name}, "
+        f"with a disk more in the group if that has no room: vgextend {pool.group} DISK"
+    )
