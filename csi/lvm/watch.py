@@ -21,14 +21,14 @@ class Job:
 
 
 class Watch:
-    """Does *jobs*. pool: of their work, closed with it. One event loop."""
+    """Does *jobs*. pools: of their work, closed with it. One event loop."""
 
     def __init__(
-        self, jobs: Sequence[Job], time: clock.Clock, pool: executor.BoundedExecutor
+        self, jobs: Sequence[Job], time: clock.Clock, pools: Sequence[executor.BoundedExecutor]
     ) -> None:
         self._jobs = jobs
         self._time = time
-        self._pool = pool
+        self._pools = pools
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -46,7 +46,8 @@ class Watch:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._pool.close()
+        for pool in self._pools:
+            pool.close()
 
     async def _again_and_again(self, job: Job) -> None:
         while True:

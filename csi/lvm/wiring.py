@@ -70,9 +70,10 @@ def build(context: driver.DriverContext, *, name: str, topology_key: str) -> dri
 def _background(
     context: driver.DriverContext, shared: _Shared, groups: new_groups.NewGroups
 ) -> watch.Watch:
-    """What is done from time to time, with one thread for all of it."""
+    """What is done from time to time: with one thread, and one for disks that may hang."""
     config, stores = shared.config, shared.stores
     pool = executor.BoundedExecutor("lvm-watch", 1)
+    disk_pool = executor.BoundedExecutor("lvm-groups", 1)
     work = upkeep.Upkeep(config, stores.groups, context.metrics, context.events)
     released = released_volumes.ReleasedVolumes(
         driver_name=shared.name,
@@ -87,7 +88,7 @@ def _background(
         await pool.run(work.look)
 
     async def make_groups() -> None:
-        await pool.run(groups.make_again)
+        await disk_pool.run(groups.make_again)
 
     def collect(volumes: collector.Sweep, wait_s: float, *, releases: bool) -> watch.Job:
         made = collector.Collector(
@@ -110,7 +111,7 @@ def _background(
             collect(stores.file_sweep, config.collect_files_s, releases=not config.collect_s),
         ],
         context.clock,
-        pool,
+        [pool, disk_pool],
     )
 
 

@@ -69,6 +69,9 @@ class NotedGroups(groups.Groups):
     def planning(self) -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext()
 
+    def making(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
     def commands(self) -> lvm.Lvm:
         return self.lvm
 

@@ -40,6 +40,17 @@ class Groups:
         with dir_lock.hold(_LOCK_DIR):
             yield
 
+    @contextlib.contextmanager
+    def making(self) -> Iterator[None]:
+        """Held while groups are made; who uses groups that are there does not wait for it.
+
+        A disk that is looked at may hang.
+        """
+        directory = _LOCK_DIR / "csi-new-groups"
+        directory.mkdir(parents=True, exist_ok=True)
+        with dir_lock.hold(directory):
+            yield
+
     def commands(self) -> lvm.Lvm:
         """LVM on the devices that are there. Raises Precondition when there is none."""
         devices = self.devices()

@@ -69,7 +69,7 @@ class NewGroups:
             return
         before = self._groups.not_made
         not_made: dict[tuple[str, str], str] = {}
-        with self._groups.planning():  # the older name's driver makes them too
+        with self._groups.making():  # the older name's driver makes them too
             devices = self._groups.devices()
             known = {row.name for row in self._groups.commands().groups()} if devices else set()
             for group, disks in self._config.new_groups.items():
@@ -79,7 +79,8 @@ class NewGroups:
                 if not_made.get((group, "")):
                     continue
                 if not is_again or before.keys() & {(group, ""), (group, pool)}:
-                    not_made[group, pool] = self._make_pool(group, pool, percent)
+                    with self._groups.planning():
+                        not_made[group, pool] = self._make_pool(group, pool, percent)
         self._tell({key: why for key, why in not_made.items() if why})
 
     def _make_group(self, group: str, disks: tuple[str, ...], *, is_again: bool) -> str:
