@@ -54,6 +54,12 @@ class FileSystemApi(Protocol):
     async def delete(self, file_system_id: str) -> None: ...
 
 
+class AccessPointApi(Protocol):
+    """What is needed of `cloud.nas_access_points.AccessPoints`."""
+
+    async def find(self, *, file_system_id: str = "") -> list[nas_model.AccessPoint]: ...
+
+
 class Zones(Protocol):
     """Finds a zone for a new file system."""
 
@@ -67,11 +73,13 @@ class Filesystems:
         self,
         *,
         api: FileSystemApi,
+        points: AccessPointApi,
         zones: Zones,
         time: clock.Clock,
         config: settings.NasSettings,
     ) -> None:
         self._api = api
+        self._points = points
         self._clock = time
         self._zones = zones
         self._config = config
@@ -146,11 +154,8 @@ class Filesystems:
             raise errors.Precondition(
                 f"file system {file_system_id} of volume {name} is volume {other}'s"
             )
-        if delete and tags.SUBPATHS in found.tags:
-            raise errors.Precondition(
-                f"file system {file_system_id} of volume {name} holds volumes as directories; "
-                "delete it yourself when nobody needs them"
-            )
+        if delete:
+            _require_no_directories(found)
         if delete and tags.MANAGED not in found.tags:
             raise errors.Precondition(
                 f"file system {file_system_id} of volume {name} does not carry the tag "
@@ -166,7 +171,10 @@ class Filesystems:
         return dataclasses.replace(found, tags={**found.tags, **wanted})
 
     async def delete(self, found: FileSystem) -> None:
-        """Delete the file system, if its class said so, with its mount targets; else keep it."""
+        """Delete the file system, if its class said so, with its mount targets; else keep it.
+
+        Raises Precondition when another volume is on it: as a directory, or as an access point.
+        """
         file_system_id = found.file_system_id
         if found.tags.get(tags.DELETE_VOLUME) != "true":
             log.info("file system kept: deleteVolume is not true", file_system_id=file_system_id)
@@ -174,6 +182,8 @@ class Filesystems:
         tags.require_own(
             f"file system {file_system_id}", found.tags, cluster_id=self._config.cluster_id
         )
+        _require_no_directories(found)
+        await self._require_no_access_points(file_system_id)
         for target in found.mount_targets:
             await self._api.delete_mount_target(file_system_id, target.domain)
         if found.mount_targets:
@@ -215,6 +225,15 @@ class Filesystems:
                 what=f"file system {file_system_id} to have {size_gib} GiB",
             )
         return units.gib_to_bytes(size_gib)
+
+    async def _require_no_access_points(self, file_system_id: str) -> None:
+        """Raise Precondition before its mount targets go: without them nobody reaches the files."""
+        there = await self._points.find(file_system_id=file_system_id)
+        if there:
+            told = ", ".join(sorted(each.access_point_id for each in there))
+            raise errors.Precondition(
+                f"file system {file_system_id} has access points: {told}; delete them first"
+            )
 
     async def _create(self, name: str, new: nas_model.NewFileSystem) -> FileSystem:
         """The file system made as *new* says, once, whatever gets lost on the way."""
@@ -285,3 +304,12 @@ class Filesystems:
         zone_of = {each: await self._zones.of_vswitch(each) for each in parameters.vswitch_ids}
         wanted = (parameters.zone_id,) if parameters.zone_id else want.zone_ids
         return filesystem_plan.choose_vswitch(zone_of, wanted, parameters.zone_id)
+
+
+def _require_no_directories(found: FileSystem) -> None:
+    """Raise Precondition for a file system that is the server of other volumes."""
+    if tags.SUBPATHS in found.tags:
+        raise errors.Precondition(
+            f"file system {found.file_system_id} holds volumes as directories; when nobody needs "
+            f"them, remove its tags {tags.SUBPATHS}…, or delete it yourself"
+        )

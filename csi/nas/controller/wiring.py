@@ -53,6 +53,7 @@ def build(context: driver.DriverContext) -> service.ControllerServicer:
     )
     filesystems = filesystem.Filesystems(
         api=cloud.file_systems,
+        points=cloud.access_points,
         zones=_Zones(cloud.vswitches),
         time=context.clock,
         config=config,

@@ -50,7 +50,11 @@ class Rig:
             config=config,
         )
         filesystems = filesystem.Filesystems(
-            api=cast("Any", self.systems), zones=cast("Any", None), time=time, config=config
+            api=cast("Any", self.systems),
+            points=cast("Any", self),
+            zones=cast("Any", None),
+            time=time,
+            config=config,
         )
         accesspoints = accesspoint.Accesspoints(
             api=cast("Any", self),

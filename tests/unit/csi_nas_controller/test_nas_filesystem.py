@@ -1,0 +1,100 @@
+"""File systems of volumes' own: what is on them beside the volume, and which way leads to them."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from cloud import nas_model
+from core import clock, errors
+from csi.nas.controller import filesystem, settings, tags
+from tests.fakes import fake_nas
+
+
+class Cloud:
+    """One file system, and the access points on it."""
+
+    def __init__(self, system: nas_model.FileSystem, *points: nas_model.AccessPoint) -> None:
+        self.system: nas_model.FileSystem | None = system
+        self.points = list(points)
+        self.deleted: list[str] = []
+
+    async def read(self, file_system_id: str) -> nas_model.FileSystem | None:
+        return self.system
+
+    async def find(
+        self, *, file_system_id: str = "", tags: Mapping[str, str | None] | None = None
+    ) -> list[nas_model.AccessPoint]:
+        assert tags is None
+        return [each for each in self.points if each.file_system_id == file_system_id]
+
+    async def delete_mount_target(self, file_system_id: str, domain: str) -> None:
+        assert self.system is not None
+        self.deleted.append(domain)
+        kept = tuple(each for each in self.system.mount_targets if each.domain != domain)
+        self.system = dataclasses.replace(self.system, mount_targets=kept)
+
+    async def delete(self, file_system_id: str) -> None:
+        self.deleted.append(file_system_id)
+        self.system = None
+
+    async def wait(
+        self,
+        file_system_id: str,
+        done: Callable[[nas_model.FileSystem | None], bool],
+        *,
+        what: str,
+    ) -> nas_model.FileSystem | None:
+        assert done(self.system), what
+        return self.system
+
+
+def filesystems(cloud: Cloud) -> filesystem.Filesystems:
+    return filesystem.Filesystems(
+        api=cloud,  # type: ignore[arg-type]  # only what the test asks of it
+        points=cloud,
+        zones=None,  # type: ignore[arg-type]  # no zone is asked for
+        time=clock.SystemClock(),
+        config=settings.NasSettings(),
+    )
+
+
+OWN = dataclasses.replace(
+    fake_nas.file_system("aaaa"),
+    tags={tags.VOLUME_NAME: "pvc-1", tags.DELETE_VOLUME: "true"},
+)
+POINT = nas_model.AccessPoint(
+    access_point_id="ap-1",
+    file_system_id="aaaa",
+    name="pvc-2",
+    domain="ap-1.test",
+    root_path="/pvc-2",
+    status="Active",
+)
+
+
+async def test_a_volumes_file_system_goes_with_its_mount_targets() -> None:
+    cloud = Cloud(OWN, dataclasses.replace(POINT, file_system_id="bbbb"))
+
+    await filesystems(cloud).delete(OWN)
+
+    assert cloud.deleted == [OWN.mount_targets[0].domain, "aaaa"]
+
+
+async def test_one_that_became_the_server_of_other_volumes_is_kept_with_them() -> None:
+    shared = dataclasses.replace(OWN, tags={**OWN.tags, **tags.of_base("/base")})
+    cloud = Cloud(shared)
+
+    with pytest.raises(errors.Precondition, match="aaaa holds volumes as directories"):
+        await filesystems(cloud).delete(shared)
+
+    assert cloud.deleted == []
+
+
+async def test_one_with_access_points_of_other_volumes_keeps_its_mount_targets() -> None:
+    cloud = Cloud(OWN, POINT)
+
+    with pytest.raises(errors.Precondition, match="aaaa has access points: ap-1"):
+        await filesystems(cloud).delete(OWN)
+
+    assert cloud.deleted == []
