@@ -14,7 +14,7 @@ import structlog
 from cloud import nas_model
 from core import clock, errors, units
 from csi.nas import layout, paths
-from csi.nas.controller import made, params, settings, subpath, tags
+from csi.nas.controller import made, params, quotas, settings, subpath, tags
 
 log = structlog.get_logger()
 
@@ -74,7 +74,8 @@ class Accesspoints:
         size_bytes = want.required_bytes or want.limit_bytes
         mine, _ = self._unseen.get(want.name, ("", 0.0))
         found = await self.find(want.name)
-        if not found:
+        is_new = not found
+        if is_new:
             new = self._new(want.name, parameters, root_path, size_bytes)
             mine = await self._api.create(new)
             self._unseen[want.name] = (mine, self._clock.monotonic_s())
@@ -100,8 +101,13 @@ class Accesspoints:
             "path": "/",
         }
         if parameters.quota:
-            size_gib = max(1, units.ceil_gib(size_bytes))
-            await self._directories.set_quota(active.file_system_id, root_path, size_gib)
+            size_gib = await quotas.ensure(
+                self._directories,
+                active.file_system_id,
+                root_path,
+                max(1, units.ceil_gib(size_bytes)),
+                is_new=is_new,
+            )
             size_bytes = units.gib_to_bytes(size_gib)
             told["volumeCapacity"] = "true"
         return made.Made(want.name, size_bytes, {**parameters.context, **told})

@@ -18,6 +18,7 @@ from csi.nas.controller import (
     made,
     own_server,
     params,
+    quotas,
     removal,
     search,
     settings,
@@ -116,12 +117,16 @@ class Subpaths:
         if file_system.type is not Type.STANDARD:
             await self._make_mounted(place, want.name, record)
         elif not self._config.fake_provision:
-            await self._make_by_api(file_system, place.base, want.name, record)
+            is_new = await self._make_by_api(file_system, place.base, want.name, record)
             if parameters.quota:
-                size_gib = units.ceil_gib(size_bytes)
-                await self._directories.set_quota(
-                    file_system.file_system_id, told["path"], size_gib
+                size_gib = await quotas.ensure(
+                    self._directories,
+                    file_system.file_system_id,
+                    told["path"],
+                    units.ceil_gib(size_bytes),
+                    is_new=is_new,
                 )
+                size_bytes = units.gib_to_bytes(size_gib)
                 told["volumeCapacity"] = "true"
         context = {**parameters.context, **told}
         return made.Made(want.name, size_bytes, context, zone_id=file_system.zone_id)
@@ -215,14 +220,17 @@ class Subpaths:
 
     async def _make_by_api(
         self, file_system: nas_model.FileSystem, base: str, name: str, record: layout.Record
-    ) -> None:
+    ) -> bool:
+        """Whether nothing of the volume was there before."""
         self._require_stays(name)
         file_system_id = file_system.file_system_id
         wanted = layout.owned_record(base, name, record, self._owner)
-        if await self._directories.exists(file_system_id, layout.records(base, name)):
+        is_there = await self._directories.exists(file_system_id, layout.records(base, name))
+        if is_there:
             await self._require_same(file_system_id, base, name, record)
         await self._directories.create(file_system_id, wanted, permission="0700")
         await self._directories.create(file_system_id, layout.volume(base, name))
+        return not is_there
 
     async def _require_same(
         self, file_system_id: str, base: str, name: str, record: layout.Record

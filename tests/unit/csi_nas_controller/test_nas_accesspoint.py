@@ -1,5 +1,6 @@
 """Access points that two replicas make at once, or that no list shows."""
 
+import dataclasses
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -92,10 +93,12 @@ class Points:
         return seen
 
 
-def replica(points: Points) -> accesspoint.Accesspoints:
+def replica(
+    points: Points, directories: fake_nas.FakeDirectories | None = None
+) -> accesspoint.Accesspoints:
     return accesspoint.Accesspoints(
         api=points,
-        directories=fake_nas.FakeDirectories(),
+        directories=directories or fake_nas.FakeDirectories(),
         time=clock.SystemClock(),
         config=settings.NasSettings(),
     )
@@ -154,3 +157,20 @@ async def test_one_that_no_list_shows_is_waited_for(points: Points) -> None:
 
     assert (await alone.create(WANT, PARAMETERS)).context["accesspointId"] == "ap-8"
     assert points.made == 1
+
+
+async def test_a_retry_of_create_does_not_shrink_a_quota_that_has_grown(points: Points) -> None:
+    directories = fake_nas.FakeDirectories()
+    someone = replica(points, directories)
+    held = dataclasses.replace(PARAMETERS, quota=True)
+    await someone.create(WANT, held)
+    (point,) = await someone.find(WANT.name)
+    larger = made.ExpandRequest(
+        volume_id=WANT.name, required_bytes=units.gib_to_bytes(40), limit_bytes=0
+    )
+    await someone.expand(point, larger)
+
+    again = await someone.create(WANT, held)
+
+    assert directories.quotas == {("fs-1", "/pvc-1"): 40}
+    assert again.capacity_bytes == units.gib_to_bytes(40)

@@ -202,6 +202,33 @@ async def test_g35_a_quota_grows_and_never_shrinks(tmp_path: pathlib.Path) -> No
         )
 
 
+async def test_g35_a_retry_of_create_does_not_shrink_what_has_grown(tmp_path: pathlib.Path) -> None:
+    made_here = rig(tmp_path, STANDARD)
+    await made_here.create("pvc-1", size=GIB, volumeCapacity="true")
+    found = await made_here.subpaths.find("pvc-1")
+    assert found is not None
+    await made_here.subpaths.expand(
+        found, made.ExpandRequest(volume_id="pvc-1", required_bytes=3 * GIB, limit_bytes=0)
+    )
+
+    again = await made_here.create("pvc-1", size=GIB, volumeCapacity="true")
+
+    assert made_here.directories.quotas == {("aaaa", "/base/pvc-1"): 3}
+    assert again.capacity_bytes == 3 * GIB
+
+
+async def test_a_quota_that_a_killed_controller_had_not_set_yet_is_set_by_the_retry(
+    tmp_path: pathlib.Path,
+) -> None:
+    made_here = rig(tmp_path, STANDARD)
+    await made_here.create("pvc-1", size=2 * GIB, volumeCapacity="true")
+    made_here.directories.quotas.clear()
+
+    await made_here.create("pvc-1", size=2 * GIB, volumeCapacity="true")
+
+    assert made_here.directories.quotas == {("aaaa", "/base/pvc-1"): 2}
+
+
 # archiveOnDelete, ENABLE_NAS_RECYCLEBIN_CHECK, the recycle bin → what becomes of the files.
 G36 = [
     ("true", False, False, "archived"),
