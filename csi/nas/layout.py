@@ -20,6 +20,8 @@ from csi.nas import paths
 RECORDS = ".csi-volumes"
 OWNERS = "cluster"
 _TRASH = ".trash"
+_NEW = ".new"
+_FORGOTTEN = ".forgotten"
 _DIGEST_CHARS = 16
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _RECORD = re.compile(r"(archive|delete)-(\d{1,19})")
@@ -96,6 +98,16 @@ def archived_name(name: str, at: datetime.datetime) -> str:
 def trash_name(name: str) -> str:
     """Where a volume goes before its files are deleted, below the base."""
     return f"{RECORDS}/{_TRASH}-{name}"
+
+
+def new_name(name: str) -> str:
+    """Where a volume's directory is until it has its mode, below the base."""
+    return f"{RECORDS}/{_NEW}-{name}"
+
+
+def forgotten_name(name: str) -> str:
+    """Where the volume's record goes before it is taken apart, below the base."""
+    return f"{RECORDS}/{_FORGOTTEN}-{name}"
 
 
 ID_MAX_BYTES = 128

@@ -6,7 +6,9 @@ ever followed: below a volume, pods put what they like.
 
 import contextlib
 import datetime
+import errno
 import itertools
+import math
 import os
 import pathlib
 import stat
@@ -59,7 +61,22 @@ def make(base: pathlib.Path, name: str, record: layout.Record, *, owner: str = "
     owner: of `layout.owner_of`, "" = not known.
     """
     _make_record(base, name, record, owner)
-    _ensure_dir(base / name, _VOLUME_MODE)
+    if _is_directory(base / name):
+        return
+    # Under its own name it has its mode from the first moment, whatever the umask is.
+    new = base / layout.new_name(name)
+    _ensure_dir(new, _VOLUME_MODE)
+    new.chmod(_VOLUME_MODE)
+    try:
+        new.rename(base / name)
+    except FileNotFoundError:
+        if not _is_directory(base / name):
+            raise
+    except OSError as e:
+        # Another replica was faster, and a pod has written already.
+        if e.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        new.rmdir()
 
 
 def note(base: pathlib.Path, name: str, record: layout.Record, *, owner: str = "") -> bool:
@@ -72,14 +89,17 @@ def note(base: pathlib.Path, name: str, record: layout.Record, *, owner: str = "
 
 
 def archive(base: pathlib.Path, name: str, at: datetime.datetime) -> str:
-    """Rename the volume's directory, as it is, and tell its new name; "" = it is gone already."""
-    if not _is_directory(base / name):
-        return ""
+    """Rename the volume's directory, as it is, and tell its new name; "" = it is gone already.
+
+    What is left of one that was put aside to be deleted is kept too.
+    """
     target = base / layout.archived_name(name, at)
-    with contextlib.suppress(FileNotFoundError):
-        (base / name).rename(target)
-        log.info("volume archived", volume_id=name, directory=target.name)
-        return target.name
+    for source in (base / layout.trash_name(name), base / name):
+        if _is_directory(source):
+            with contextlib.suppress(FileNotFoundError):
+                source.rename(target)
+                log.info("volume archived", volume_id=name, directory=target.name)
+                return target.name
     return ""
 
 
@@ -98,10 +118,10 @@ def is_going(base: pathlib.Path, name: str) -> bool:
     return _is_directory(base / layout.RECORDS) and _is_directory(base / layout.trash_name(name))
 
 
-def remove(trash: pathlib.Path, stopping: threading.Event) -> None:
-    """Delete *trash* and all in it, which takes as long as it takes, or until *stopping* is set.
+def remove(trash: pathlib.Path, stopping: threading.Event, *, limit_s: float = math.inf) -> bool:
+    """Delete *trash* and all in it; False when that is not done after *limit_s* seconds.
 
-    Raises Unavailable when it was stopped, Internal with the words of rm(1) when it failed.
+    Raises Unavailable when *stopping* was set, Internal with the words of rm(1) when it failed.
     """
     # coreutils' rm keeps its place by descriptors, so no depth and no link can mislead it.
     argv = ["rm", "--recursive", "--force", "--one-file-system", "--", str(trash)]
@@ -112,6 +132,9 @@ def remove(trash: pathlib.Path, stopping: threading.Event) -> None:
             job.stop()
             raise errors.Unavailable("the driver is shutting down; retry, the rest goes on then")
         now_s = time.monotonic()
+        if now_s - started_s >= limit_s:
+            job.stop()
+            return False
         if now_s - told_s >= _PROGRESS_S:
             told_s = now_s
             log.info(
@@ -122,17 +145,29 @@ def remove(trash: pathlib.Path, stopping: threading.Event) -> None:
             )
     if status:
         raise errors.Internal(f"the files in {trash.name} cannot all be deleted: {job.said()}")
+    return True
 
 
 def forget(base: pathlib.Path, name: str) -> None:
-    """Remove the volume's record: the last step of deleting it."""
-    records = base / layout.RECORDS / name
+    """Remove the volume's record: the last step of deleting it.
+
+    At once, by a rename: half a record would keep its name from ever being used again.
+    """
+    forgotten = base / layout.forgotten_name(name)
+    _remove_record(forgotten)  # of a call that was killed
+    with contextlib.suppress(OSError):
+        (base / layout.new_name(name)).rmdir()  # likewise
     with contextlib.suppress(FileNotFoundError):
-        for entry in list(records.iterdir()):
-            if layout.Record.parse(entry.name) is not None:
-                _forget_owners(entry / layout.OWNERS)
-                entry.rmdir()
-        records.rmdir()
+        (base / layout.RECORDS / name).rename(forgotten)
+    _remove_record(forgotten)
+
+
+def drop_empty(base: pathlib.Path, name: str) -> None:
+    """Remove the directory of a record that says nothing, as one killed half-way may leave it."""
+    records = base / layout.RECORDS / name
+    if _is_directory(records.parent) and _is_directory(records):
+        with contextlib.suppress(OSError):  # something is in it, or it is gone
+            records.rmdir()
 
 
 def _make_record(base: pathlib.Path, name: str, record: layout.Record, owner: str) -> None:
@@ -141,6 +176,17 @@ def _make_record(base: pathlib.Path, name: str, record: layout.Record, owner: st
     for part in (layout.RECORDS, name, str(record), *owned):
         path /= part
         _ensure_dir(path, _RECORD_MODE)
+
+
+def _remove_record(records: pathlib.Path) -> None:
+    if not _is_directory(records.parent) or not _is_directory(records):
+        return
+    with contextlib.suppress(FileNotFoundError):
+        for entry in list(records.iterdir()):
+            if layout.Record.parse(entry.name) is not None:
+                _forget_owners(entry / layout.OWNERS)
+                entry.rmdir()
+        records.rmdir()
 
 
 def _forget_owners(owners: pathlib.Path) -> None:

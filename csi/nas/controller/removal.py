@@ -7,6 +7,7 @@ nothing, and never leaves a volume half there under its name.
 
 import asyncio
 import contextvars
+import math
 import pathlib
 import threading
 from collections.abc import Iterable
@@ -23,6 +24,8 @@ log = structlog.get_logger()
 
 _THREADS = 4
 """For each server."""
+_QUICK_S = 10.0
+"""What takes longer goes on in threads of its own: others only want to rename a directory."""
 _EARLY_S = 0.5
 _NO_LIMIT_S = 600.0
 
@@ -53,7 +56,8 @@ class Remover:
         self._events = recorder
         self._clock = time
         self._pools = executor.ExecutorPerKey("nas-removal", _THREADS)
-        self._jobs: dict[tuple[server.Place, str], asyncio.Task[None]] = {}
+        self._long = executor.ExecutorPerKey("nas-long", _THREADS)
+        self._jobs: dict[tuple[server.Place, str], asyncio.Task[bool]] = {}
         self._stopping = threading.Event()
 
     def is_removing(self, name: str) -> bool:
@@ -61,8 +65,8 @@ class Remover:
         # Anywhere: a file system has many mount targets, so a place has many names.
         return any(name == each for _, each in self._jobs)
 
-    async def remove(self, name: str, place: server.Place, *, keep: bool = False) -> None:
-        """Return when the volume's directory is archived or deleted, as its record says.
+    async def remove(self, name: str, place: server.Place, *, keep: bool = False) -> bool:
+        """Archive or delete the volume's directory, as its record says; False = it has none.
 
         keep: archive it, whatever its record says. Raises DeadlineExceeded when the call's time is
         up before the job is done; the job goes on.
@@ -84,7 +88,7 @@ class Remover:
             raise errors.DeadlineExceeded(
                 f"the files of volume {name} are still being deleted; retry, the job goes on"
             )
-        job.result()
+        return job.result()
 
     async def require_own(self, name: str, place: server.Place) -> None:
         """Raise Precondition when the volume was made by another cluster."""
@@ -104,28 +108,37 @@ class Remover:
         for job in self._jobs.values():
             job.cancel()
         self._pools.close()
+        self._long.close()
 
-    async def _job(self, name: str, place: server.Place, *, keep: bool) -> None:
+    async def _job(self, name: str, place: server.Place, *, keep: bool) -> bool:
         started_s = self._clock.monotonic_s()
-        await self._pools.of(place.host).run(self._remove, name, place, keep=keep)
+        quick, long = self._pools.of(place.host), self._long.of(place.host)
+        done = await quick.run(self._remove, name, place, keep=keep, limit_s=_QUICK_S)
+        if done is None:
+            done = await long.run(self._remove, name, place, keep=keep)
         elapsed_s = round(self._clock.monotonic_s() - started_s, 3)
         log.info("volume removed", name=name, place=str(place), elapsed_s=elapsed_s)
+        return bool(done)
 
-    def _remove(self, name: str, place: server.Place, *, keep: bool) -> None:
-        """The job itself, in a thread."""
+    def _remove(
+        self, name: str, place: server.Place, *, keep: bool, limit_s: float = math.inf
+    ) -> bool | None:
+        """The job itself, in a thread. None = not done in time; False = there is no record."""
         with self._roots.opened(place) as base:
             record = tree.read_record(base, name)
             if record is None:
                 # Removed already; or not made by us, and then it is not ours to remove.
-                return
+                tree.drop_empty(base, name)
+                return False
             self._require_own(base, name, place, record)
             if record.archive or keep:
                 self._tell(name, place, tree.archive(base, name, self._clock.now()))
             else:
                 trash = tree.put_aside(base, name)
-                if trash is not None:
-                    tree.remove(trash, self._stopping)
+                if trash is not None and not tree.remove(trash, self._stopping, limit_s=limit_s):
+                    return None
             tree.forget(base, name)
+            return True
 
     def _require_own(
         self, base: pathlib.Path, name: str, place: server.Place, record: layout.Record

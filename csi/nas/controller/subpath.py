@@ -185,7 +185,18 @@ class Subpaths:
             await self._directories.cancel_quota(file_system_id, volume.path)
             if self._config.check_recycle_bin:
                 keep = not await self._directories.recycle_bin_enabled(file_system_id)
-        await self._remover.remove(volume.name, volume.place, keep=keep)
+        has_gone = await self._remover.remove(volume.name, volume.place, keep=keep)
+        if not has_gone and volume.by_api and volume.file_system is not None:
+            await self._require_gone(volume, volume.file_system.file_system_id)
+
+    async def _require_gone(self, volume: search.Found, file_system_id: str) -> None:
+        """Raise Unavailable when the cloud has a record that the mount does not show."""
+        records = layout.records(volume.place.base, volume.name)
+        if await self._directories.exists(file_system_id, records):
+            raise errors.Unavailable(
+                f"volume {volume.volume_id} has the record {records} on {file_system_id}, which "
+                f"is not seen at {volume.place}; retry, or look where that name leads"
+            )
 
     async def expand(self, volume: search.Found, want: made.ExpandRequest) -> int:
         """Size in bytes afterwards. A quota only ever grows; without one any size is told."""

@@ -166,9 +166,9 @@ async def test_killed_at_any_step_the_next_call_finishes(roots, monkeypatch, ste
     make(roots.path, "pvc-2", DELETE)
     real = getattr(tree, step)
 
-    def killed(*arguments):
+    def killed(*arguments, **limits):
         if after:
-            real(*arguments)
+            real(*arguments, **limits)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(tree, step, killed)
@@ -197,10 +197,10 @@ async def test_another_replica_may_be_through_before_any_step(
     other = removal.Remover(roots, clock.SystemClock(), fake_kubernetes.silent_recorder())
     real = getattr(tree, step)
 
-    def overtaken(*arguments):
+    def overtaken(*arguments, **limits):
         monkeypatch.setattr(tree, step, real)
         other._remove("pvc-1", PLACE, keep=False)
-        return real(*arguments)
+        return real(*arguments, **limits)
 
     monkeypatch.setattr(tree, step, overtaken)
     await remover.remove("pvc-1", PLACE)
@@ -233,6 +233,129 @@ async def test_another_replica_may_rename_the_directory_that_was_just_seen(
     assert list((roots.path / layout.RECORDS).iterdir()) == []
 
 
+def killed_before(monkeypatch, owner, name, nth=1):
+    """Have the process end before the *nth* call of `owner.name`; one to be restored after."""
+    real, calls = getattr(owner, name), []
+
+    def killed(*arguments, **more):
+        calls.append(arguments)
+        if len(calls) == nth:
+            raise KeyboardInterrupt
+        return real(*arguments, **more)
+
+    monkeypatch.setattr(owner, name, killed)
+
+
+@pytest.mark.parametrize("nth", range(1, 6))
+async def test_killed_while_a_record_goes_its_name_is_free_or_it_is_whole(
+    roots, remover, monkeypatch, nth
+):
+    tree.make(roots.path, "pvc-1", DELETE, owner="c-1")
+    records = roots.path / layout.RECORDS
+    with monkeypatch.context() as patch:
+        killed_before(patch, pathlib.Path, "rmdir", nth)
+        with contextlib.suppress(KeyboardInterrupt):
+            tree.forget(roots.path, "pvc-1")
+
+    # What the cloud's list of directories shows of the volume.
+    assert not (records / "pvc-1").exists() or tree.read_record(roots.path, "pvc-1") == DELETE
+    tree.make(roots.path, "pvc-1", DELETE)
+    await remover.remove("pvc-1", PLACE)
+    assert list(records.iterdir()) == []
+
+
+async def test_a_record_that_says_nothing_goes_with_the_next_deletion(roots, remover):
+    (roots.path / layout.RECORDS / "pvc-1").mkdir(parents=True)
+    (roots.path / layout.RECORDS / "pvc-2/what").mkdir(parents=True)
+
+    gone = [await remover.remove(name, PLACE) for name in ("pvc-1", "pvc-2", "pvc-3")]
+
+    assert gone == [False, False, False]
+    assert [each.name for each in (roots.path / layout.RECORDS).iterdir()] == ["pvc-2"]
+
+
+# Of the four directories that are made, the volume's is the last.
+@pytest.mark.parametrize(("step", "nth"), [*(("chmod", n) for n in range(1, 6)), ("rename", 1)])
+def test_killed_while_a_volume_is_made_it_is_open_to_all_in_the_end(roots, monkeypatch, step, nth):
+    with monkeypatch.context() as patch:
+        killed_before(patch, pathlib.Path, step, nth)
+        with pytest.raises(KeyboardInterrupt):
+            tree.make(roots.path, "pvc-1", DELETE)
+
+    tree.make(roots.path, "pvc-1", DELETE)
+
+    assert (roots.path / "pvc-1").stat().st_mode & 0o777 == 0o777
+    assert [each.name for each in (roots.path / layout.RECORDS).iterdir()] == ["pvc-1"]
+
+
+async def test_nothing_is_left_of_a_volume_that_was_never_whole(roots, remover, monkeypatch):
+    with monkeypatch.context() as patch:
+        killed_before(patch, pathlib.Path, "rename")
+        with pytest.raises(KeyboardInterrupt):
+            tree.make(roots.path, "pvc-1", DELETE)
+
+    await remover.remove("pvc-1", PLACE)
+
+    assert names(roots.path) == []
+    assert list((roots.path / layout.RECORDS).iterdir()) == []
+
+
+def test_a_volume_that_another_replica_made_meanwhile_stays_as_it_is(roots, monkeypatch):
+    real = pathlib.Path.rename
+
+    def overtaken(path, target):
+        monkeypatch.setattr(pathlib.Path, "rename", real)
+        tree.make(roots.path, "pvc-1", DELETE)
+        (roots.path / "pvc-1/file").write_text("content")
+        return real(path, target)
+
+    monkeypatch.setattr(pathlib.Path, "rename", overtaken)
+    tree.make(roots.path, "pvc-1", DELETE)
+
+    assert (roots.path / "pvc-1/file").read_text() == "content"
+    assert [each.name for each in (roots.path / layout.RECORDS).iterdir()] == ["pvc-1"]
+
+
+async def test_what_was_put_aside_is_archived_when_the_recycle_bin_is_off_meanwhile(roots, remover):
+    make(roots.path, "pvc-1", DELETE)
+    tree.put_aside(roots.path, "pvc-1")
+
+    await remover.remove("pvc-1", PLACE, keep=True)
+
+    (kept,) = names(roots.path)
+    assert (roots.path / kept / "sub/file").read_text() == "content"
+    assert not tree.is_going(roots.path, "pvc-1")
+    assert list((roots.path / layout.RECORDS).iterdir()) == []
+
+
+async def test_long_deletions_keep_nobody_from_archiving_on_their_server(
+    roots, monkeypatch, tmp_path_factory
+):
+    made = removal.Remover(roots, clock.SystemClock(), fake_kubernetes.silent_recorder())
+    programs = tmp_path_factory.mktemp("bin")
+    started = programs / "started"
+    started.touch()
+    (programs / "rm").write_text(f"#!/bin/sh\necho >>{started}\nexec sleep 60\n")
+    (programs / "rm").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
+    monkeypatch.setattr(removal, "_QUICK_S", 0.1)
+    large = [f"pvc-large-{n}" for n in range(6)]
+    for name in large:
+        make(roots.path, name, DELETE)
+    make(roots.path, "pvc-1", ARCHIVE)
+    going = [asyncio.create_task(made.remove(name, PLACE)) for name in large]
+    try:
+        async with asyncio.timeout(30):
+            while started.read_text().count("\n") < len(large) + 4:
+                await asyncio.sleep(0.05)
+            await made.remove("pvc-1", PLACE)
+    finally:
+        await made.close()
+        await asyncio.gather(*going, return_exceptions=True)
+
+    assert [name.startswith("archived-pvc-1.") for name in names(roots.path)] == [True]
+
+
 async def test_a_long_removal_outlives_its_call_and_is_joined_by_the_next(
     roots, remover, monkeypatch
 ):
@@ -241,9 +364,9 @@ async def test_a_long_removal_outlives_its_call_and_is_joined_by_the_next(
     loop = asyncio.get_running_loop()
     real = tree.remove
 
-    def slow(trash, stopping):
+    def slow(trash, stopping, *, limit_s):
         asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result(10)
-        real(trash, stopping)
+        return real(trash, stopping, limit_s=limit_s)
 
     monkeypatch.setattr(tree, "remove", slow)
     call.enter(call.Call("1", "DeleteVolume", deadline_s=clock.SystemClock().monotonic_s() + 0.6))
@@ -264,7 +387,7 @@ async def test_a_failure_reaches_whoever_waits_and_the_next_call_tries_again(
     make(roots.path, "pvc-1", DELETE)
     real = tree.remove
 
-    def fails(trash, stopping):
+    def fails(trash, stopping, *, limit_s):
         raise errors.Unavailable("the server went away")
 
     monkeypatch.setattr(tree, "remove", fails)

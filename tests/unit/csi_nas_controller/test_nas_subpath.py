@@ -269,6 +269,22 @@ async def test_g36_what_becomes_of_the_files(
         assert (kept[0] / "file").read_text() == "content"
 
 
+async def test_a_volume_that_its_mount_does_not_show_is_not_called_deleted(
+    tmp_path: pathlib.Path,
+) -> None:
+    made_here = rig(tmp_path, STANDARD)
+    await made_here.create("pvc-1")
+    (tmp_path / HOST / "base").mkdir(parents=True)
+    found = await made_here.subpaths.find("pvc-1")
+    assert found is not None
+
+    with pytest.raises(errors.Unavailable, match=r"not seen at .*:/base; retry"):
+        await made_here.subpaths.delete(found)
+
+    made_here.directories.there.discard(("aaaa", layout.records("/base", "pvc-1")))
+    await made_here.subpaths.delete(found)
+
+
 async def test_g36_an_id_that_names_another_path_leads_to_nothing(tmp_path: pathlib.Path) -> None:
     made_here = rig(tmp_path, STANDARD)
     await made_here.create("pvc-1")
