@@ -5,6 +5,7 @@ import errno
 import os
 import pathlib
 import stat
+from collections.abc import Iterator
 
 from core import errors
 from host import mountinfo
@@ -61,6 +62,33 @@ def ensure_file(path: pathlib.Path) -> None:
             raise errors.Exists(f"{path} is there and is not a file") from e
     except FileNotFoundError as e:
         raise errors.Precondition(f"{path.parent} does not exist") from e
+
+
+@contextlib.contextmanager
+def opened_plain(path: pathlib.Path, flags: int, *, mode: int = _FILE_MODE) -> Iterator[int]:
+    """Descriptor of the regular file *path*, in a directory where others can put what they like.
+
+    No link is followed, and no pipe waited for. flags: as of open(2). mode: of a new file.
+    Raises Precondition for anything but a regular file, OSError.
+    """
+    careful = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+    try:
+        fd = os.open(path, flags | careful, mode)
+    except OSError as e:
+        if e.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
+            raise _not_plain(path) from e
+        raise
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise _not_plain(path)
+        os.set_blocking(fd, True)
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _not_plain(path: pathlib.Path) -> errors.Precondition:
+    return errors.Precondition(f"{path} is not a regular file; look who put it there, remove it")
 
 
 def remove_empty(path: pathlib.Path) -> None:

@@ -17,6 +17,7 @@ import struct
 from collections.abc import Iterator
 
 from core import errors
+from host import files
 
 _CONTROL = "/dev/loop-control"
 _GET_FREE = 0x4C82
@@ -35,11 +36,13 @@ class LockHeld(errors.Busy):
 
 @contextlib.contextmanager
 def opened(file: pathlib.Path, *, read_only: bool, lock: bool) -> Iterator[int]:
-    """A descriptor of *file*, with its lock when *lock*. Raises LockHeld, FileNotFoundError."""
+    """A descriptor of *file*, with its lock when *lock*.
+
+    Raises LockHeld, FileNotFoundError, Precondition for anything but a regular file.
+    """
     # A lock over NFS needs a descriptor that may write, also for readers.
     flags = os.O_RDONLY if read_only and not lock else os.O_RDWR
-    fd = os.open(file, flags | os.O_CLOEXEC | os.O_NOFOLLOW)
-    try:
+    with files.opened_plain(file, flags) as fd:
         if lock:
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -53,8 +56,6 @@ def opened(file: pathlib.Path, *, read_only: bool, lock: bool) -> Iterator[int]:
                     ) from e
                 raise
         yield fd
-    finally:
-        os.close(fd)
 
 
 @contextlib.contextmanager

@@ -318,6 +318,35 @@ def test_an_expansion_that_failed_is_noted_and_repaired_at_the_next_mount(
     assert [path.name for path in (served / "image").iterdir()] == [loop_lock.IMAGE]
 
 
+def test_links_beside_an_image_lead_to_no_file_of_the_node(node, served, tmp_path, monkeypatch):
+    """Another volume of the same directory may put them there."""
+    of_the_node = tmp_path / "private"
+    of_the_node.write_text("of the node")
+    target = node.publish("one", loop=LOOP, **image_context())
+    there = mountinfo.mounts_at(target)[-1]
+    image = served / "image" / loop_lock.IMAGE
+    (served / "image/resize2fs_failed.txt").symlink_to(of_the_node)
+    broken = tmp_path / "bin"
+    broken.mkdir()
+    (broken / "resize2fs").symlink_to(shutil.which("false"))
+    with monkeypatch.context() as path:
+        path.setenv("PATH", f"{broken}:{os.environ['PATH']}")
+        with pytest.raises(run.CommandFailed, match="resize2fs"):
+            node.loops.expand(there, 64 * MIB)
+    file = loop_lease.backing_file(there.source)
+    image.rename(image.with_name("away"))
+    image.symlink_to(of_the_node)
+    with monkeypatch.context() as elsewhere:
+        # Exchanged by another client of the server, the kernel here still tells the old name.
+        elsewhere.setattr(loop_lease, "backing_file", lambda _: file)
+        with pytest.raises(errors.Precondition, match="not a regular file"):
+            node.loops.expand(there, 96 * MIB)
+    image.with_name("away").replace(image)
+    node.unpublish(target)
+
+    assert of_the_node.read_text() == "of the node"
+
+
 def test_an_image_that_is_no_file_system_of_ours_is_refused_and_kept(node, served):
     (served / "image").mkdir()
     image = served / "image" / loop_lock.IMAGE

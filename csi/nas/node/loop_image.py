@@ -5,9 +5,13 @@ import os
 import pathlib
 import tempfile
 
+import structlog
+
 from core import errors
 from csi.nas.node import node_requests
-from host import filesystem, loop_lease, mountinfo, mounts, run
+from host import files, filesystem, loop_lease, mountinfo, mounts, run
+
+log = structlog.get_logger()
 
 _FS_TYPE = "ext4"
 _FAILED = "resize2fs_failed.txt"
@@ -46,7 +50,7 @@ def prepare(device: pathlib.Path, directory: pathlib.Path, want: node_requests.P
         return
     marker = directory / _FAILED
     is_small = filesystem.needs_resize(device, want.target_path, found.fs_type)
-    if is_small or marker.exists():
+    if is_small or os.path.lexists(marker):
         # e2fsck would not look closer at a file system that seems clean, as resize2fs wants it.
         argv = ["e2fsck", "-f", "-p", str(device)]
         run.run(argv, timeout_s=_CHECK_TIMEOUT_S, check=False)
@@ -83,6 +87,15 @@ def grow(device: pathlib.Path, mount_point: pathlib.Path, directory: pathlib.Pat
         if filesystem.needs_resize(device, mount_point, _FS_TYPE):
             filesystem.resize(device, mount_point, _FS_TYPE)
     except errors.Error as e:
-        marker.write_text(f"{e}\n", encoding="utf-8")
+        _note_failure(marker, e)
         raise
     marker.unlink(missing_ok=True)
+
+
+def _note_failure(marker: pathlib.Path, failure: errors.Error) -> None:
+    """Write *marker*; what other nodes may have put there is left alone, and has the same effect."""
+    try:
+        with files.opened_plain(marker, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as fd:
+            os.write(fd, f"{failure}\n".encode())
+    except (errors.Error, OSError) as e:
+        log.warning("a failed expansion cannot be noted", marker=str(marker), error=str(e))

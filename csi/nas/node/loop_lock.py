@@ -17,7 +17,7 @@ import tempfile
 import structlog
 
 from core import errors
-from host import mountinfo
+from host import files, mountinfo
 
 log = structlog.get_logger()
 
@@ -73,10 +73,13 @@ def has_server_locks(mount: mountinfo.Mount) -> bool:
 
 
 def read(path: pathlib.Path) -> str:
-    """Text of an owner's file, "" without one."""
+    """Text of an owner's file, "" without one. Raises Precondition for anything but a file.
+
+    What is read is told to people, and others can put a link there to a file of this node.
+    """
     try:
-        with path.open("rb") as file:
-            return file.read(_MAX_BYTES).decode(errors="replace").strip()
+        with files.opened_plain(path, os.O_RDONLY) as fd:
+            return os.read(fd, _MAX_BYTES).decode(errors="replace").strip()
     except FileNotFoundError:
         return ""
 

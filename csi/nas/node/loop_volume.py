@@ -7,6 +7,7 @@ directory, which the next publish uses or the next start removes.
 
 import contextlib
 import hashlib
+import os
 import pathlib
 import re
 import socket
@@ -19,7 +20,7 @@ from core import errors
 from csi.nas import volume_context
 from csi.nas.node import healing, loop_image, loop_lock, mounter, node_requests
 from csi.nas.node import settings as node_settings
-from host import block, loop, loop_lease, mountinfo, mounts, nfs
+from host import block, files, loop, loop_lease, mountinfo, mounts, nfs
 
 log = structlog.get_logger()
 
@@ -120,9 +121,9 @@ class LoopVolumes:
         if ill is not None:
             # Its file would be waited for as long as its server is away.
             raise ill
-        if image.stat().st_size < required_bytes:
-            with image.open("r+b") as file:
-                file.truncate(required_bytes)
+        with files.opened_plain(image, os.O_RDWR) as fd:
+            if os.fstat(fd).st_size < required_bytes:
+                os.ftruncate(fd, required_bytes)
         device = pathlib.Path(mount.source)
         loop_lease.grow(device)
         loop_image.grow(device, pathlib.Path(mount.mount_point), image.parent)

@@ -1,5 +1,6 @@
 """Decisions of the node half (Appendix G 40, 41), and what it makes of others' words."""
 
+import os
 import pathlib
 
 import pytest
@@ -38,6 +39,28 @@ def test_a_lock_is_taken_only_with_proof(
     chosen = loop_lock.choose_claim(owner=owner, leased=leased, node="node-a", server_locks=locks)
 
     assert chosen is claim
+
+
+@pytest.mark.parametrize("name", [loop_lock.OWNER, loop_lock.LEASED])
+@pytest.mark.parametrize("planted", ["link", "pipe", "directory"])
+def test_what_others_put_in_the_place_of_an_owners_file_is_neither_read_nor_waited_for(
+    tmp_path: pathlib.Path, name: str, planted: str
+) -> None:
+    of_the_node = tmp_path / "private"
+    of_the_node.write_text("a key of the node")
+    image = tmp_path / "image"
+    image.mkdir()
+    {
+        "link": lambda: (image / name).symlink_to(of_the_node),
+        "pipe": lambda: os.mkfifo(image / name),
+        "directory": (image / name).mkdir,
+    }[planted]()
+
+    with pytest.raises(errors.Precondition, match="not a regular file") as caught:
+        loop_lock.claim(image, node="node-a", address="10.0.0.1", server_locks=True)
+
+    assert "key" not in str(caught.value)
+    assert of_the_node.read_text() == "a key of the node"
 
 
 def test_claiming_writes_what_the_reference_reads_and_releasing_removes_it(

@@ -1,5 +1,6 @@
 """Directories for mounts, made where others can write too."""
 
+import os
 import pathlib
 
 import pytest
@@ -36,3 +37,28 @@ def test_a_link_or_file_on_the_way_is_refused_and_not_followed(
         )
 
     assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+@pytest.mark.parametrize("flags", [os.O_RDONLY, os.O_RDWR, os.O_WRONLY | os.O_CREAT | os.O_TRUNC])
+def test_only_a_regular_file_is_opened_among_what_others_put_there(
+    tmp_path: pathlib.Path, flags: int
+) -> None:
+    target = tmp_path / "target"
+    target.write_text("content")
+    (tmp_path / "link").symlink_to(target)
+    (tmp_path / "dangling").symlink_to(tmp_path / "nothing")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "directory").mkdir()
+
+    for name in ("link", "dangling", "pipe", "directory"):
+        with (
+            pytest.raises(errors.Precondition, match=f"{name} is not a regular file"),
+            files.opened_plain(tmp_path / name, flags),
+        ):
+            pass
+    with files.opened_plain(target, flags) as fd:
+        blocking = os.get_blocking(fd)
+
+    assert blocking
+    assert not (tmp_path / "nothing").exists()
+    assert target.read_text() == ("" if flags & os.O_TRUNC else "content")
