@@ -93,7 +93,7 @@ def grow(device: pathlib.Path, mount_point: pathlib.Path, directory: pathlib.Pat
 
 
 def _note_failure(marker: pathlib.Path, failure: errors.Error) -> None:
-    """Write *marker*; what other nodes may have put there is left alone, and has the same effect."""
+    """Write *marker*; what others may have put there is left alone, and has the same effect."""
     try:
         with files.opened_plain(marker, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as fd:
             os.write(fd, f"{failure}\n".encode())
