@@ -20,12 +20,18 @@ log = structlog.get_logger()
 _STOP_S = 2.0
 _SAID_MAX_BYTES = 1000
 _READ_BYTES = 65536
+_ROOT = pathlib.Path("/")
 
 
 class Job:
-    """One command that was started. ended: called once, in a thread of ours, with its status."""
+    """One command that was started. ended: called once, in a thread of ours, with its status.
 
-    def __init__(self, argv: Sequence[str], ended: Callable[[int], None]) -> None:
+    cwd: never a volume by accident, since that could not be unmounted then.
+    """
+
+    def __init__(
+        self, argv: Sequence[str], ended: Callable[[int], None], *, cwd: pathlib.Path = _ROOT
+    ) -> None:
         if shutil.which(argv[0]) is None:
             raise run.CommandMissing(argv[0])
         self._argv = tuple(argv)
@@ -40,7 +46,7 @@ class Job:
             stderr=subprocess.PIPE,
             env={**os.environ, "LC_ALL": "C"},
             process_group=0,
-            cwd=pathlib.Path("/"),
+            cwd=cwd,
         )
         threading.Thread(target=self._attend, name=f"wait {argv[0]}", daemon=True).start()
 

@@ -4,9 +4,9 @@ import os
 import pathlib
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from host import run
+from host import background, run
 
 _CODE = pathlib.Path(__file__).parents[1]
 """Where our packages are: `python -m` looks in the directory it is started in."""
@@ -32,3 +32,8 @@ def start(
         cwd=os.fspath(_CODE),
         start_new_session=True,
     )
+
+
+def job(module: str, *arguments: str, ended: Callable[[int], None]) -> background.Job:
+    """`python -m` *module* in the background. ended: as of `background.Job`."""
+    return background.Job([sys.executable, "-m", module, *arguments], ended, cwd=_CODE)

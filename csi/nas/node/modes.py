@@ -1,7 +1,8 @@
 """Modes of a volume's directory, and of all below it in the background.
 
 A recursive change is noted in a file until it is done, so that the next process goes on with one
-that was cut off. chmod(1) follows no link that it meets below. Blocking.
+that was cut off. Pods work in the volume meanwhile, so it is a program of ours that makes it, which
+no link can mislead: `host.change_modes`. Blocking.
 """
 
 import contextlib
@@ -15,7 +16,7 @@ import structlog
 
 from core import errors
 from csi.nas.node import settings as node_settings
-from host import background, mountinfo, run
+from host import background, mountinfo, own_program, run
 
 log = structlog.get_logger()
 
@@ -42,13 +43,14 @@ class Modes:
             return
         self.stop(path)
         self._write_note(path, mode)
-        status = self._start(path, mode).wait(node_settings.MODE_WAIT_S)
+        job = self._start(path, mode)
+        status = job.wait(node_settings.MODE_WAIT_S)
         if status is None:
             log.info("changing modes in the background", path=str(path))
         elif status != 0:
             raise errors.Internal(
-                f"modes below {path} cannot all be changed to {mode:04o} (chmod ended with status "
-                f"{status}); the server may not let root of this node do so (root_squash)"
+                f"modes below {path} cannot all be changed to {mode:04o} ({job.said()}); the "
+                "server may not let root of this node do so (root_squash)"
             )
 
     def stop(self, path: pathlib.Path) -> None:
@@ -85,11 +87,14 @@ class Modes:
             job.stop()
 
     def _start(self, path: pathlib.Path, mode: int) -> background.Job:
-        argv = ["chmod", "--recursive", "--", f"{mode:04o}", os.fspath(path)]
         with self._guard:
             if self._closed:
                 raise errors.Unavailable("the driver is shutting down")
-            job = background.Job(argv, lambda status: self._ended(path, status))
+            job = own_program.job(
+                "host.change_modes",
+                *(f"{mode:04o}", os.fspath(path)),
+                ended=lambda status: self._ended(path, status),
+            )
             self._jobs[path] = job
         return job
 
