@@ -94,7 +94,8 @@ def unmount(target: StrPath, *, timeout_s: float = 30.0, force: bool = False) ->
     """Remove the topmost mount at *target*; nothing there is success.
 
     A server that does not answer makes umount hang: after *timeout_s* seconds it is forced, then
-    made lazy, so that this always returns. force: start there.
+    made lazy, so that this always returns. force: start there. Where the file system is mounted at
+    other paths too, it is only made lazy: to force it would fail what they wait for.
     Raises Busy when a process uses the mount.
     """
     path = os.fspath(target)
@@ -112,7 +113,7 @@ def unmount(target: StrPath, *, timeout_s: float = 30.0, force: bool = False) ->
         else:
             log.info("unmounted", target=path)
             return
-    for flags in (["-f"], ["-l"]):
+    for flags in _hard_ways(there[-1].device):
         try:
             _umount(path, flags, _FORCE_TIMEOUT_S)
         except (run.CommandTimeout, errors.Busy, run.CommandFailed) as e:
@@ -121,6 +122,16 @@ def unmount(target: StrPath, *, timeout_s: float = 30.0, force: bool = False) ->
             log.warning("unmounted by force", target=path, flags=flags)
             return
     raise errors.Busy(f"{path} cannot be unmounted, not even lazily; its server may be gone")
+
+
+def _hard_ways(device: str) -> Sequence[Sequence[str]]:
+    """Flags for umount(8) of a mount of *device* that does not go by itself, to be tried in order.
+
+    `-f` has NFS fail every request of the file system, and all directories of one server are one:
+    other pods would lose writes that a hard mount finishes when the server is back.
+    """
+    is_alone = len(mountinfo.mounts_of(device)) <= 1
+    return (["-f"], ["-l"]) if is_alone else (["-l"],)
 
 
 def detach(target: StrPath) -> None:

@@ -169,6 +169,33 @@ def test_a_writer_goes_on_when_its_server_is_back(
     assert content == "written\n"
 
 
+def test_giving_one_volume_up_fails_no_write_that_another_one_waits_with(
+    drivers: Drivers, nodes: tuple[Node, Node], nfs_server: nfs_server.NfsServer
+) -> None:
+    """Directories of one server are one file system to the kernel; `umount -f` fails all of it."""
+    one, _ = drivers
+    waiting, given_up = static(one, "waiting", vers="4.1"), static(one, "given-up", vers="4.1")
+    here, there = one.publish(waiting), one.publish(given_up)
+    user = subprocess.Popen(one.machine.argv("sh", "-c", f"cd {there}; exec sleep 300"))
+    time.sleep(1)
+
+    with nfs_server.unreachable(nodes[0].server_address):
+        script = f"echo written >{here}/file; sync {here}/file"
+        writer = subprocess.Popen(one.machine.argv("sh", "-ec", script))
+        time.sleep(2)
+        one.unpublish(given_up, there)
+        blocked = writer.poll() is None
+    status = writer.wait(LIMIT_S)
+    user.kill()
+    user.wait()
+    content = shell(one, f"cat {here}/file")
+    one.unpublish(waiting, here)
+
+    assert blocked
+    assert status == 0
+    assert content == "written\n"
+
+
 def test_a_mount_in_use_goes_when_its_server_is_gone_but_not_before(
     drivers: Drivers, nodes: tuple[Node, Node], nfs_server: nfs_server.NfsServer
 ) -> None:
