@@ -40,6 +40,8 @@ _PREFIX = "root-"
 _BASE_MODE = 0o755
 _PASSING = (errno.EIO, errno.ETIMEDOUT, errno.ESTALE, errno.EHOSTDOWN, errno.ECONNREFUSED)
 """What system calls on a soft mount tell when its server went away."""
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class _Shared:
@@ -160,10 +162,17 @@ def _mount(place: server.Place, path: pathlib.Path) -> None:
 
 @contextlib.contextmanager
 def _told(place: server.Place) -> Iterator[None]:
-    """Tell as such that the server of *place* went away during the block."""
+    """Tell what a system call says of *place* during the block, with what to do about it."""
     try:
         yield
     except OSError as e:
-        if e.errno not in _PASSING:
-            raise
-        raise errors.Unavailable(f"{place}: the server went away: {e.strerror}") from e
+        if e.errno in _PASSING:
+            raise errors.Unavailable(f"{place}: the server went away: {e.strerror}") from e
+        if e.errno in _FORBIDDEN:
+            raise errors.Precondition(
+                f"{place}: root of this machine may not do that ({e.strerror}); export it with "
+                "no_root_squash and rw, or look at the permission group of the mount target"
+            ) from e
+        if e.errno in _FULL:
+            raise errors.Exhausted(f"{place}: there is no room ({e.strerror})") from e
+        raise

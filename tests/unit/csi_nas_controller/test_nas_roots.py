@@ -1,5 +1,7 @@
 """Base directories: what is tried when a mount is refused. mount.nfs is a program of ours here."""
 
+import errno
+import os
 import pathlib
 import socket
 from collections.abc import Iterator
@@ -176,3 +178,23 @@ def test_a_refused_mount_is_everybodys_own(mounting: Mounts, made: roots.Roots) 
         with pytest.raises(errors.Error), made.opened(server.Place(host="127.0.0.1", base="/")):
             pass
     assert made.leftovers() == []
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "hint"),
+    [
+        (errno.EACCES, errors.Precondition, "no_root_squash"),
+        (errno.EPERM, errors.Precondition, "no_root_squash"),
+        (errno.EROFS, errors.Precondition, "rw"),
+        (errno.ENOSPC, errors.Exhausted, "no room"),
+        (errno.EDQUOT, errors.Exhausted, "no room"),
+    ],
+)
+def test_what_a_server_does_not_let_us_do_is_told_with_what_to_do(
+    made: roots.Roots, mounting: Mounts, number: int, kind: type[errors.Error], hint: str
+) -> None:
+    with pytest.raises(kind, match=hint) as caught, made.opened(PLACE):
+        raise OSError(number, os.strerror(number))
+
+    assert str(PLACE) in str(caught.value)
+    assert os.strerror(number) in str(caught.value)
