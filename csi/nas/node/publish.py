@@ -13,12 +13,14 @@ from core import errors
 from csi.nas import clients, mount_options, server
 from csi.nas.node import healing, loop_volume, modes, mounter, node_requests
 from csi.nas.node import settings as node_settings
-from csi.node import at_path
+from csi.node import at_path, kubelet_volumes
 from host import files, mountinfo, nfs
 from kube import events
 
 log = structlog.get_logger()
 
+_SUBPATHS = "volume-subpaths"
+"""Where kubelet binds the `subPath` of containers. Source: Kubernetes 1.34."""
 _COMPARED = ("nosuid", "nodev", "noexec")
 _ON_PORT = (clients.Client.NFS, clients.Client.ALINAS)
 """Clients that speak to the server on its NFS port."""
@@ -140,23 +142,29 @@ class Publisher:
 
     def _require_alone(self, want: node_requests.Publishing) -> None:
         """SINGLE_NODE_SINGLE_WRITER allows one path on the node."""
-        export = want.volume.place.export
         kubelet_root = self._settings.kubelet_root.resolve()
         ours = self._settings.work_dir.resolve()
         for mount in mountinfo.read():
             path = pathlib.Path(mount.mount_point)
             in_pods = path.is_relative_to(kubelet_root) and not path.is_relative_to(ours)
-            same = (
-                _same_source(mount, export)
-                if want.volume.loop is None
-                else self._loops.is_at(mount, want.volume_id)
-            )
-            if same and in_pods:
+            # A container's part of a volume goes after its pod's path, and comes after it.
+            if in_pods and _SUBPATHS not in path.parts and self._is_same(mount, path, want):
                 raise errors.Precondition(
                     f"volume {want.volume_id} is already published at {path}, and access mode "
                     "SINGLE_NODE_SINGLE_WRITER (ReadWriteOncePod) allows one; delete the pod that "
                     "uses it"
                 )
+
+    def _is_same(
+        self, mount: mountinfo.Mount, path: pathlib.Path, want: node_requests.Publishing
+    ) -> bool:
+        """Whether *mount* is the volume: kubelet knows; elsewhere, what is mounted may tell."""
+        handle = kubelet_volumes.handle_at(path, self._settings.driver_name)
+        if handle is not None:
+            return handle == want.volume_id
+        if want.volume.loop is not None:
+            return self._loops.is_at(mount, want.volume_id)
+        return _same_source(mount, want.volume.place.export)
 
 
 def difference(there: mountinfo.Mount, want: node_requests.Publishing) -> str:

@@ -20,6 +20,7 @@ class NodeSettings:
     serve_stats: offer GET_VOLUME_STATS. losetup: serve volumes with mountType losetup.
     more_options: names of mount options that are allowed beyond the table.
     proxy_socket, connector_socket: of the programs that mount for other clients.
+    driver_name: whose volumes kubelet's notes tell.
     """
 
     kubelet_root: pathlib.Path
@@ -30,6 +31,7 @@ class NodeSettings:
     more_options: frozenset[str] = frozenset()
     proxy_socket: pathlib.Path = pathlib.Path("/run/cnfs/alinas-mounter.sock")
     connector_socket: pathlib.Path = pathlib.Path("/run/csi-tool/connector/connector.sock")
+    driver_name: str = "nasplugin.csi.alibabacloud.com"
 
 
 def read_node(reader: settings.Reader, driver_name: str) -> NodeSettings:
@@ -41,6 +43,7 @@ def read_node(reader: settings.Reader, driver_name: str) -> NodeSettings:
     return NodeSettings(
         kubelet_root=root,
         work_dir=root / "csi-plugins" / driver_name / "node",
+        driver_name=driver_name,
         check_port=reader.boolean("NAS_PORT_CHECK", default=True),
         serve_stats=reader.boolean("NAS_METRIC_BY_PLUGIN", default=True),
         losetup=reader.boolean("NAS_LOSETUP_ENABLE", default=True),
