@@ -106,7 +106,7 @@ def test_a_long_change_goes_on_in_the_background(changing, volume, work_dir):
     wait_until(lambda: not list(work_dir.iterdir()))
 
     assert took_s < 1
-    assert noted == [{"path": str(volume), "mode": 0o755}]
+    assert noted == [{"path": str(volume), "mode": 0o755, "recursive": True}]
     assert mode_of(volume / str(MANY - 1)) == 0o755
 
 
@@ -138,6 +138,32 @@ def test_a_shutdown_cuts_it_off_and_the_next_process_goes_on(volume, work_dir):
 
     assert cut_off == 1
     assert all(mode_of(path) == 0o755 for path in volume.iterdir())
+
+
+@pytest.mark.parametrize("recursive", [False, True])
+def test_killed_between_a_mount_and_its_mode_the_next_process_sets_it(volume, work_dir, recursive):
+    fill(volume, 1)
+    killed = modes.Modes(work_dir)
+    killed.announce(volume, 0o751, recursive=recursive)
+
+    started = modes.Modes(work_dir)
+    started.resume()
+    wait_until(lambda: not list(work_dir.iterdir()))
+    started.close()
+
+    assert mode_of(volume) == 0o751
+    assert mode_of(volume / "0") == (0o751 if recursive else 0o600)
+
+
+def test_a_note_of_an_earlier_version_is_of_a_recursive_change(volume, work_dir):
+    fill(volume, 1)
+    work_dir.mkdir()
+    (work_dir / "mode-0.json").write_text(json.dumps({"path": str(volume), "mode": 0o751}))
+
+    started = modes.Modes(work_dir)
+    started.resume()
+    wait_until(lambda: mode_of(volume / "0") == 0o751)
+    started.close()
 
 
 def test_notes_of_volumes_that_are_gone_and_broken_notes_are_removed(changing, work_dir):

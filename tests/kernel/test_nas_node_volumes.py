@@ -8,6 +8,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import time
 
 import pytest
 
@@ -266,6 +267,41 @@ def test_a_mode_that_could_not_be_set_leaves_no_mount_behind(node, served, tmp_p
 
     assert (served / "a").stat().st_mode & 0o777 == 0o700
     node.unpublish(target)
+
+
+@pytest.mark.parametrize("kind", ["recursive", "non-recursive"])
+def test_killed_between_a_mount_and_its_mode_the_mode_is_set_all_the_same(
+    node, served, settings, monkeypatch, kind
+):
+    (served / "a").mkdir()
+    (served / "a/file").touch(mode=0o600)
+    told = {"server": STANDARD, "path": "/a", "mode": "0751", "modeType": kind, **EFC}
+    with monkeypatch.context() as killed:
+        # Nothing is undone, as after SIGKILL.
+        killed.setattr(publish.Publisher, "_undo", lambda *_: None)
+        killed.setattr(publish.Publisher, "_tune", raising)
+        with pytest.raises(KeyboardInterrupt):
+            node.publish(**told)
+    started = Node(settings)
+    started.modes.resume()
+    target = started.publish(**told)
+    wait_until(lambda: not list(settings.work_dir.glob("mode-*")))
+    started.unpublish(target)
+    started.modes.close()
+
+    modes_now = [path.stat().st_mode & 0o777 for path in (served / "a", served / "a/file")]
+    assert modes_now == [0o751, 0o751 if kind == "recursive" else 0o600]
+
+
+def raising(*_, **__):
+    raise KeyboardInterrupt
+
+
+def wait_until(told):
+    until_s = time.monotonic() + 30.0
+    while not told():
+        assert time.monotonic() < until_s
+        time.sleep(0.05)
 
 
 def test_an_image_of_another_node_is_left_alone(node, served, settings):

@@ -1,8 +1,9 @@
 """Modes of a volume's directory, and of all below it in the background.
 
-A recursive change is noted in a file until it is done, so that the next process goes on with one
-that was cut off. Pods work in the volume meanwhile, so it is a program of ours that makes it, which
-no link can mislead: `host.change_modes`. Blocking.
+A change is noted in a file before its volume is mounted, and until it is done, so that the next
+process goes on with one that was cut off: it finds a mount, and nothing that tells its mode. Pods
+work in the volume meanwhile, so it is a program of ours that changes what is below, which no link
+can mislead: `host.change_modes`. Blocking.
 """
 
 import contextlib
@@ -33,17 +34,29 @@ class Modes:
         self._guard = threading.Lock()
         self._closed = False
 
+    def announce(self, path: pathlib.Path, mode: int, *, recursive: bool) -> None:
+        """Note that what is going to be mounted at *path* is to get *mode*."""
+        self._work_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        note = self._note(path)
+        new = note.with_suffix(".new")
+        told = {"path": str(path), "mode": mode, "recursive": recursive}
+        with contextlib.ExitStack() as undo:
+            undo.callback(new.unlink, missing_ok=True)
+            new.write_text(json.dumps(told), encoding="utf-8")
+            new.replace(note)
+
     def set(self, path: pathlib.Path, mode: int, *, recursive: bool) -> None:
         """Mode of the volume mounted at *path*; of all below it in the background after a second.
 
         Raises CommandFailed, CommandTimeout.
         """
         if not recursive:
-            run.run(["chmod", "--", f"{mode:04o}", os.fspath(path)], timeout_s=_TIMEOUT_S)
+            run.run(_plain(path, mode), timeout_s=_TIMEOUT_S)
+            self._note(path).unlink(missing_ok=True)
             return
         self.stop(path)
-        self._write_note(path, mode)
-        job = self._start(path, mode)
+        self.announce(path, mode, recursive=True)
+        job = self._start(path, mode, recursive=True)
         status = job.wait(node_settings.MODE_WAIT_S)
         if status is None:
             log.info("changing modes in the background", path=str(path))
@@ -67,13 +80,14 @@ class Modes:
             try:
                 told = json.loads(note.read_text(encoding="utf-8"))
                 path, mode = pathlib.Path(told["path"]), int(told["mode"])
-            except (OSError, ValueError, KeyError, TypeError) as e:
+                recursive = bool(told.get("recursive", True))  # older notes have only such
+            except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
                 log.warning("a note cannot be read; removing it", note=str(note), error=str(e))
                 note.unlink(missing_ok=True)
                 continue
             if mountinfo.mounts_at(path):
                 log.info("changing modes goes on", path=str(path))
-                self._start(path, mode)
+                self._start(path, mode, recursive=recursive)
             else:
                 note.unlink(missing_ok=True)
 
@@ -86,15 +100,18 @@ class Modes:
         for job in jobs:
             job.stop()
 
-    def _start(self, path: pathlib.Path, mode: int) -> background.Job:
+    def _start(self, path: pathlib.Path, mode: int, *, recursive: bool) -> background.Job:
+        def ended(status: int) -> None:
+            self._ended(path, status)
+
         with self._guard:
             if self._closed:
                 raise errors.Unavailable("the driver is shutting down")
-            job = own_program.job(
-                "host.change_modes",
-                *(f"{mode:04o}", os.fspath(path)),
-                ended=lambda status: self._ended(path, status),
-            )
+            if recursive:
+                told = (f"{mode:04o}", os.fspath(path))
+                job = own_program.job("host.change_modes", *told, ended=ended)
+            else:
+                job = background.Job(_plain(path, mode), ended)
             self._jobs[path] = job
         return job
 
@@ -113,11 +130,6 @@ class Modes:
         name = hashlib.sha256(os.fsencode(path)).hexdigest()[:32]
         return self._work_dir / f"{_PREFIX}{name}.json"
 
-    def _write_note(self, path: pathlib.Path, mode: int) -> None:
-        self._work_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        note = self._note(path)
-        new = note.with_suffix(".new")
-        with contextlib.ExitStack() as undo:
-            undo.callback(new.unlink, missing_ok=True)
-            new.write_text(json.dumps({"path": str(path), "mode": mode}), encoding="utf-8")
-            new.replace(note)
+
+def _plain(path: pathlib.Path, mode: int) -> list[str]:
+    return ["chmod", "--", f"{mode:04o}", os.fspath(path)]

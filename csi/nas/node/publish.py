@@ -74,6 +74,10 @@ class Publisher:
         files.ensure_dir(want.target_path)
         with contextlib.ExitStack() as undo:
             undo.callback(self._undo, want)
+            if want.volume.mode is not None and not want.read_only:
+                self._modes.announce(
+                    want.target_path, want.volume.mode, recursive=want.volume.recursive
+                )
             self._mount(want)
             # What is not as it should be is not left mounted: the next call would take it for done.
             self._tune(want, again=False)
