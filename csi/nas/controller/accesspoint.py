@@ -172,6 +172,7 @@ class Accesspoints:
     ) -> nas_model.NewAccessPoint:
         told = tags.of_volume(name, cluster_id=self._config.cluster_id)
         told[tags.CAPACITY] = str(size_bytes)
+        told[tags.WISH] = tags.wish(_wish(parameters))
         return nas_model.NewAccessPoint(
             file_system_id=parameters.file_system_id,
             name=name,
@@ -202,9 +203,26 @@ def _require_same(
         and found.root_path.rstrip("/") == root_path.rstrip("/")
         and found.ram_enabled == parameters.ram_enabled
         and found.tags.get(tags.CAPACITY, str(size_bytes)) == str(size_bytes)
+        and tags.is_wish(found.tags, _wish(parameters))
     )
     if not same:
         raise errors.Exists(
             f"volume {name} exists as access point {found.access_point_id} of "
-            f"{found.file_system_id} at {found.root_path}, not what was asked for"
+            f"{found.file_system_id} at {found.root_path}, not what was asked for: another "
+            "directory, size, network, permission group, owner or user"
         )
+
+
+def _wish(parameters: params.AccesspointParameters) -> dict[str, object]:
+    """What an access point is made with and does not tell."""
+    return {
+        "vpc": parameters.vpc_id,
+        "vswitch": parameters.vswitch_id,
+        "access group": parameters.access_group,
+        "owner": parameters.owner_user_id,
+        "owner group": parameters.owner_group_id,
+        "permission": parameters.permission,
+        "user": parameters.posix_user_id,
+        "group": parameters.posix_group_id,
+        "groups": parameters.posix_secondary_group_ids,
+    }

@@ -288,14 +288,22 @@ class Filesystems:
                     access_group=parameters.access_group,
                 ),
             )
+
+        def is_ready(seen: FileSystem | None) -> bool:
+            return seen is None or choose(seen) is not None
+
+        def choose(seen: FileSystem) -> nas_model.MountTarget | None:
+            return filesystem_plan.choose_mount_target(seen, want.name, parameters.vpc_id)
+
         ready = await self._api.wait(
             file_system_id,
-            lambda seen: seen is None or any(each.active for each in seen.mount_targets),
+            is_ready,
             what=f"a mount target of file system {file_system_id} to become Active",
         )
-        if ready is None:
+        target = None if ready is None else choose(ready)
+        if target is None:
             raise errors.Unavailable(f"file system {file_system_id} was deleted meanwhile; retry")
-        return next(each for each in ready.mount_targets if each.active)
+        return target
 
     async def _choose_vswitch(
         self, want: made.VolumeRequest, parameters: params.FilesystemParameters

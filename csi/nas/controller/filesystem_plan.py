@@ -40,6 +40,7 @@ def new_file_system(
     """The wish for volume *name*. cluster_id: goes into a tag, "" = none."""
     told = tags.of_volume(name, cluster_id=cluster_id)
     told[tags.CAPACITY] = str(size_bytes)
+    told[tags.WISH] = tags.wish(_wish(parameters))
     if parameters.delete:
         told[tags.DELETE_VOLUME] = "true"
     extreme = parameters.type is Type.EXTREME
@@ -85,13 +86,46 @@ def require_same(
         and found.storage_type.lower() == parameters.storage_type.lower()
         and found.tags.get(tags.CAPACITY, str(size_bytes)) == str(size_bytes)
         and (found.tags.get(tags.DELETE_VOLUME) == "true") == parameters.delete
+        and tags.is_wish(found.tags, _wish(parameters))
     )
     if not same:
         raise errors.Exists(
             f"volume {name} exists as file system {found.file_system_id}, which is "
             f"{found.type} {found.storage_type} for {found.tags.get(tags.CAPACITY)} bytes; "
-            "something else was asked for"
+            "something else was asked for: another kind, size, zone, key or snapshot"
         )
+
+
+def _wish(parameters: params.FilesystemParameters) -> dict[str, object]:
+    """What a file system cannot change later and its other tags do not tell.
+
+    Not its network: that is of its mount target, which may still have to be made, of a class that
+    was mended meanwhile.
+    """
+    return {
+        "zone": parameters.zone_id,
+        "encryption": parameters.encrypt_type,
+        "key": parameters.kms_key_id,
+        "snapshot": parameters.snapshot_id,
+        "resource group": parameters.resource_group_id,
+    }
+
+
+def choose_mount_target(
+    found: nas_model.FileSystem, name: str, vpc_id: str
+) -> nas_model.MountTarget | None:
+    """The active mount target in VPC *vpc_id*; one that tells no VPC will do. None = none yet.
+
+    Raises Exists when all there are lead into other VPCs, where the class's nodes are not.
+    """
+    fits = [each for each in found.mount_targets if each.vpc_id in ("", vpc_id)]
+    if found.mount_targets and not fits:
+        told = ", ".join(f"{each.domain} in {each.vpc_id}" for each in found.mount_targets)
+        raise errors.Exists(
+            f"volume {name} exists as file system {found.file_system_id} with {told}, and none in "
+            f"{vpc_id}; make one there, or ask for that VPC"
+        )
+    return next((each for each in fits if each.active), None)
 
 
 def version(want: made.VolumeRequest) -> dict[str, str]:

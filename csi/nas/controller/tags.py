@@ -19,11 +19,14 @@ DELETE_VOLUME = "csi.alibabacloud.com/delete-volume"
 """Ours. On a file system made for a volume: "true" when it goes with the volume."""
 CAPACITY = "csi.alibabacloud.com/capacity-bytes"
 """Ours. On what was made for a volume: the size that was asked for."""
+WISH = "csi.alibabacloud.com/wish"
+"""Ours. On what was made for a volume: a digest of what else its class asked for."""
 SUBPATHS = "csi.alibabacloud.com/subpaths"
 """Ours. On a file system that holds volumes as directories; says nothing else."""
 _BASE = "csi.alibabacloud.com/subpaths."
 
 _VALUE_MAX = 128
+_WISH_CHARS = 32
 
 
 def of_volume(name: str, *, cluster_id: str) -> dict[str, str]:
@@ -32,6 +35,22 @@ def of_volume(name: str, *, cluster_id: str) -> dict[str, str]:
     if cluster_id:
         told[CLUSTER] = cluster_id
     return told
+
+
+def wish(asked: Mapping[str, object]) -> str:
+    """Value of WISH. What is not asked for leaves no trace, so that further keys change nothing."""
+    told = sorted(
+        f"{key}={value}"
+        for key, value in asked.items()
+        if value is not None and value is not False and value not in ("", ())
+    )
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()[:_WISH_CHARS]
+
+
+def is_wish(tags: Mapping[str, str], asked: Mapping[str, object]) -> bool:
+    """Whether *tags* are of what was made for that wish, or do not tell."""
+    made_for = tags.get(WISH, "")
+    return not made_for or made_for == wish(asked)
 
 
 def require_own(what: str, tags: Mapping[str, str], *, cluster_id: str) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -174,3 +175,30 @@ async def test_a_retry_of_create_does_not_shrink_a_quota_that_has_grown(points: 
 
     assert directories.quotas == {("fs-1", "/pvc-1"): 40}
     assert again.capacity_bytes == units.gib_to_bytes(40)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"posix_user_id": 0},
+        {"posix_group_id": 1000},
+        {"posix_secondary_group_ids": (1, 2)},
+        {"owner_user_id": 1000},
+        {"owner_group_id": 1000},
+        {"permission": "0700"},
+        {"access_group": "other"},
+        {"vpc_id": "vpc-2"},
+        {"vswitch_id": "vsw-2"},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+async def test_an_access_point_of_another_user_owner_or_network_is_not_given_for_it(
+    points: Points, changes: dict[str, Any]
+) -> None:
+    volume = await replica(points).create(WANT, PARAMETERS)
+
+    with pytest.raises(errors.Exists, match="not what was asked for"):
+        await replica(points).create(WANT, dataclasses.replace(PARAMETERS, **changes))
+
+    assert await replica(points).create(WANT, PARAMETERS) == volume
+    assert points.made == 1

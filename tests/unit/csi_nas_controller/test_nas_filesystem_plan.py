@@ -1,5 +1,7 @@
 """Decisions about a file system of a volume's own."""
 
+import dataclasses
+
 import pytest
 
 from cloud import nas_model
@@ -85,3 +87,82 @@ def test_another_wish_for_the_same_name_is_told() -> None:
     ):
         with pytest.raises(errors.Exists, match="aaaa"):
             filesystem_plan.require_same(found, "pvc-1", parameters, size_bytes)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"encryptType": "1"},
+        {"encryptType": "2", "kmsKeyId": "key-1"},
+        {"zoneId": "zone-b"},
+        {"snapshotID": "s-1"},
+        {"resourceGroupId": "rg-1"},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_what_a_file_system_does_not_show_is_compared_too(changes: dict[str, str]) -> None:
+    first, other = class_(), class_(**changes)
+    told = filesystem_plan.new_file_system(
+        "pvc-1", first, size_bytes=GIB, zone_id="zone-a", vswitch_id="vsw-1", cluster_id=""
+    ).tags
+    found = nas_model.FileSystem(
+        file_system_id="aaaa",
+        type=nas_model.FileSystemType.STANDARD,
+        status="Running",
+        protocol="NFS",
+        storage_type="Performance",
+        zone_id="zone-a",
+        tags=told,
+    )
+
+    filesystem_plan.require_same(found, "pvc-1", first, GIB)
+    with pytest.raises(errors.Exists, match="something else was asked for"):
+        filesystem_plan.require_same(found, "pvc-1", other, GIB)
+    older = {key: text for key, text in told.items() if key != tags.WISH}
+    filesystem_plan.require_same(dataclasses.replace(found, tags=older), "pvc-1", other, GIB)
+
+
+def test_a_wish_does_not_change_with_keys_that_ask_for_nothing() -> None:
+    asked: dict[str, object] = {"user": 0, "group": None, "network": "vpc-1"}
+
+    assert tags.wish(asked) == tags.wish({**asked, "new": "", "more": (), "flag": False})
+    assert tags.wish(asked) != tags.wish({**asked, "user": None})
+    assert len(tags.wish(asked)) == 32
+
+
+def target(domain: str, vpc_id: str, status: str = "Active") -> nas_model.MountTarget:
+    return nas_model.MountTarget(domain=domain, status=status, vpc_id=vpc_id)
+
+
+MINE, OTHERS = target("a.test", "vpc-1"), target("b.test", "vpc-2")
+PENDING, SILENT = target("c.test", "vpc-1", "Pending"), target("d.test", "")
+
+
+@pytest.mark.parametrize(
+    ("there", "chosen"),
+    [
+        ((), None),
+        ((OTHERS, MINE), MINE),
+        ((PENDING,), None),
+        ((OTHERS, PENDING), None),
+        ((PENDING, SILENT), SILENT),
+    ],
+    ids=["none yet", "the class's", "pending", "pending beside another VPC's", "no VPC told"],
+)
+def test_nodes_are_led_through_the_mount_target_of_their_own_vpc(
+    there: tuple[nas_model.MountTarget, ...], chosen: nas_model.MountTarget | None
+) -> None:
+    found = nas_model.FileSystem(
+        file_system_id="aaaa",
+        type=nas_model.FileSystemType.STANDARD,
+        status="Running",
+        protocol="NFS",
+        storage_type="Performance",
+        zone_id="zone-a",
+        mount_targets=there,
+    )
+    only_others = dataclasses.replace(found, mount_targets=(OTHERS,))
+
+    assert filesystem_plan.choose_mount_target(found, "pvc-1", "vpc-1") == chosen
+    with pytest.raises(errors.Exists, match=r"b\.test in vpc-2, and none in vpc-1"):
+        filesystem_plan.choose_mount_target(only_others, "pvc-1", "vpc-1")
