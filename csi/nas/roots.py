@@ -9,7 +9,7 @@ import os
 import pathlib
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import structlog
 
@@ -76,6 +76,13 @@ class Roots:
                 self._remove(path)
             except (errors.Error, OSError) as e:
                 log.warning("an old mount cannot be removed", path=str(path), error=str(e))
+
+    def choose(self, places: Sequence[server.Place]) -> server.Place:
+        """The first of *places* whose server answers; the first of all when none does."""
+        for place in places:
+            if nfs.answers(place.host, timeout_s=_PORT_TIMEOUT_S, port=self._port):
+                return place
+        return places[0]
 
     @contextlib.contextmanager
     def opened(self, place: server.Place, *, create: bool = False) -> Iterator[pathlib.Path]:

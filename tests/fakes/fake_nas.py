@@ -2,7 +2,7 @@
 
 import contextlib
 import pathlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from cloud import nas_model
 from core import errors
@@ -100,12 +100,17 @@ class LocalRoots:
         self.path = path
         self.dead: set[str] = set()
         self.opened_hosts: list[str] = []
+        self.asked_hosts: list[str] = []
 
     def leftovers(self) -> list[pathlib.Path]:
         return []
 
     def clean_up(self, left: Iterable[pathlib.Path]) -> None:
         pass
+
+    def choose(self, places: Sequence[server.Place]) -> server.Place:
+        self.asked_hosts += [each.host for each in places]
+        return next((each for each in places if each.host not in self.dead), places[0])
 
     @contextlib.contextmanager
     def opened(self, place: server.Place, *, create: bool = False) -> Iterator[pathlib.Path]:

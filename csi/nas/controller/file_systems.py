@@ -39,14 +39,18 @@ class Base:
     path: str
 
     @property
-    def place(self) -> server.Place:
-        """Where to mount it. Raises Unavailable when no mount target is active."""
-        for target in self.file_system.mount_targets:
-            if target.active:
-                return server.Place(host=target.domain, base=self.path)
-        raise errors.Unavailable(
-            f"file system {self.file_system.file_system_id} has no active mount target; make one"
-        )
+    def places(self) -> tuple[server.Place, ...]:
+        """Where it can be mounted, one for each way in: they are in VPCs that may not be ours.
+
+        Raises Unavailable when no mount target is active.
+        """
+        targets = [each for each in self.file_system.mount_targets if each.active]
+        if not targets:
+            raise errors.Unavailable(
+                f"file system {self.file_system.file_system_id} has no active mount target; "
+                "make one"
+            )
+        return tuple(server.Place(host=each.domain, base=self.path) for each in targets)
 
 
 class Catalogue:

@@ -10,7 +10,7 @@ import contextvars
 import math
 import pathlib
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -36,6 +36,8 @@ class Roots(Protocol):
     def leftovers(self) -> list[pathlib.Path]: ...
 
     def clean_up(self, left: Iterable[pathlib.Path]) -> None: ...
+
+    def choose(self, places: Sequence[server.Place]) -> server.Place: ...
 
     def opened(
         self, place: server.Place, *, create: bool = False

@@ -61,6 +61,8 @@ class Search:
         self._directories = directories
         self._roots = roots
         self._pools = pools
+        self._ways: dict[str, str] = {}
+        """File systems → server by which one of several ways in was open last."""
 
     async def find(self, volume_id: str) -> Found | None:
         """The volume of that id, None when it has no record anywhere.
@@ -111,16 +113,28 @@ class Search:
             elif isinstance(answer, BaseException):
                 raise answer
             elif answer:
+                place = await self._way_in(base)
                 found.append(
-                    Found(volume_id=name, name=name, place=base.place, file_system=base.file_system)
+                    Found(volume_id=name, name=name, place=place, file_system=base.file_system)
                 )
         return found, failed
 
     async def _has_record(self, base: file_systems.Base, name: str) -> bool:
         if base.file_system.type is not Type.STANDARD:
-            return await self._is_mounted_record(base.place, name)
+            return await self._is_mounted_record(await self._way_in(base), name)
         path = layout.records(base.path, name)
         return await self._directories.exists(base.file_system.file_system_id, path)
+
+    async def _way_in(self, base: file_systems.Base) -> server.Place:
+        """Where to mount *base*: by the way that was open last, or the first that answers."""
+        places, file_system_id = base.places, base.file_system.file_system_id
+        if len(places) == 1:
+            return places[0]
+        last = self._ways.get(file_system_id, "")
+        ordered = sorted(places, key=lambda each: each.host != last)
+        place = await self._pools.of(file_system_id).run(self._roots.choose, ordered)
+        self._ways[file_system_id] = place.host
+        return place
 
     async def _is_mounted_record(self, place: server.Place, name: str) -> bool:
         def look() -> bool:

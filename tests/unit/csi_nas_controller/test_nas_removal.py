@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import datetime
 import pathlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import pytest
 
@@ -30,6 +30,9 @@ class LocalRoots:
 
     def clean_up(self, left: Iterable[pathlib.Path]) -> None:
         pass
+
+    def choose(self, places: Sequence[server.Place]) -> server.Place:
+        return places[0]
 
     @contextlib.contextmanager
     def opened(self, place: server.Place, *, create: bool = False) -> Iterator[pathlib.Path]:

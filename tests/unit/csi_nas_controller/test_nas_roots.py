@@ -198,3 +198,12 @@ def test_what_a_server_does_not_let_us_do_is_told_with_what_to_do(
 
     assert str(PLACE) in str(caught.value)
     assert os.strerror(number) in str(caught.value)
+
+
+def test_of_several_ways_in_the_first_that_answers_is_taken(made: roots.Roots) -> None:
+    # Nobody listens at 127.0.0.2: the socket of `listening` is of 127.0.0.1 alone.
+    closed = server.Place(host="127.0.0.2", base="/")
+    another = server.Place(host="127.0.0.3", base="/")
+
+    assert made.choose([closed, PLACE, another]) == PLACE
+    assert made.choose([another, closed]) == another

@@ -109,6 +109,33 @@ async def test_a_file_system_without_a_way_in_hides_no_volume_of_another(
         await made_here.subpaths.find("pvc-2")
 
 
+@pytest.mark.parametrize("kind", [Type.STANDARD, Type.EXTREME])
+async def test_a_way_in_from_another_vpc_does_not_keep_a_volume_from_being_deleted(
+    tmp_path: pathlib.Path, kind: Type
+) -> None:
+    plain = fake_nas.file_system("aaaa", "/base", kind=kind)
+    (mine,) = plain.mount_targets
+    elsewhere = dataclasses.replace(mine, domain="other-vpc.cn-hangzhou.nas.aliyuncs.com")
+    off = dataclasses.replace(mine, domain="off.cn-hangzhou.nas.aliyuncs.com", status="Inactive")
+    both = dataclasses.replace(plain, mount_targets=(off, elsewhere, mine))
+    made_here = rig(tmp_path, both)
+    made_here.roots.dead.add(elsewhere.domain)
+    volume = await made_here.create("pvc-1", archiveOnDelete="false")
+    directory = (
+        show(made_here, "pvc-1") if kind is Type.STANDARD else tmp_path / HOST / "base/pvc-1"
+    )
+    assert directory.is_dir()
+
+    found = await made_here.subpaths.find(volume.volume_id)
+    assert found is not None
+    await made_here.subpaths.delete(found)
+    again = await made_here.subpaths.find(volume.volume_id)
+
+    assert not directory.exists()
+    assert made_here.roots.asked_hosts[:2] == [elsewhere.domain, mine.domain]
+    assert again is None or made_here.roots.asked_hosts[-2:] == [mine.domain, elsewhere.domain]
+
+
 async def test_a_volume_is_found_while_lists_do_not_show_its_base_yet(
     tmp_path: pathlib.Path,
 ) -> None:
