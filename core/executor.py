@@ -5,7 +5,7 @@ import concurrent.futures
 import contextvars
 import functools
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from core import errors
 
@@ -14,6 +14,8 @@ T = TypeVar("T")
 
 _KEY_MAX = 40
 """Characters of a key in the names of threads."""
+_KEPT = 32
+"""Pools for keys. Each has at least one thread as long as it is there."""
 
 
 class BoundedExecutor:
@@ -26,6 +28,12 @@ class BoundedExecutor:
     def __init__(self, name: str, max_workers: int) -> None:
         self._name = name
         self._pool = concurrent.futures.ThreadPoolExecutor(max_workers, thread_name_prefix=name)
+        self._unfinished: set[concurrent.futures.Future[Any]] = set()
+
+    @property
+    def idle(self) -> bool:
+        """Whether no call runs or waits."""
+        return not self._unfinished
 
     async def run(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Result of *call*, run in a pool thread with the caller's context variables.
@@ -36,7 +44,7 @@ class BoundedExecutor:
         """
         context = contextvars.copy_context()
         work = functools.partial(call, *args, **kwargs)
-        in_thread = self._pool.submit(context.run, work)
+        in_thread = self._submitted(functools.partial(context.run, work))
         future = asyncio.wrap_future(in_thread)
         try:
             return await asyncio.shield(future)
@@ -62,17 +70,24 @@ class BoundedExecutor:
     def submit(self, call: Callable[[], T]) -> asyncio.Future[T]:
         """Start *call*; who no longer waits for the future leaves its thread to itself."""
         context = contextvars.copy_context()
-        return asyncio.get_running_loop().run_in_executor(self._pool, context.run, call)
+        return asyncio.wrap_future(self._submitted(functools.partial(context.run, call)))
 
     def close(self) -> None:
         """Refuse new calls; running ones end in their own time."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _submitted(self, work: Callable[[], T]) -> "concurrent.futures.Future[T]":
+        in_thread = self._pool.submit(work)
+        self._unfinished.add(in_thread)
+        in_thread.add_done_callback(self._unfinished.discard)
+        return in_thread
 
 
 class ExecutorPerKey:
     """Pools made when they are needed, one for each key, such as a server that may hang.
 
     name, max_workers: of each pool, as for BoundedExecutor; a pool's name ends in its key.
+    There may be a key for each volume that ever was: when there are many, those that are idle go.
     """
 
     def __init__(self, name: str, max_workers: int) -> None:
@@ -81,10 +96,20 @@ class ExecutorPerKey:
         self._pools: dict[str, BoundedExecutor] = {}
 
     def of(self, key: str) -> BoundedExecutor:
-        """The pool of *key*."""
-        if key not in self._pools:
-            self._pools[key] = BoundedExecutor(f"{self._name}-{key[:_KEY_MAX]}", self._max_workers)
-        return self._pools[key]
+        """The pool of *key*, to be used before anything is waited for: later it may be closed."""
+        pool = self._pools.pop(key, None)
+        if pool is None:
+            self._close_idle()
+            pool = BoundedExecutor(f"{self._name}-{key[:_KEY_MAX]}", self._max_workers)
+        self._pools[key] = pool  # the one that was used last is the last
+        return pool
+
+    def _close_idle(self) -> None:
+        """Make room for one more pool, if one of those there has nothing to do."""
+        for key in [key for key, pool in self._pools.items() if pool.idle]:
+            if len(self._pools) < _KEPT:
+                return
+            self._pools.pop(key).close()
 
     def close(self) -> None:
         """Refuse new calls; running ones end in their own time."""

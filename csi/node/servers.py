@@ -15,27 +15,18 @@ class Servers:
     """
 
     def __init__(self, kind: str) -> None:
-        self._kind = kind
-        self._workers: dict[str, executor.BoundedExecutor] = {}
-        self._readers: dict[str, executor.BoundedExecutor] = {}
+        self._workers = executor.ExecutorPerKey(kind, _THREADS)
+        self._readers = executor.ExecutorPerKey(f"{kind}-stats", _THREADS)
 
     def of(self, host: str) -> executor.BoundedExecutor:
         """The pool of *host* for what changes something."""
-        return _get(self._workers, host, self._kind)
+        return self._workers.of(host)
 
     def readers(self, host: str) -> executor.BoundedExecutor:
         """The pool of *host* for what only looks."""
-        return _get(self._readers, host, f"{self._kind}-stats")
+        return self._readers.of(host)
 
     def close(self) -> None:
         """Start nothing more."""
-        for pool in (*self._workers.values(), *self._readers.values()):
-            pool.close()
-
-
-def _get(
-    pools: dict[str, executor.BoundedExecutor], host: str, kind: str
-) -> executor.BoundedExecutor:
-    if host not in pools:
-        pools[host] = executor.BoundedExecutor(f"{kind}-{host[:40]}", _THREADS)
-    return pools[host]
+        self._workers.close()
+        self._readers.close()

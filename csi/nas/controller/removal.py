@@ -114,10 +114,10 @@ class Remover:
 
     async def _job(self, name: str, place: server.Place, *, keep: bool) -> bool:
         started_s = self._clock.monotonic_s()
-        quick, long = self._pools.of(place.host), self._long.of(place.host)
+        quick = self._pools.of(place.host)
         done = await quick.run(self._remove, name, place, keep=keep, limit_s=_QUICK_S)
         if done is None:
-            done = await long.run(self._remove, name, place, keep=keep)
+            done = await self._long.of(place.host).run(self._remove, name, place, keep=keep)
         elapsed_s = round(self._clock.monotonic_s() - started_s, 3)
         log.info("volume removed", name=name, place=str(place), elapsed_s=elapsed_s)
         return bool(done)
