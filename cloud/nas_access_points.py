@@ -9,7 +9,10 @@ from core import clock
 _PAGE = 100
 _FIRST_S = 0.5
 _POLL_S = 2.0
-_ABSENT = ("NotFound", "InvalidAccessPointId.NotFound", "InvalidAccessPoint.NotFound")
+_ABSENT = (
+    *("NotFound", "InvalidAccessPointId.NotFound", "InvalidAccessPoint.NotFound"),
+    "InvalidFileSystem.NotFound",  # it went with all on it
+)
 _SEPARATOR = "/"
 
 AccessPoint = nas_model.AccessPoint

@@ -45,7 +45,7 @@ class Directories:
         )
 
     async def exists(self, file_system_id: str, path: str) -> bool:
-        """Whether there is a directory at *path*."""
+        """Whether there is a directory at *path*. Raises CloudNotFound without the file system."""
         try:
             body = await self._api.call(
                 openapi.NAS,
@@ -78,7 +78,7 @@ class Directories:
         _require_success("SetDirQuota", body)
 
     async def cancel_quota(self, file_system_id: str, path: str) -> None:
-        """Remove the quota of *path*; absent is fine."""
+        """Remove the quota of *path*; absent is fine, as is the file system."""
         try:
             body = await self._api.call(
                 openapi.NAS,
@@ -86,7 +86,7 @@ class Directories:
                 {"FileSystemId": file_system_id, "Path": path, "UserType": "AllUsers"},
             )
         except cloud_errors.CloudError as e:
-            if e.code not in _NOT_THERE:
+            if e.code not in (*_NOT_THERE, _FILE_SYSTEM_GONE):
                 raise
         else:
             _require_success("CancelDirQuota", body)

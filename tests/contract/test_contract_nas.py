@@ -148,6 +148,17 @@ async def test_directories_and_their_quotas(alibaba: client.Alibaba) -> None:
     assert not await directories.recycle_bin_enabled(STANDARD)
 
 
+async def test_what_was_on_a_file_system_that_is_gone_is_gone(alibaba: client.Alibaba) -> None:
+    gone = "ffffffffff"
+
+    await alibaba.directories.cancel_quota(gone, "/a")
+    await alibaba.access_points.delete(gone, "ap-1")
+    with pytest.raises(cloud_errors.CloudNotFound):
+        await alibaba.directories.exists(gone, "/a")
+
+    assert await alibaba.access_points.read(gone, "ap-1") is None
+
+
 async def test_a_quota_that_is_answered_with_success_false_is_an_error(
     alibaba: client.Alibaba, sim: control.Control
 ) -> None:

@@ -57,12 +57,16 @@ class FakeFileSystems:
 
 
 class FakeDirectories:
-    """`subpath.DirectoryApi`. dead: file systems that give an error. recycles: have a bin."""
+    """`subpath.DirectoryApi`. dead: file systems that give an error; deleted: that are gone.
+
+    recycles: have a bin.
+    """
 
     def __init__(self, *there: tuple[str, str], dead: Iterable[str] = ()) -> None:
         self.there = set(there)
         self.quotas: dict[tuple[str, str], int] = {}
         self.dead = set(dead)
+        self.deleted: set[str] = set()
         self.recycles = False
 
     async def create(
@@ -73,6 +77,8 @@ class FakeDirectories:
         self.there |= {(file_system_id, str(each)) for each in (parts, *parts.parents)}
 
     async def exists(self, file_system_id: str, path: str) -> bool:
+        if file_system_id in self.deleted:
+            raise errors.NotFound(f"{file_system_id} does not exist")
         if file_system_id in self.dead:
             raise errors.Unavailable(f"{file_system_id} is out of order")
         return (file_system_id, path) in self.there

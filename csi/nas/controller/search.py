@@ -108,6 +108,9 @@ class Search:
         )
         found, failed = [], []
         for base, answer in zip(bases, told, strict=True):
+            if isinstance(answer, errors.NotFound):
+                # Its file system was deleted, with all on it, and is remembered still.
+                continue
             if isinstance(answer, errors.Error):
                 failed.append(answer)
             elif isinstance(answer, BaseException):

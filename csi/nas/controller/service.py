@@ -57,7 +57,7 @@ class ControllerServicer(csi_pb2_grpc.ControllerServicer):
     ) -> csi_pb2.DeleteVolumeResponse:
         volume_id = requests.require("volume_id", request.volume_id)
         requests.check_secrets(request.secrets)
-        with self._locks.hold(f"volume {volume_id}"):
+        with self._locks.hold(*volumes.lock_keys(volume_id)):
             await self._do.delete(volume_id)
         return csi_pb2.DeleteVolumeResponse()
 
@@ -65,7 +65,7 @@ class ControllerServicer(csi_pb2_grpc.ControllerServicer):
         self, request: csi_pb2.ControllerExpandVolumeRequest, context: Any
     ) -> csi_pb2.ControllerExpandVolumeResponse:
         want = _parse_expand(request)
-        with self._locks.hold(f"volume {want.volume_id}"):
+        with self._locks.hold(*volumes.lock_keys(want.volume_id)):
             capacity_bytes = await self._do.expand(want)
         return csi_pb2.ControllerExpandVolumeResponse(
             capacity_bytes=capacity_bytes,

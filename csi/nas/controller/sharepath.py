@@ -68,6 +68,11 @@ def volume_id(name: str) -> str:
     return f"{_PREFIX}{kept}-{digest}"
 
 
+def name_of(volume_id: str) -> str:
+    """The name in the id of such a volume; another id as it is. Pure."""
+    return volume_id.removeprefix(_PREFIX) if is_id(volume_id) else volume_id
+
+
 def is_id(text: str) -> bool:
     """Whether *text* is the id of such a volume. Pure."""
     return text.startswith(_PREFIX) and len(text) > len(_PREFIX)

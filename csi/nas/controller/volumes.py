@@ -27,6 +27,16 @@ log = structlog.get_logger()
 Found = adoption.Found
 
 
+def lock_keys(volume_id: str) -> tuple[str, ...]:
+    """What a call about *volume_id* holds, so that it excludes the CreateVolume of its name.
+
+    Raises InvalidField for a broken id.
+    """
+    own = own_server.parse(volume_id)
+    name = sharepath.name_of(volume_id) if own is None else own[1]
+    return tuple(dict.fromkeys((f"volume {volume_id}", f"volume {name}")))
+
+
 class Volumes:
     """The four kinds together."""
 

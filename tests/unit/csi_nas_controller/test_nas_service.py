@@ -1,12 +1,13 @@
 """The Controller service of NAS: what is told before the Kubernetes API is asked."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from core import errors
 from csi._pb import csi_pb2 as pb
-from csi.nas.controller import service
+from csi.nas.controller import made, service
 from kube import api
 from tests.fakes import fake_kubernetes
 from tests.support import csi_client
@@ -79,3 +80,50 @@ async def test_a_request_without_one_asks_for_the_object(
         await served.CreateVolume(request({"path": "/a", "volumeCapacity": "true"}), None)
 
     assert kubernetes.reads == [(api.Kind.CNFS, "shared", "")]
+
+
+class Slow:
+    """A volume that is being made until *go_on* is set. deleted: what was asked to go."""
+
+    def __init__(self) -> None:
+        self.begun, self.go_on = asyncio.Event(), asyncio.Event()
+        self.deleted: list[str] = []
+
+    async def create(self, want: made.VolumeRequest, parameters: object) -> made.Made:
+        self.begun.set()
+        await self.go_on.wait()
+        return made.Made(f"nfs#nas.test#/base#{want.name}", 0, {})
+
+    async def delete(self, volume_id: str) -> None:
+        self.deleted.append(volume_id)
+
+    async def expand(self, want: made.ExpandRequest) -> int:
+        raise AssertionError
+
+
+@pytest.mark.parametrize("volume_id", ["pvc-1", "nfs#nas.test#/base#pvc-1", "share#pvc-1"])
+async def test_a_volume_is_not_deleted_or_grown_while_one_of_its_name_is_made(
+    kubernetes: fake_kubernetes.FakeKubernetes, volume_id: str
+) -> None:
+    slow = Slow()
+    served = service.ControllerServicer(slow, zonal=False, kubernetes=kubernetes)  # type: ignore[arg-type]  # what is asked of it
+    wish = pb.CreateVolumeRequest(
+        name="pvc-1",
+        volume_capabilities=[CAPABILITY],
+        parameters={"server": "nas.test:/base"},
+    )
+    making = asyncio.create_task(served.CreateVolume(wish, None))
+    await slow.begun.wait()
+    larger = pb.ControllerExpandVolumeRequest(
+        volume_id=volume_id, capacity_range=pb.CapacityRange(required_bytes=1)
+    )
+
+    with pytest.raises(errors.Busy, match="already running"):
+        await served.DeleteVolume(pb.DeleteVolumeRequest(volume_id=volume_id), None)
+    with pytest.raises(errors.Busy, match="already running"):
+        await served.ControllerExpandVolume(larger, None)
+    slow.go_on.set()
+    await making
+    await served.DeleteVolume(pb.DeleteVolumeRequest(volume_id=volume_id), None)
+
+    assert slow.deleted == [volume_id]

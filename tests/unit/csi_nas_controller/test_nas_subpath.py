@@ -97,6 +97,17 @@ async def test_a_volume_that_nobody_can_look_for_is_not_called_gone(
         await made_here.subpaths.find("pvc-1")
 
 
+async def test_a_volume_went_with_its_file_system_though_that_is_remembered(
+    tmp_path: pathlib.Path,
+) -> None:
+    made_here = rig(tmp_path, SICK, STANDARD)
+    await made_here.create("pvc-1")
+    assert await made_here.subpaths.find("pvc-1") is not None
+    made_here.directories.deleted.add("aaaa")
+
+    assert await made_here.subpaths.find("pvc-1") is None
+
+
 async def test_a_file_system_without_a_way_in_hides_no_volume_of_another(
     tmp_path: pathlib.Path,
 ) -> None:
