@@ -1,5 +1,6 @@
 """Filesets and protocol mount targets of CPFS. Source: spec/csi-driver.md 4.2, 9.6."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,6 +13,10 @@ _FIRST_S = 0.5
 _POLL_S = 2.0
 _ABSENT = ("InvalidFilesetId.NotFound", "InvalidFileset.NotFound", "InvalidFsetId.NotFound")
 _SEPARATOR = "+"
+_IDS_MAX = 10
+"""Of one filter. Source: NAS API, DescribeFilesets."""
+_RELEASED = "released"
+"""Status of a fileset that is told of, and is gone. Source: NAS API, DescribeFilesets."""
 
 Fileset = nas_model.Fileset
 
@@ -134,15 +139,22 @@ class Filesets:
                 return found
 
     async def _read_many(self, keys: Sequence[str]) -> dict[str, Fileset]:
-        found: dict[str, Fileset] = {}
+        """Those that are there. A file system that is gone is nobody's failure but its own."""
+        wanted: dict[str, list[str]] = {}
         for key in keys:
             file_system_id, _, fileset_id = key.partition(_SEPARATOR)
-            seen = await self.read(file_system_id, fileset_id)
-            if seen is not None:
-                found[key] = seen
+            wanted.setdefault(file_system_id, []).append(fileset_id)
+        found: dict[str, Fileset] = {}
+        for file_system_id, ids in wanted.items():
+            with contextlib.suppress(cloud_errors.CloudNotFound):
+                for start in range(0, len(ids), _IDS_MAX):
+                    some = ",".join(ids[start : start + _IDS_MAX])
+                    for seen in await self._describe(file_system_id, {"FsetIds": some}):
+                        found[f"{file_system_id}{_SEPARATOR}{seen.fileset_id}"] = seen
         return found
 
     async def _describe(self, file_system_id: str, wanted: dict[str, str]) -> list[Fileset]:
+        """Filesets that fit every filter, and perhaps more: a part of a path fits too."""
         found: list[Fileset] = []
         token = ""
         while True:
@@ -157,7 +169,8 @@ class Filesets:
                 },
             )
             raw = getattr(body.entries, "entrie", None) or []
-            found += [nas_wire.fileset(each) for each in raw]
+            told = (nas_wire.fileset(each) for each in raw)
+            found += [each for each in told if each.status.lower() != _RELEASED]
             token = body.next_token or ""
             if not token:
                 return found

@@ -139,6 +139,7 @@ _TABLE: tuple[tuple[str, type[CloudError]], ...] = (
     ("*NotEnough*", CloudExhausted),
     ("Zone.NotOnSale", CloudExhausted),
     ("DiskAttachedNumberExceeded", CloudExhausted),
+    ("OperationDenied.TooManyFilesets", CloudExhausted),
     # Never attached, never used: waiting does not help.
     ("IncorrectDiskStatus.Never*", CloudPrecondition),
     ("IncorrectDiskStatus*", CloudConflict),
@@ -162,6 +163,7 @@ _TABLE: tuple[tuple[str, type[CloudError]], ...] = (
     ("DiskInArrears", CloudPrecondition),
     ("InstanceLocked*", CloudPrecondition),
     ("ModifyingDiskCategoryLimitExceed", CloudPrecondition),
+    ("OperationDenied.TooManyDepths", CloudInvalid),
     ("OperationDenied*", CloudPrecondition),
     ("InvalidOperation*", CloudPrecondition),
     ("InvalidInstanceStatus*", CloudPrecondition),
@@ -171,6 +173,7 @@ _TABLE: tuple[tuple[str, type[CloudError]], ...] = (
     ("ResourcesNotInSameZone", CloudPrecondition),
     ("InvalidInstanceType.NotSupport*", CloudPrecondition),
     ("Unsupported*", CloudPrecondition),
+    ("IllegalCharacters", CloudInvalid),
     ("MissingParameter*", CloudInvalid),
     ("Invalid*", CloudInvalid),
 )

@@ -137,7 +137,10 @@ class DirQuota:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Fileset:
-    """A fileset of CPFS. status: CREATING, CREATED, …; limits: 0 = not limited."""
+    """A fileset of CPFS. status: CREATING, CREATED, …; limits: 0 = not limited.
+
+    path: with a slash at both ends.
+    """
 
     fileset_id: str
     path: str

@@ -72,11 +72,11 @@ def dir_quota(raw: Any) -> nas_model.DirQuota | None:
 
 
 def fileset(raw: Any) -> nas_model.Fileset:
-    """A fileset of DescribeFilesets."""
+    """A fileset of DescribeFilesets, whose page shows paths without a slash at either end too."""
     quota = raw.quota
     return nas_model.Fileset(
         fileset_id=text(raw.fset_id),
-        path=text(raw.file_system_path),
+        path=f"/{text(raw.file_system_path).strip('/')}/",
         status=text(raw.status),
         description=text(raw.description),
         size_bytes=int(getattr(quota, "size_limit", None) or 0),

@@ -31,15 +31,18 @@ def by_token(
     *,
     maximum: int = 100,
     minimum: int = 10,
+    default: int = 0,
     size_name: str = "MaxResults",
 ) -> Page[Item]:
     """One page by MaxResults (or what *size_name* calls it) and NextToken.
 
-    MaxResults below *minimum* or absent counts as *minimum*; above *maximum* is refused. The token
-    names the last item that was given out and its position, so rows that vanish in between shift
-    nothing, and a token is refused only when it is not one of ours.
+    MaxResults below *minimum* counts as *minimum*, absent as *default*, which is *minimum* when it
+    is 0; above *maximum* is refused. The token names the last item that was given out and its
+    position, so rows that vanish in between shift nothing, and a token is refused only when it is
+    not one of ours.
     """
-    size = max(minimum, request.integer(size_name, minimum, 0, maximum) or minimum)
+    absent = default or minimum
+    size = max(minimum, request.integer(size_name, absent, 0, maximum) or absent)
     start = _start(request.text("NextToken"), [key(row) for row in rows])
     items = list(rows[start : start + size])
     more = start + size < len(rows)

@@ -13,9 +13,11 @@ class Behaviour:
     """Switches.
 
     refuse_quotas: SetDirQuota and CancelDirQuota answer 200 with `Success: false` and do nothing.
+    keep_released: filesets that are gone are still told of, as RELEASED.
     """
 
     refuse_quotas: bool = False
+    keep_released: bool = False
 
 
 def of(cloud: cloud_module.Cloud) -> Behaviour:

@@ -7,7 +7,7 @@ from typing import Any
 from sim import actions
 from sim import cloud as cloud_module
 from sim import world as world_module
-from sim.nas import model, mount_target_actions, trees
+from sim.nas import behaviour, model, mount_target_actions, trees
 
 _RETRY_S = 0.25
 
@@ -59,6 +59,8 @@ def settle(cloud: cloud_module.Cloud, now_s: float) -> float | None:
 def _end(
     cloud: cloud_module.Cloud, kind: str, key: str, row: Mapping[str, Any], status: str
 ) -> None:
+    if not status and kind == model.FILESET and behaviour.of(cloud).keep_released:
+        status = "RELEASED"
     if not status:
         cloud.store.delete(kind, key)
         if kind == model.FILE_SYSTEM:

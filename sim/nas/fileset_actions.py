@@ -1,6 +1,11 @@
-"""Filesets of CPFS and CPFS for Lingjun, and their quotas."""
+"""Filesets of CPFS and CPFS for Lingjun, and their quotas.
+
+Codes are those of the API pages of CreateFileset, DeleteFileset, ModifyFileset and
+CancelFilesetQuota; SetFilesetQuota's page is taken to be like the last one's.
+"""
 
 import dataclasses
+import re
 from typing import Any
 
 from sim import actions, errors, paging
@@ -15,6 +20,9 @@ _MIN_SIZE_GIB = 10
 _FILES = (10_000, 10_000_000_000)
 _MAX_DEPTH = 8
 _PATH_LENGTHS = range(2, 1025)
+_DESCRIPTION = re.compile(r"[^\W\d_][\w:-]{1,127}")
+_IDS_MAX = 10
+_UNKNOWN_TO_QUOTAS = "InvalidFilesetId.NotFound"
 _FILTERS = ("FsetIds", "FileSystemPath", "Description", "QuotaExists")
 
 
@@ -28,12 +36,12 @@ def create_fileset(call: actions.Call) -> dict[str, Any]:
     if (size_bytes or file_count) and found.type != model.BMCPFS:
         raise errors.invalid_parameter("Quota", "given", "CPFS for Lingjun (bmcpfs-…) only")
     rules.require_quota(
-        len(cloud.store.by(model.FILESET, "file_system_id", found.file_system_id)),
+        len(_live(cloud, found.file_system_id)),
         cloud.world.quotas.cpfs_filesets,
-        "OperationDenied.FilesetCountsExceeded",
+        "OperationDenied.TooManyFilesets",
         f"filesets of file system {found.file_system_id}",
     )
-    text = rules.description(params)
+    text = _description(params)
     if params.boolean("DryRun"):
         return {"FsetId": ""}
     now_s = cloud.clock.now_s()
@@ -61,11 +69,12 @@ def describe_filesets(call: actions.Call) -> dict[str, Any]:
     """Filesets of a file system that fit every filter."""
     cloud, params = call.cloud, call.params
     found = _file_system(call)
+    filters = _filters(params)
     rows = [Fileset.from_row(row) for row in cloud.view.all(model.FILESET)]
     fits = [
-        row for row in rows if row.file_system_id == found.file_system_id and _fits(row, params)
+        row for row in rows if row.file_system_id == found.file_system_id and _fits(row, filters)
     ]
-    page = paging.by_token(params, fits, lambda row: row.fileset_id)
+    page = paging.by_token(params, fits, lambda row: row.fileset_id, default=20)
     return {
         **page.fields,
         "FileSystemId": found.file_system_id,
@@ -78,9 +87,12 @@ def modify_fileset(call: actions.Call) -> dict[str, Any]:
     """Change description and protection."""
     cloud, params = call.cloud, call.params
     found = _require(call)
+    text = _description(params)
+    if params.boolean("DryRun"):
+        return {}
     changed = dataclasses.replace(
         found,
-        description=rules.description(params) or found.description,
+        description=text or found.description,
         deletion_protection=bool(
             params.boolean("DeletionProtection", default=found.deletion_protection)
         ),
@@ -95,9 +107,12 @@ def set_fileset_quota(call: actions.Call) -> dict[str, Any]:
     """Set or change the limits; one that is not named is not limited."""
     cloud, params = call.cloud, call.params
     _require_lingjun(call)
-    found = _require(call)
+    found = _require(call, status=400, code=_UNKNOWN_TO_QUOTAS)
     size_bytes, file_count = _quota(params, "")
-    _put_quota(cloud, found, size_bytes, file_count)
+    if not size_bytes and not file_count:
+        raise errors.missing_parameter("SizeLimit or FileCountLimit, at least one of both")
+    if not params.boolean("DryRun"):
+        _put_quota(cloud, found, size_bytes, file_count)
     return {}
 
 
@@ -105,18 +120,23 @@ def set_fileset_quota(call: actions.Call) -> dict[str, Any]:
 def cancel_fileset_quota(call: actions.Call) -> dict[str, Any]:
     """Remove the limits."""
     _require_lingjun(call)
-    _put_quota(call.cloud, _require(call), 0, 0)
+    found = _require(call, status=400, code=_UNKNOWN_TO_QUOTAS)
+    if not call.params.boolean("DryRun"):
+        _put_quota(call.cloud, found, 0, 0)
     return {}
 
 
 @actions.action(VERSION, "DeleteFileset", idempotent=True)
 def delete_fileset(call: actions.Call) -> dict[str, Any]:
-    """Delete a fileset with its files; gone after the world's latency."""
+    """Delete a fileset with its files; gone after the world's latency.
+
+    Only while every fileset of the file system is CREATED.
+    """
     cloud = call.cloud
     found = _require(call)
     if found.deletion_protection:
         raise errors.ApiError(
-            "OperationDenied.DeletionProtection",
+            "InvalidOperation.DeletionProtection",
             403,
             f"The fileset {found.fileset_id} is protected from deletion.",
         )
@@ -127,6 +147,13 @@ def delete_fileset(call: actions.Call) -> dict[str, Any]:
             403,
             f"The fileset is exported as {exports[0]['export_id']}; delete that first.",
         )
+    for row in _live(cloud, found.file_system_id):
+        if row.status != "CREATED":
+            raise errors.ApiError(
+                "OperationDenied.InvalidState",
+                403,
+                f"The fileset {row.fileset_id} is {row.status}; all must be CREATED.",
+            )
     if call.params.boolean("DryRun"):
         return {}
     due_s = cloud.clock.now_s() + cloud.latency("delete_fileset")
@@ -147,42 +174,67 @@ def _require_lingjun(call: actions.Call) -> None:
     rules.file_system(call.cloud, call.params.required("FileSystemId"), model.BMCPFS)
 
 
-def _require(call: actions.Call) -> Fileset:
-    """The fileset; 404 InvalidFilesetId.NotFound (**strict**)."""
+def _live(cloud: cloud_module.Cloud, file_system_id: str) -> list[Fileset]:
+    """Filesets that are there; those that are RELEASED are told of and no more."""
+    rows = cloud.store.by(model.FILESET, "file_system_id", file_system_id)
+    return [Fileset.from_row(row) for row in rows if row["status"] != "RELEASED"]
+
+
+def _require(
+    call: actions.Call, *, status: int = 404, code: str = "InvalidFsetId.NotFound"
+) -> Fileset:
+    """The fileset, which is there."""
     found = _file_system(call)
     fileset_id = call.params.required("FsetId")
-    row = call.cloud.store.get(model.FILESET, fileset_id)
-    if row is None or row["file_system_id"] != found.file_system_id:
-        raise errors.ApiError(
-            "InvalidFilesetId.NotFound", 404, f"The fileset {fileset_id} does not exist."
+    for row in _live(call.cloud, found.file_system_id):
+        if row.fileset_id == fileset_id:
+            return row
+    raise errors.ApiError(code, status, f"The fileset {fileset_id} does not exist.")
+
+
+def _description(params: params_module.Params) -> str:
+    """As CreateFileset has it: no blanks, no dots."""
+    text = rules.description(params)
+    if text and not _DESCRIPTION.fullmatch(text):
+        raise errors.invalid_parameter(
+            "Description",
+            text,
+            "2 to 128 characters: a letter, then letters, digits, ':', '_', '-'",
+            "InvalidDescription.InvalidFormat",
         )
-    return Fileset.from_row(row)
+    return text
 
 
 def _path(cloud: cloud_module.Cloud, params: params_module.Params, found: model.FileSystem) -> str:
     text = params.required("FileSystemPath")
     if not text.endswith("/") or len(text) not in _PATH_LENGTHS:
-        raise errors.invalid_parameter(
-            "FileSystemPath", text, "2 to 1024 characters, with / at both ends"
+        raise errors.ApiError(
+            "InvalidFilesetPath.InvalidParameter",
+            404,
+            f"The path {text} is invalid: 2 to 1024 characters, with / at both ends.",
         )
     path = rules.path("FileSystemPath", text)
     if path.count("/") > _MAX_DEPTH:
-        raise errors.invalid_parameter("FileSystemPath", text, f"up to {_MAX_DEPTH} levels")
+        raise errors.ApiError(
+            "OperationDenied.TooManyDepths", 403, f"{text} has more than {_MAX_DEPTH} levels."
+        )
+    for row in _live(cloud, found.file_system_id):
+        if row.path == f"{path}/":
+            continue
+        if f"{path}/".startswith(row.path) or row.path.startswith(f"{path}/"):
+            raise errors.ApiError(
+                "OperationDenied.NestedDir",
+                403,
+                f"{text} and the fileset {row.fileset_id} would be one inside the other.",
+            )
     parent = path.rpartition("/")[0] or "/"
     if not trees.kind(cloud, found.file_system_id, parent):
         raise errors.ApiError(
-            "InvalidParameter.DirPathNotExist", 404, f"The directory {parent} does not exist."
+            "InvalidFileSystemPath.ParentNotFound", 404, f"The directory {parent} does not exist."
         )
-    for row in cloud.store.by(model.FILESET, "file_system_id", found.file_system_id):
-        if f"{path}/".startswith(row["path"]) or row["path"].startswith(f"{path}/"):
-            raise errors.ApiError(
-                "OperationDenied.NestedFileset",
-                403,
-                f"{text} and the fileset {row['fileset_id']} would be one inside the other.",
-            )
     if trees.kind(cloud, found.file_system_id, path):
         raise errors.ApiError(
-            "InvalidFileSystemPath.AlreadyExisted", 400, f"There is something at {text} already."
+            "OperationDenied.AlreadyExists", 403, f"There is something at {text} already."
         )
     return f"{path}/"
 
@@ -207,14 +259,28 @@ def _put_quota(cloud: cloud_module.Cloud, found: Fileset, size_bytes: int, file_
     trees.act(cloud)
 
 
-def _fits(row: Fileset, params: params_module.Params) -> bool:
-    for each in params.structs("Filters"):
-        key = rules.require_one_of("Filters.N.Key", each.get("Key", ""), _FILTERS)
-        value = each.get("Value", "")
+def _filters(params: params_module.Params) -> list[tuple[str, str]]:
+    """(key, value) of each filter."""
+    told = [(each.get("Key", ""), each.get("Value", "")) for each in params.structs("Filters")]
+    for key, value in told:
+        if key not in _FILTERS:
+            raise errors.ApiError(
+                "InvalidFilterParam", 404, f"Filters.N.Key {key} is none of {', '.join(_FILTERS)}."
+            )
+        if key == "FsetIds" and len(value.split(",")) > _IDS_MAX:
+            raise errors.ApiError(
+                "InvalidFilterValue", 404, f"Filters.N.Value names more than {_IDS_MAX} ids."
+            )
+    return told
+
+
+def _fits(row: Fileset, filters: list[tuple[str, str]]) -> bool:
+    """Ids must be whole; a part of a path or a description is enough."""
+    for key, value in filters:
         told = {
             "FsetIds": row.fileset_id in value.split(","),
-            "FileSystemPath": row.path == value,
-            "Description": row.description == value,
+            "FileSystemPath": value in row.path,
+            "Description": value in row.description,
             "QuotaExists": str(bool(row.size_bytes or row.file_count)).lower() == value.lower(),
         }
         if not told[key]:

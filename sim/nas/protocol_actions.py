@@ -223,7 +223,7 @@ def _path(call: actions.Call, file_system_id: str) -> str:
     row = cloud.store.get(model.FILESET, fileset_id)
     if row is None or row["file_system_id"] != file_system_id:
         raise errors.ApiError(
-            "InvalidFilesetId.NotFound", 404, f"The fileset {fileset_id} does not exist."
+            "InvalidFsetId.NotFound", 404, f"The fileset {fileset_id} does not exist."
         )
     return str(row["path"]).rstrip("/")
 

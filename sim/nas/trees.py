@@ -179,7 +179,8 @@ def _quotas(cloud: cloud_module.Cloud) -> Iterable[files_api.Quota]:
             )
     for row in cloud.store.all(model.FILESET):
         fileset = model.Fileset.from_row(row)
-        if fileset.size_bytes or fileset.file_count:
+        limited = fileset.size_bytes or fileset.file_count
+        if limited and fileset.status != "RELEASED":
             yield files_api.Quota(
                 file_system_id=fileset.file_system_id,
                 path=fileset.path.rstrip("/"),

@@ -166,7 +166,7 @@ def describe_filesystems_vsc_attach_info(call: actions.Call) -> dict[str, Any]:
 
 
 def _pairs(params: params_module.Params) -> list[tuple[str, str]]:
-    """(file system, channel) of `ResourceIds.N`, at most ten."""
+    """(file system, channel) of `ResourceIds.N`, at most ten, all of one channel."""
     given = params.structs("ResourceIds")
     if not given:
         raise errors.missing_parameter("ResourceIds.N")
@@ -176,6 +176,8 @@ def _pairs(params: params_module.Params) -> list[tuple[str, str]]:
         for name in ("FileSystemId", "VscId"):
             if not each.get(name):
                 raise errors.missing_parameter(f"ResourceIds.N.{name}")
+    if len({each["VscId"] for each in given}) > 1:
+        raise errors.invalid_parameter("ResourceIds.N.VscId", "several", "one for all of N")
     return [(each["FileSystemId"], each["VscId"]) for each in given]
 
 

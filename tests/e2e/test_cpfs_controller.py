@@ -12,7 +12,7 @@ import grpc
 import pytest
 
 from csi._pb import csi_pb2 as pb
-from tests.support import control, crash, csi_client, processes, signed_api, worlds
+from tests.support import control, crash, csi_client, processes, rpc, signed_api, worlds
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
@@ -154,6 +154,34 @@ def test_a_deleted_volume_leaves_nothing_and_may_be_made_again(cpfs: Cpfs) -> No
     assert cpfs.things() == before
 
 
+def test_volumes_that_are_deleted_at_once_all_go(cpfs: Cpfs) -> None:
+    """The cloud deletes no fileset while another one of the file system is going."""
+    volumes = [cpfs.create(f"pvc-{n}") for n in range(5)]
+
+    with concurrent.futures.ThreadPoolExecutor(5) as pool:
+        list(pool.map(lambda each: rpc.retry(lambda: cpfs.delete(each)), volumes))
+
+    assert cpfs.things()["filesets"] == []
+
+
+def test_what_the_cloud_tells_of_as_released_is_gone(cpfs: Cpfs) -> None:
+    cpfs.control.request("POST", "settings/nas", {"keep_released": True})
+    first = cpfs.create("pvc-1")
+    cpfs.delete(first)
+    cpfs.delete(first)
+    second = cpfs.create("pvc-1")
+
+    assert second.volume_id != first.volume_id
+    assert refused(lambda: cpfs.publish(first, COMMON_NODE))[0] is Code.NOT_FOUND
+
+
+def test_a_full_file_system_is_told_as_such(cpfs: Cpfs) -> None:
+    cpfs.control.change_world({"quotas": {"cpfs_filesets": 1}})
+    cpfs.create("pvc-1")
+
+    assert refused(lambda: cpfs.create("pvc-2"))[0] is Code.RESOURCE_EXHAUSTED
+
+
 def test_a_whole_file_system_is_never_deleted(cpfs: Cpfs) -> None:
     code, said = refused(lambda: cpfs.delete(pb.Volume(volume_id=LINGJUN)))
 
@@ -167,7 +195,7 @@ def test_a_directory_in_the_way_is_not_taken_for_the_volume(cpfs: Cpfs) -> None:
     missing = refused(lambda: cpfs.create("pvc-1", path="/missing/base"))
     inside = refused(lambda: cpfs.create("pvc-1", path="/other"))
     cpfs.control.add_fault(
-        "CreateFileset", "error", code="InvalidFileSystemPath.AlreadyExisted", status=400
+        "CreateFileset", "error", code="OperationDenied.AlreadyExists", status=403
     )
     plain = refused(lambda: cpfs.create("pvc-1"))
 

@@ -301,12 +301,41 @@ REFUSED = [
         403,
         "OperationDenied.AccessGroupInUse",
     ),
-    ("CreateFileset", {"FileSystemId": LINGJUN, "FileSystemPath": "/a"}, 400, "InvalidParameter"),
+    (
+        "CreateFileset",
+        {"FileSystemId": LINGJUN, "FileSystemPath": "/a"},
+        404,
+        "InvalidFilesetPath.InvalidParameter",
+    ),
+    (
+        "CreateFileset",
+        {"FileSystemId": LINGJUN, "FileSystemPath": "/a/b/c/d/e/f/g/h/i/"},
+        403,
+        "OperationDenied.TooManyDepths",
+    ),
+    (
+        "CreateFileset",
+        {"FileSystemId": LINGJUN, "FileSystemPath": "/a/", "Description": "two words"},
+        400,
+        "InvalidDescription.InvalidFormat",
+    ),
+    (
+        "DescribeFilesets",
+        {"FileSystemId": LINGJUN, "Filters": [{"Key": "FsetId", "Value": "x"}]},
+        404,
+        "InvalidFilterParam",
+    ),
+    (
+        "SetFilesetQuota",
+        {"FileSystemId": LINGJUN, "FsetId": "fset-x", "SizeLimit": 10 * GIB},
+        400,
+        "InvalidFilesetId.NotFound",
+    ),
     (
         "CreateFileset",
         {"FileSystemId": LINGJUN, "FileSystemPath": "/a/b/"},
         404,
-        "InvalidParameter.DirPathNotExist",
+        "InvalidFileSystemPath.ParentNotFound",
     ),
     (
         "CreateFileset",
@@ -324,7 +353,7 @@ REFUSED = [
         "DeleteFileset",
         {"FileSystemId": LINGJUN, "FsetId": "fset-x"},
         404,
-        "InvalidFilesetId.NotFound",
+        "InvalidFsetId.NotFound",
     ),
     ("CreateVsc", {"InstanceId": harness.NODE_2}, 403, "InvalidOperation.VscNotEnabled"),
     (
@@ -338,6 +367,17 @@ REFUSED = [
         {"ResourceIds": [{"FileSystemId": STANDARD, "VscId": "vsc-x"}]},
         400,
         "AttachVscTarget.VscAttachNotSupported",
+    ),
+    (
+        "DescribeFilesystemsVscAttachInfo",
+        {
+            "ResourceIds": [
+                {"FileSystemId": LINGJUN, "VscId": "vsc-x"},
+                {"FileSystemId": LINGJUN, "VscId": "vsc-y"},
+            ]
+        },
+        400,
+        "InvalidParameter",
     ),
     (
         "TagResources",
@@ -413,11 +453,73 @@ def test_filesets_do_not_nest_and_can_be_protected(nas):
     made = new_fileset(nas, DeletionProtection=True)
     inside = {"FileSystemId": LINGJUN, "FileSystemPath": "/pv-1/x/"}
 
-    assert nas.refused("CreateFileset", **inside) == (403, "OperationDenied.NestedFileset")
+    assert nas.refused("CreateFileset", **inside) == (403, "OperationDenied.NestedDir")
     assert nas.refused("DeleteFileset", FileSystemId=LINGJUN, FsetId=made) == (
         403,
-        "OperationDenied.DeletionProtection",
+        "InvalidOperation.DeletionProtection",
     )
+    again = {**inside, "FileSystemPath": "/pv-1/"}
+    assert nas.refused("CreateFileset", **again) == (403, "OperationDenied.AlreadyExists")
+
+
+def test_a_fileset_is_deleted_only_while_all_of_its_file_system_are_at_rest(nas):
+    first, second = new_fileset(nas, "/a/"), new_fileset(nas, "/b/")
+    busy = (403, "OperationDenied.InvalidState")
+
+    nas("CreateFileset", FileSystemId=LINGJUN, FileSystemPath="/c/")
+    while_made = nas.refused("DeleteFileset", FileSystemId=LINGJUN, FsetId=first)
+    nas.wait()
+    nas("DeleteFileset", FileSystemId=LINGJUN, FsetId=first)
+    while_going = [
+        nas.refused("DeleteFileset", FileSystemId=LINGJUN, FsetId=each) for each in (first, second)
+    ]
+    nas.wait()
+
+    assert [while_made, *while_going] == [busy] * 3
+    nas("DeleteFileset", FileSystemId=LINGJUN, FsetId=second)
+
+
+def test_a_dry_run_changes_no_fileset(nas):
+    fileset = {"FileSystemId": LINGJUN, "FsetId": new_fileset(nas, Description="of-a-test")}
+    nas("SetFilesetQuota", **fileset, SizeLimit=20 * GIB)
+    before = nas("DescribeFilesets", FileSystemId=LINGJUN)["Entries"]
+
+    nas("ModifyFileset", **fileset, Description="other", DryRun=True)
+    nas("SetFilesetQuota", **fileset, SizeLimit=30 * GIB, DryRun=True)
+    nas("CancelFilesetQuota", **fileset, DryRun=True)
+    nas("DeleteFileset", **fileset, DryRun=True)
+    nas.wait()
+
+    assert nas("DescribeFilesets", FileSystemId=LINGJUN)["Entries"] == before
+    assert nas.refused("SetFilesetQuota", **fileset) == (400, "MissingParameter")
+
+
+def test_filesets_are_found_by_a_part_of_their_path_and_by_whole_ids(nas):
+    made = [new_fileset(nas, f"/team-{n}/", Description=f"of-team-{n}") for n in range(3)]
+
+    def found(key, value):
+        filters = [{"Key": key, "Value": value}]
+        told = nas("DescribeFilesets", FileSystemId=LINGJUN, Filters=filters)
+        return sorted(each["FsetId"] for each in told["Entries"]["Entrie"])
+
+    assert found("FileSystemPath", "/team") == sorted(made)
+    assert found("Description", "team-1") == made[1:2]
+    assert found("FsetIds", f"{made[0]},{made[2]}") == sorted((made[0], made[2]))
+    assert found("FsetIds", made[0][:-1]) == []
+
+
+def test_a_released_fileset_may_still_be_told_of(nas):
+    nas.cloud.remember("nas", {"keep_released": True})
+    made = new_fileset(nas)
+    which = {"FileSystemId": LINGJUN, "FsetId": made}
+    nas("DeleteFileset", **which)
+    nas.wait()
+
+    (told,) = nas("DescribeFilesets", FileSystemId=LINGJUN)["Entries"]["Entrie"]
+
+    assert (told["FsetId"], told["Status"]) == (made, "RELEASED")
+    assert nas.refused("DeleteFileset", **which) == (404, "InvalidFsetId.NotFound")
+    assert new_fileset(nas) != made, "the path is free again"
 
 
 def test_everything_is_there_after_a_restart(nas, tmp_path):

@@ -4,6 +4,7 @@ A fileset is found by its path, which holds the volume's name: that works for ev
 process. A client token covers the moments until it is seen. Source: spec/csi-driver.md 4.2.
 """
 
+import re
 from collections.abc import Callable
 from typing import Protocol
 
@@ -11,7 +12,7 @@ import structlog
 
 from cloud import errors as cloud_errors
 from cloud import nas_model
-from core import clock, errors, units
+from core import call, clock, errors, units
 from csi import token_chain
 from csi.cpfs import handles
 from csi.cpfs.controller import params
@@ -23,12 +24,19 @@ Fileset = nas_model.Fileset
 _LOOKS = 3
 """A fileset made by somebody else shows up in lists within seconds."""
 _DESCRIPTION_MAX = 128
+_NOT_IN_DESCRIPTION = re.compile(r"[^A-Za-z0-9:_-]")
+"""No blanks, no dots. Source: NAS API, CreateFileset."""
 _CREATED = "created"
 _GOING = ("releasing", "deleting")
-_PATH_TAKEN = "InvalidFileSystemPath.AlreadyExisted"
-_NO_PARENT = "InvalidParameter.DirPathNotExist"
+_PATH_TAKEN = "OperationDenied.AlreadyExists"
+_NO_PARENT = ("InvalidFileSystemPath.ParentNotFound", "InvalidFileSystemPath.NotDirectory")
 _MISMATCH = "IdempotentParameterMismatch"
-_PROTECTED = "OperationDenied.DeletionProtection"
+_PROTECTED = "InvalidOperation.DeletionProtection"
+_CHANGING = "OperationDenied.InvalidState"
+"""Codes: NAS API, CreateFileset and DeleteFileset."""
+_DELETE_TURNS = 10
+_DELETE_EVERY_S = 2.0
+"""The cloud deletes a fileset only while none of its file system is being made or deleted."""
 
 
 class FilesetApi(Protocol):
@@ -111,17 +119,7 @@ class Filesets:
     async def delete(self, handle: handles.Handle) -> None:
         """Return when the fileset is gone with its files; one that never was is fine."""
         file_system_id, fileset_id = handle.file_system_id, handle.fileset_id
-        try:
-            await self._api.delete(file_system_id, fileset_id)
-        except cloud_errors.CloudNotFound:
-            return
-        except cloud_errors.CloudError as e:
-            if e.code == _PROTECTED:
-                raise errors.Precondition(
-                    f"fileset {fileset_id} of {file_system_id} is protected from deletion; switch "
-                    f"that off in the console, then retry: {e}"
-                ) from e
-            raise
+        await self._begin_to_delete(handle)
         await self._api.wait(
             file_system_id,
             fileset_id,
@@ -153,6 +151,39 @@ class Filesets:
             )
         return max(wanted_bytes, found.size_bytes)
 
+    async def _begin_to_delete(self, handle: handles.Handle) -> None:
+        """Return when the fileset is going or gone.
+
+        Raises Precondition for a protected one, Unavailable while others keep it from being
+        deleted.
+        """
+        why = ""
+        for turn in range(_DELETE_TURNS):
+            if turn:
+                await self._clock.sleep(_DELETE_EVERY_S)
+            try:
+                await self._api.delete(handle.file_system_id, handle.fileset_id)
+            except cloud_errors.CloudNotFound:
+                return
+            except cloud_errors.CloudError as e:
+                if e.code == _PROTECTED:
+                    raise errors.Precondition(
+                        f"fileset {handle.fileset_id} of {handle.file_system_id} is protected from "
+                        f"deletion; switch that off in the console, then retry: {e}"
+                    ) from e
+                if e.code != _CHANGING:
+                    raise
+                why = str(e)
+            else:
+                return
+            call.doing(f"waiting for the other filesets of {handle.file_system_id} to be at rest")
+            if await self.read(handle) is None:
+                return  # an earlier call has begun it
+        raise errors.Unavailable(
+            f"fileset {handle.fileset_id} of {handle.file_system_id} cannot be deleted while "
+            f"others are being made or deleted; retry: {why}"
+        )
+
     async def _make(self, name: str, size_bytes: int, wish: params.CpfsParameters) -> Fileset:
         file_system_id, path = wish.file_system_id, wish.path(name)
 
@@ -183,7 +214,7 @@ class Filesets:
                 read=lambda made: token_chain.look(lambda: read(made), self._clock, times=_LOOKS),
             )
         except cloud_errors.CloudError as e:
-            if e.code == _NO_PARENT:
+            if e.code in _NO_PARENT:
                 raise errors.InvalidField(
                     "parameters[path]",
                     f"is no directory of file system {file_system_id}; make it there first",
@@ -202,7 +233,7 @@ class Filesets:
 
 def _description(name: str) -> str:
     """What the fileset of volume *name* says of itself."""
-    return f"CSI volume {name}"[:_DESCRIPTION_MAX]
+    return _NOT_IN_DESCRIPTION.sub("_", f"CSI:volume:{name}")[:_DESCRIPTION_MAX]
 
 
 def _require_ours(found: Fileset, name: str) -> None:
