@@ -54,6 +54,21 @@ def parse(context: Mapping[str, str]) -> CpfsVolume:
     )
 
 
+def require_in_fileset(volume_id: str, told: str, fileset_path: str) -> None:
+    """Raise InvalidField for a path *told* that is not the fileset's, nor below it.
+
+    The mount is made by path: nothing else ties it to the fileset of the volume's id.
+    """
+    base = fileset_path.rstrip("/")
+    if told != base and not told.startswith(f"{base}/"):
+        raise errors.InvalidField(
+            f"volume_context[{PATH}]",
+            f"is outside the fileset of volume {volume_id}",
+            value=told or "/",
+            allowed=f"{base}, or a directory in it",
+        )
+
+
 def host(field: str, text: str) -> str:
     """Domain of a mount target, "" allowed. Raises InvalidField."""
     told = text.strip()

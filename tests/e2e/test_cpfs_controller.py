@@ -154,6 +154,22 @@ def test_a_deleted_volume_leaves_nothing_and_may_be_made_again(cpfs: Cpfs) -> No
     assert cpfs.things() == before
 
 
+@pytest.mark.parametrize("path", ["", "/", "/pvc-2", "/pvc-10"])
+def test_a_static_volume_never_shows_what_is_outside_its_fileset(cpfs: Cpfs, path: str) -> None:
+    """Nothing but the path ties a mount to the fileset in the volume's id."""
+    made = cpfs.create("pvc-1")
+    cpfs.create("pvc-2")
+    static = pb.Volume(volume_id=made.volume_id, volume_context={"path": path} if path else {})
+
+    code, said = refused(lambda: cpfs.publish(static, VSC_NODE))
+
+    assert code is Code.INVALID_ARGUMENT
+    assert "/pvc-1" in said
+    assert cpfs.things()["channels"] == 0
+    below = pb.Volume(volume_id=made.volume_id, volume_context={"path": "/pvc-1/a"})
+    assert cpfs.publish(below, COMMON_NODE)["networkType"] == "vpc"
+
+
 def test_volumes_that_are_deleted_at_once_all_go(cpfs: Cpfs) -> None:
     """The cloud deletes no fileset while another one of the file system is going."""
     volumes = [cpfs.create(f"pvc-{n}") for n in range(5)]

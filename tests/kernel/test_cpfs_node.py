@@ -56,6 +56,11 @@ class Node:
         request = pb.NodeUnpublishVolumeRequest(volume_id=VOLUME, target_path=str(self.target(pod)))
         self.client.node.NodeUnpublishVolume(request, timeout=60)
 
+    def unstage(self) -> None:
+        staging = self.rig.kubelet / "plugins/kubernetes.io/csi/driver/hash/globalmount"
+        request = pb.NodeUnstageVolumeRequest(volume_id=VOLUME, staging_target_path=str(staging))
+        self.client.node.NodeUnstageVolume(request, timeout=60)
+
     def stats(self, pod: str = "pod") -> pb.NodeGetVolumeStatsResponse:
         request = pb.NodeGetVolumeStatsRequest(volume_id=VOLUME, volume_path=str(self.target(pod)))
         told: pb.NodeGetVolumeStatsResponse = self.client.node.NodeGetVolumeStats(
@@ -168,6 +173,20 @@ def test_one_writer_means_one_path_also_for_two_at_once(
             node.unpublish(pod)
 
         assert published.count(True) == 1
+
+
+def test_a_published_volume_is_not_unstaged(node: Node, proxy: mount_proxy.MountProxy) -> None:
+    """The controller would take the channel away from under its pod."""
+    node.publish("first")
+    node.publish("second")
+    node.unpublish("first")
+    with pytest.raises(grpc.RpcError) as caught:
+        node.unstage()
+    node.unpublish("second")
+    node.unstage()
+
+    assert code_of(caught.value)[0] is Code.ABORTED
+    assert "second" in code_of(caught.value)[1]
 
 
 def test_without_its_client_a_volume_is_refused_at_once_and_nothing_is_left(node: Node) -> None:

@@ -120,7 +120,7 @@ class Attachments:
             primary.close()
 
     async def _attach(self, file_system_id: str, vsc_id: str) -> None:
-        asked = False
+        asked, status = False, ""
         for _ in range(_LOOKS):
             there = await self._api.attachment(file_system_id, vsc_id)
             status = there.status.lower() if there else _DETACHED
@@ -131,7 +131,9 @@ class Attachments:
                 await self._api.attach(file_system_id, vsc_id, client_token=uuid.uuid4().hex)
                 asked = True
             await self._clock.sleep(_EVERY_S)
-        raise errors.Unavailable(f"channel {vsc_id} is not yet attached to {file_system_id}; retry")
+        raise errors.Unavailable(
+            f"channel {vsc_id} is {status} on {file_system_id}, not yet attached; retry"
+        )
 
     async def _read(self, file_system_id: str, vsc_id: str) -> nas_model.VscAttachment | None:
         try:

@@ -14,6 +14,8 @@ _FILE_COUNT_DEFAULT = 1_000_000
 _FILE_COUNTS = (10_000, 10_000_000_000)
 _MIN_GIB = 10
 """Limits of a fileset's quota. Source: NAS API, SetFilesetQuota."""
+_MOST_BYTES = 2**63 - 1
+"""What an answer of ours can tell; how much a file system has room for, the cloud knows."""
 _TO_NODE = (
     volume_context.VPC_TARGET,
     volume_context.VSC_TARGET,
@@ -77,6 +79,10 @@ def parse(parameters: Mapping[str, str]) -> CpfsParameters:
 def choose_size_bytes(required_bytes: int, limit_bytes: int) -> int:
     """Quota of a fileset: whole GiB, ten at least. Raises OutOfRange. Pure."""
     size_bytes = units.gib_to_bytes(max(_MIN_GIB, units.ceil_gib(required_bytes)))
+    if size_bytes > _MOST_BYTES:
+        raise errors.OutOfRange(
+            f"capacity_range.required_bytes {required_bytes} is more than any quota can be"
+        )
     if limit_bytes and size_bytes > limit_bytes:
         raise errors.OutOfRange(
             f"a fileset's quota is whole GiB, {_MIN_GIB} at least: {size_bytes} bytes are above "

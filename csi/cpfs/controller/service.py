@@ -90,7 +90,9 @@ class ControllerServicer(csi_pb2_grpc.ControllerServicer):
         _require_supported((requests.capability(request.volume_capability),))
         requests.check_secrets(request.secrets)
         told = volume_context.parse(requests.string_map("volume_context", request.volume_context))
-        file_system = await self._find(volume_id)
+        file_system, fileset = await self._find(volume_id)
+        if fileset is not None:
+            volume_context.require_in_fileset(volume_id, told.path, fileset.path)
         node = node_ids.NodeId.parse(node_id)
         if node is None:
             raise errors.NotFound(
@@ -155,13 +157,14 @@ class ControllerServicer(csi_pb2_grpc.ControllerServicer):
         """Take no more calls."""
         await self._links.close()
 
-    async def _find(self, volume_id: str) -> nas_model.FileSystem:
-        """The volume's file system. Raises NotFound without it or without the fileset."""
+    async def _find(self, volume_id: str) -> tuple[nas_model.FileSystem, nas_model.Fileset | None]:
+        """The volume's file system, and its fileset if it is one. Raises NotFound without them."""
         handle = _require_known(volume_id)
         file_system = await self._read(handle.file_system_id)
-        if file_system is None or (handle.fileset_id and await self._do.read(handle) is None):
+        fileset = await self._do.read(handle) if file_system and handle.fileset_id else None
+        if file_system is None or (handle.fileset_id and fileset is None):
             raise errors.NotFound(f"volume {volume_id} does not exist")
-        return file_system
+        return file_system, fileset
 
     async def _require_file_system(self, file_system_id: str) -> None:
         if await self._read(file_system_id) is None:

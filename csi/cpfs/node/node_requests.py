@@ -6,7 +6,7 @@ import pathlib
 from core import errors
 from csi import requests
 from csi._pb import csi_pb2
-from csi.cpfs import volume_context
+from csi.cpfs import handles, volume_context
 from csi.cpfs.node import mount_options
 from host import paths
 
@@ -44,6 +44,7 @@ def parse_publish(
     capability = parse_capability(request.volume_capability)
     requests.check_secrets(request.secrets)
     volume = volume_context.parse(requests.string_map("volume_context", request.volume_context))
+    _require_path(volume_id, volume)
     told = requests.string_map("publish_context", request.publish_context)
     network_type, domain = _way(told, volume)
     return Publishing(
@@ -78,6 +79,17 @@ def parse_mount(message: csi_pb2.VolumeCapability) -> requests.VolumeCapability:
     capability = requests.capability(message)
     requests.require_mount((capability,), "CPFS")
     return capability
+
+
+def _require_path(volume_id: str, volume: volume_context.CpfsVolume) -> None:
+    """A fileset is never the whole file system; that the path is in it, the controller has seen."""
+    handle = handles.Handle.parse(volume_id)
+    if handle is not None and handle.fileset_id and not volume.path:
+        raise errors.InvalidField(
+            f"volume_context[{volume_context.PATH}]",
+            f"is the root of the file system, but volume {volume_id} is one fileset of it",
+            allowed="the fileset's path, or a directory in it",
+        )
 
 
 def _way(told: dict[str, str], volume: volume_context.CpfsVolume) -> tuple[str, str]:

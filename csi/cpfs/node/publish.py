@@ -60,6 +60,13 @@ class Publisher:
         files.remove_empty(at.path)
         self._published.drop(at.volume_id, at.path)
 
+    def require_unpublished(self, volume_id: str) -> None:
+        """Raise Busy while the volume is published here: pods would lose their channel."""
+        for path in self._published.all(volume_id):
+            raise errors.Busy(
+                f"volume {volume_id} is still published at {path}; unpublish it first"
+            )
+
     def _is_fine(self, there: mountinfo.Mount, want: node_requests.Publishing) -> bool:
         """Whether *there* is what is wanted and well; a dead one is taken away."""
         # The client's mounts show as what it likes, FUSE or NFS to itself: only access is compared.

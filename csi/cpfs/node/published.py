@@ -36,15 +36,22 @@ class Published:
 
     def others(self, volume_id: str, target: pathlib.Path) -> list[pathlib.Path]:
         """Other paths at which the volume is mounted now."""
+        return [path for path in self.all(volume_id) if path != target]
+
+    def all(self, volume_id: str) -> list[pathlib.Path]:
+        """Paths at which the volume is mounted now."""
         found = []
-        for note in self._note(volume_id, target).parent.glob("*"):
+        for note in self._notes(volume_id).glob("*"):
             path = pathlib.Path(os.fsdecode(note.read_bytes()))
-            if path.is_absolute() and path != target and mountinfo.mounts_at(path):
+            if path.is_absolute() and mountinfo.mounts_at(path):
                 found.append(path)
-        return sorted(found)
+        return sorted(set(found))
+
+    def _notes(self, volume_id: str) -> pathlib.Path:
+        return self._directory / _digest(volume_id.encode())
 
     def _note(self, volume_id: str, target: pathlib.Path) -> pathlib.Path:
-        return self._directory / _digest(volume_id.encode()) / _digest(os.fsencode(target))
+        return self._notes(volume_id) / _digest(os.fsencode(target))
 
 
 def _digest(text: bytes) -> str:

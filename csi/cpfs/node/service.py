@@ -57,7 +57,7 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
     ) -> csi_pb2.NodeUnstageVolumeResponse:
         at = at_path.parse_unstage(request, self._settings.kubelet_root)
         with self._locks.hold(at.volume_id):
-            await self._local().run(self._leaving.leave, at.volume_id)
+            await self._local().run(self._leave, at.volume_id)
         return csi_pb2.NodeUnstageVolumeResponse()
 
     async def NodePublishVolume(
@@ -66,7 +66,7 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
         want = node_requests.parse_publish(request, self._settings.kubelet_root)
         # The volume too: two paths at once would each find it nowhere else (SINGLE_WRITER).
         with self._locks.hold(want.volume_id, str(want.target_path)):
-            await self._servers.of(want.server).run(self._publisher.publish, want)
+            await self._servers.of(want.server).run(self._publish, want)
         return csi_pb2.NodePublishVolumeResponse()
 
     async def NodeUnpublishVolume(
@@ -96,6 +96,14 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
     async def close(self) -> None:
         """Take no more work; what runs ends in its own time."""
         self._servers.close()
+
+    def _publish(self, want: node_requests.Publishing) -> None:
+        self._leaving.stay(want.volume_id)
+        self._publisher.publish(want)
+
+    def _leave(self, volume_id: str) -> None:
+        self._publisher.require_unpublished(volume_id)
+        self._leaving.leave(volume_id)
 
     def _local(self) -> Any:
         return self._servers.of(servers.LOCAL)

@@ -196,13 +196,32 @@ def request(**fields: object) -> pb.NodePublishVolumeRequest:
 def test_the_publish_context_says_what_is_mounted() -> None:
     by_channel = node_requests.parse_publish(request(), ROOT)
     alone = node_requests.parse_publish(request(publish_context={}), ROOT)
-    whole = node_requests.parse_publish(request(volume_context={}), ROOT)
+    whole = node_requests.parse_publish(request(volume_id="bmcpfs-1", volume_context={}), ROOT)
 
     assert by_channel.source == f"{PLAIN}:/pvc-1"
     assert "net=vsc" in by_channel.options
     assert alone.source == "ignored.example:/pvc-1"
     assert "net=tcp" in alone.options
     assert whole.source == f"{PLAIN}:/"
+
+
+def test_a_fileset_is_never_mounted_as_the_whole_file_system() -> None:
+    for context in ({}, {"path": "/"}):
+        with pytest.raises(errors.InvalidField, match=r"path.*root"):
+            node_requests.parse_publish(request(volume_context=context), ROOT)
+
+
+@pytest.mark.parametrize("told", ["", "/", "/pvc-10", "/pvc", "/other/pvc-1"])
+def test_a_path_outside_the_volumes_fileset_is_refused(told: str) -> None:
+    path = volume_context.parse({"path": told}).path
+    with pytest.raises(errors.InvalidField, match="/pvc-1"):
+        volume_context.require_in_fileset("v", path, "/pvc-1/")
+
+
+@pytest.mark.parametrize("told", ["/pvc-1", "/pvc-1/", "/pvc-1/below/it"])
+def test_a_path_in_the_volumes_fileset_is_fine(told: str) -> None:
+    path = volume_context.parse({"path": told}).path
+    volume_context.require_in_fileset("v", path, "/pvc-1/")
 
 
 @pytest.mark.parametrize(
@@ -243,6 +262,13 @@ def test_a_quota_is_whole_gib_and_ten_at_least(required: int, limit: int, size: 
     assert params.choose_size_bytes(required, limit) == size * GIB
 
 
+def test_a_size_that_no_answer_can_tell_is_out_of_range() -> None:
+    """A fileset of it would be made, and the call fail for ever."""
+    assert params.choose_size_bytes(2**63 - GIB, 0) == 2**63 - GIB
+    with pytest.raises(errors.OutOfRange, match="required_bytes"):
+        params.choose_size_bytes(2**63 - 1, 0)
+
+
 def test_a_quota_that_does_not_fit_below_the_limit_is_out_of_range() -> None:
     with pytest.raises(errors.OutOfRange, match="limit_bytes"):
         params.choose_size_bytes(GIB, 5 * GIB)
@@ -266,6 +292,7 @@ def test_g43_a_volume_stays_staged_for_its_time_and_a_new_stage_begins_it_anew(
     def after_restart() -> delays.Delays:
         return delays.Delays(tmp_path / "work", 60.0, time)  # type: ignore[arg-type]
 
+    after_restart().stay("v")
     with pytest.raises(errors.Unavailable, match="60 s"):
         after_restart().leave("v")
     time.at += datetime.timedelta(seconds=50)
@@ -276,8 +303,27 @@ def test_g43_a_volume_stays_staged_for_its_time_and_a_new_stage_begins_it_anew(
         after_restart().leave("v")
     time.at += datetime.timedelta(seconds=61)
     after_restart().leave("v")
-    with pytest.raises(errors.Unavailable, match="60 s"):
-        after_restart().leave("v")
+    assert list((tmp_path / "work").iterdir()) == []
+
+
+def test_a_volume_that_is_gone_or_never_was_here_has_no_time(tmp_path: pathlib.Path) -> None:
+    """Kubelet calls again when an answer got lost."""
+    time = Time()
+    leaving = delays.Delays(tmp_path / "work", 60.0, time)  # type: ignore[arg-type]
+    leaving.leave("never-staged")
+    leaving.stay("v")
+    with pytest.raises(errors.Unavailable):
+        leaving.leave("v")
+    time.at += datetime.timedelta(seconds=61)
+
+    for _ in range(3):
+        leaving.leave("v")
+
+
+def test_a_volume_that_stayed_under_another_setting_leaves_at_once(tmp_path: pathlib.Path) -> None:
+    delays.Delays(tmp_path, 60.0, Time()).stay("v")  # type: ignore[arg-type]
+    delays.Delays(tmp_path, 0.0, Time()).leave("v")  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_without_a_delay_a_volume_leaves_at_once(tmp_path: pathlib.Path) -> None:
