@@ -23,6 +23,8 @@ class Kind(enum.StrEnum):
     STORAGE_CLASS = "StorageClass"
     SECRET = "Secret"  # noqa: S105  # the kind's name
     POD = "Pod"
+    VOLUME_ATTACHMENT = "VolumeAttachment"
+    CSI_NODE = "CSINode"
     VOLUME_SNAPSHOT_CONTENT = "VolumeSnapshotContent"
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from core import call, errors
 from kube import api, connection
 
-_CORE = "/api/v1"
+_CORE, _STORAGE = "/api/v1", "/apis/storage.k8s.io/v1"
 _PLURALS: Mapping[api.Kind, tuple[str, str]] = {
     api.Kind.NODE: (_CORE, "nodes"),
     api.Kind.CONFIG_MAP: (_CORE, "configmaps"),
@@ -17,7 +17,9 @@ _PLURALS: Mapping[api.Kind, tuple[str, str]] = {
     api.Kind.PERSISTENT_VOLUME_CLAIM: (_CORE, "persistentvolumeclaims"),
     api.Kind.SECRET: (_CORE, "secrets"),
     api.Kind.POD: (_CORE, "pods"),
-    api.Kind.STORAGE_CLASS: ("/apis/storage.k8s.io/v1", "storageclasses"),
+    api.Kind.STORAGE_CLASS: (_STORAGE, "storageclasses"),
+    api.Kind.VOLUME_ATTACHMENT: (_STORAGE, "volumeattachments"),
+    api.Kind.CSI_NODE: (_STORAGE, "csinodes"),
     api.Kind.VOLUME_SNAPSHOT_CONTENT: (
         "/apis/snapshot.storage.k8s.io/v1",
         "volumesnapshotcontents",

@@ -3,9 +3,11 @@
 Source: spec/csi-driver.md 4.2.
 """
 
+import collections
+import contextlib
 import dataclasses
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 import structlog
@@ -18,6 +20,8 @@ from csi.cpfs.controller import channels, settings
 
 log = structlog.get_logger()
 
+_Pair = tuple[str, node_ids.NodeId]
+"""A file system and a node."""
 _ATTACHED, _FAILED, _DETACHED = "attached", "failed", "detached"
 _LOOKS = 10
 _EVERY_S = 1.0
@@ -36,6 +40,12 @@ class AttachApi(Protocol):
     ) -> nas_model.VscAttachment | None: ...
 
 
+class UserApi(Protocol):
+    """What is needed of `users.Users`."""
+
+    async def find(self, file_system_id: str, node: node_ids.NodeId) -> str: ...
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Publishing:
     """What ControllerPublishVolume asks for."""
@@ -46,25 +56,36 @@ class Publishing:
 
 
 class Attachments:
-    """Attaches and detaches channels. primary: by the kind of node that has them."""
+    """Attaches and detaches channels. primary: by the kind of node that has them.
+
+    Publishes of one file system to one node run side by side; a detach runs alone.
+    """
 
     def __init__(
         self,
         api: AttachApi,
         primary: Mapping[node_ids.Reach, channels.Channels],
+        users: UserApi,
         time: clock.Clock,
         config: settings.CpfsSettings,
     ) -> None:
         self._api = api
         self._channels = primary
+        self._users = users
         self._clock = time
         self._config = config
+        self._publishing: collections.Counter[_Pair] = collections.Counter()
+        self._leaving: set[_Pair] = set()
         self._attaching: single_flight.SingleFlight[None] = single_flight.SingleFlight("attach")
 
     async def publish(self, want: Publishing) -> Mapping[str, str]:
         """The publish context. Doing it again changes nothing."""
         if want.node.reach is node_ids.Reach.COMMON:
             return _by_vpc(want)
+        with self._coming((want.file_system.file_system_id, want.node)):
+            return await self._publish(want)
+
+    async def _publish(self, want: Publishing) -> Mapping[str, str]:
         primary = self._channels[want.node.reach]
         target = want.volume.vsc_target or _target_of(want.file_system, "")
         if not target:
@@ -89,14 +110,24 @@ class Attachments:
         }
 
     async def unpublish(self, file_system_id: str, node: node_ids.NodeId) -> None:
-        """Take the node's channel off the file system, when the settings say so.
+        """Take the node's channel off the file system: by the settings, and unless it is needed.
 
-        Not by default: nobody but Kubernetes knows which other volumes of the file system the node
-        still uses through the same channel, and pods would lose them.
+        All volumes of the file system on the node go through the same channel. Raises Busy while
+        another one of them leaves.
         """
         primary = self._channels.get(node.reach)
         if primary is None or not self._config.detach:
             return
+        with self._going((file_system_id, node)) as alone:
+            why = await self._users.find(file_system_id, node) if alone else "one is published"
+            if why:
+                log.info("channel stays", file_system_id=file_system_id, node=str(node), why=why)
+                return
+            await self._detach(primary, file_system_id, node)
+
+    async def _detach(
+        self, primary: channels.Channels, file_system_id: str, node: node_ids.NodeId
+    ) -> None:
         vsc_id = await primary.find(node.name)
         there = await self._read(file_system_id, vsc_id) if vsc_id else None
         if there is None or there.status.lower() == _DETACHED:
@@ -118,6 +149,33 @@ class Attachments:
         self._attaching.close()
         for primary in self._channels.values():
             primary.close()
+
+    @contextlib.contextmanager
+    def _coming(self, pair: _Pair) -> Iterator[None]:
+        """Publish for the body. Raises Busy while the channel leaves."""
+        if pair in self._leaving:
+            raise errors.Busy(f"the channel of {pair[1]} is just leaving {pair[0]}; retry")
+        self._publishing[pair] += 1
+        try:
+            yield
+        finally:
+            self._publishing[pair] -= 1
+            if not self._publishing[pair]:
+                del self._publishing[pair]
+
+    @contextlib.contextmanager
+    def _going(self, pair: _Pair) -> Iterator[bool]:
+        """Keep publishes off for the body; False = one is running. Raises Busy for a second one."""
+        if pair in self._leaving:
+            raise errors.Busy(f"the channel of {pair[1]} is leaving {pair[0]} already; retry")
+        if pair in self._publishing:
+            yield False
+            return
+        self._leaving.add(pair)
+        try:
+            yield True
+        finally:
+            self._leaving.discard(pair)
 
     async def _attach(self, file_system_id: str, vsc_id: str) -> None:
         asked, status = False, ""

@@ -2,7 +2,9 @@
 
 from csi import driver
 from csi.cpfs import node_ids
-from csi.cpfs.controller import attach, channels, filesets, service, settings
+from csi.cpfs.controller import attach, channels, filesets, service, settings, users
+
+_NAME = "bmcpfsplugin.csi.alibabacloud.com"
 
 
 def build(context: driver.DriverContext) -> service.ControllerServicer:
@@ -15,6 +17,8 @@ def build(context: driver.DriverContext) -> service.ControllerServicer:
     }
     return service.ControllerServicer(
         filesets.Filesets(cloud.filesets, context.clock),
-        attach.Attachments(cloud.vscs, primary, context.clock, config),
+        attach.Attachments(
+            cloud.vscs, primary, users.Users(context.kubernetes, _NAME), context.clock, config
+        ),
         cloud.file_systems,
     )
