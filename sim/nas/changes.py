@@ -20,7 +20,7 @@ _ENDS = {
     model.FILESET: {"CREATING": "CREATED", "RELEASING": ""},
     model.SERVICE: {"CREATING": "RUNNING"},
     model.EXPORT: {"CREATING": "ACTIVE", "DELETING": ""},
-    model.VSC: {"Creating": "In_use", "Preparing": "Normal"},
+    model.VSC: {"Attaching": "In_use", "Preparing": "Normal"},
     model.VSC_ATTACHMENT: {"Attaching": "Attached", "Detaching": ""},
 }
 

@@ -6,7 +6,7 @@ from typing import Any
 from sim import actions, errors, paging
 from sim import cloud as cloud_module
 from sim import params as params_module
-from sim.ecs import instances, names
+from sim.ecs import instances, lists, names
 from sim.nas import model, rules
 from sim.nas.model import Vsc, VscAttachment
 
@@ -33,13 +33,12 @@ def create_vsc(call: actions.Call) -> dict[str, Any]:
             403,
             f"The instance {host.instance_id} has its primary channel already.",
         )
-    if params.boolean("DryRun"):
-        return {"VscId": ""}
+    lists.refuse_dry_run(params)
     made = Vsc(
         vsc_id=cloud.ids.new("vsc"),
         instance_id=host.instance_id,
         type=kind,
-        status="Creating",
+        status="Attaching",
         name=params.text("VscName"),
         description=params.text("Description"),
         resource_group_id=params.text("ResourceGroupId"),

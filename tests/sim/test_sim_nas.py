@@ -356,6 +356,7 @@ REFUSED = [
         "InvalidFsetId.NotFound",
     ),
     ("CreateVsc", {"InstanceId": harness.NODE_2}, 403, "InvalidOperation.VscNotEnabled"),
+    ("CreateVsc", {"InstanceId": NODE, "DryRun": True}, 400, "DryRunOperation"),
     (
         "DetachVscFromFilesystems",
         {"ResourceIds": [{"FileSystemId": LINGJUN, "VscId": "vsc-x"}]},

@@ -18,7 +18,7 @@ _KEEP_S = 180.0
 _READY = ("in_use", "normal")
 _READY_LOOKS = 10
 """A second apart. Source: spec/csi-driver.md, appendix E: ready within 10 s."""
-_THERE_ALREADY = "InvalidOperation.PrimaryVscExists"
+_LATE_LOOKS = 3
 _MISMATCH = "IdempotentParameterMismatch"
 
 
@@ -85,8 +85,8 @@ class Channels:
         async def find() -> nas_model.Vsc | None:
             return await self._primary(instance_id)
 
-        async def look() -> nas_model.Vsc | None:
-            return await token_chain.look(find, self._clock, times=_READY_LOOKS)
+        async def look(times: int = _READY_LOOKS) -> nas_model.Vsc | None:
+            return await token_chain.look(find, self._clock, times=times)
 
         try:
             return await token_chain.make(
@@ -98,8 +98,10 @@ class Channels:
                 find=look,
                 read=lambda _: look(),
             )
-        except cloud_errors.CloudError as e:
-            found = await look() if e.code == _THERE_ALREADY else None
+        except cloud_errors.CloudError:
+            # Another replica's, which may not be seen at once. By which code the cloud refuses a
+            # second one is not documented, so that one is there decides.
+            found = await look(_LATE_LOOKS)
             if found is None:
                 raise
             return found
