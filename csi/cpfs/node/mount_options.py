@@ -14,9 +14,14 @@ DANGEROUS = frozenset(
         *("bind", "rbind", "move", "remount", "loop", "sloppy", "bg", "uhelper", "helper"),
         *("suid", "dev", "context", "fscontext", "defcontext", "rootcontext"),
         *("ram_config_file", "access_key_id", "access_key_secret", "bindtag", "client_owner"),
+        *("nas_ip", "backup_ip", "proxy", "proxy_port", "hp_config_dir"),
+        *("no_kernel_permission", "overlaybd_mount", "upgrade"),
     }
 )
-"""They change what mount(8) does, or whose volume it is."""
+"""They change what mount(8) does or which server it asks, whose volume it is or who may use it.
+
+Source: mount.alinas and mount.cpfs-nfs of aliyun-alinas-utils, the options they take themselves.
+"""
 _LEASE = "g_lease_Enable"
 _FILE_SYSTEM_OF_TARGET = re.compile(r"(?:cpfs|bmcpfs|dcpfs)-([A-Za-z0-9]{21})-.*")
 _SECOND_GENERATION = "01"

@@ -153,6 +153,9 @@ def test_leases_are_off_unless_somebody_or_the_file_system_says_otherwise(
             "a='b'",
             "suid",
             "uhelper=x",
+            "nas_ip=10.0.0.1",
+            "acl,hp_config_dir=/tmp/x",
+            "no_kernel_permission",
         ),
     ],
 )
