@@ -1,8 +1,7 @@
-"""Filesets and protocol mount targets of CPFS. Source: spec/csi-driver.md 4.2, 9.6."""
+"""Filesets of CPFS. Source: spec/csi-driver.md 4.2, 9.6."""
 
 import contextlib
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from cloud import errors as cloud_errors
 from cloud import nas_model, nas_wire, openapi, wait
@@ -117,27 +116,6 @@ class Filesets:
         """The fileset once *done* accepts it. Raises DeadlineExceeded naming *what*."""
         return await self._waiter.wait(f"{file_system_id}{_SEPARATOR}{fileset_id}", done, what=what)
 
-    async def protocol_mount_targets(
-        self, file_system_id: str
-    ) -> list[nas_model.ProtocolMountTarget]:
-        """NFS ways into the file system."""
-        found: list[nas_model.ProtocolMountTarget] = []
-        token = ""
-        while True:
-            body = await self._api.call(
-                openapi.NAS,
-                "DescribeProtocolMountTarget",
-                {
-                    "FileSystemId": file_system_id,
-                    "MaxResults": _PAGE,
-                    "NextToken": token or None,
-                },
-            )
-            found += [_protocol_target(raw) for raw in body.protocol_mount_targets or []]
-            token = body.next_token or ""
-            if not token:
-                return found
-
     async def _read_many(self, keys: Sequence[str]) -> dict[str, Fileset]:
         """Those that are there. A file system that is gone is nobody's failure but its own."""
         wanted: dict[str, list[str]] = {}
@@ -174,16 +152,3 @@ class Filesets:
             token = body.next_token or ""
             if not token:
                 return found
-
-
-def _protocol_target(raw: Any) -> nas_model.ProtocolMountTarget:
-    text = nas_wire.text
-    return nas_model.ProtocolMountTarget(
-        export_id=text(raw.export_id),
-        protocol_service_id=text(raw.protocol_service_id),
-        domain=text(raw.protocol_mount_target_domain),
-        path=text(raw.path),
-        fileset_id=text(raw.fset_id),
-        status=text(raw.status),
-        vpc_id=text(raw.vpc_id),
-    )

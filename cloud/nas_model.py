@@ -154,19 +154,6 @@ class Fileset:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class ProtocolMountTarget:
-    """An NFS way into CPFS. path: of CPFS, which it exports; fileset_id: "" = none."""
-
-    export_id: str
-    protocol_service_id: str
-    domain: str
-    path: str
-    fileset_id: str
-    status: str
-    vpc_id: str = ""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class VscAttachment:
     """A virtual storage channel on a file system.
 

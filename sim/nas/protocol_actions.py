@@ -97,6 +97,8 @@ def delete_protocol_service(call: actions.Call) -> dict[str, Any]:
             403,
             "The protocol service has mount targets; delete them first.",
         )
+    if call.params.boolean("DryRun"):
+        return {}
     cloud.store.delete(model.SERVICE, found.service_id)
     return {}
 
@@ -191,6 +193,8 @@ def delete_protocol_mount_target(call: actions.Call) -> dict[str, Any]:
         raise errors.ApiError(
             "InvalidExportId.NotFound", 404, f"The mount target {export_id} does not exist."
         )
+    if call.params.boolean("DryRun"):
+        return {}
     due_s = cloud.clock.now_s() + cloud.latency("delete_mount_target")
     gone = dataclasses.replace(ProtocolMountTarget.from_row(row), status="DELETING", due_s=due_s)
     cloud.store.put(model.EXPORT, export_id, gone.row())
@@ -230,10 +234,12 @@ def _path(call: actions.Call, file_system_id: str) -> str:
 
 def _passes(row: ProtocolMountTarget, filters: list[dict[str, str]]) -> bool:
     told = {
-        "FsetIds": row.fileset_id,
+        "ProtocolServiceIds": row.service_id,
         "ExportIds": row.export_id,
-        "Path": row.path,
-        "ProtocolMountTargetDomains": row.domain,
+        "VpcIds": row.vpc_id,
+        "FsetIds": row.fileset_id,
+        "Paths": f"{row.path.rstrip('/')}/",
+        "AccessGroupNames": row.access_group,
     }
     for each in filters:
         key = rules.require_one_of("Filters.N.Key", each.get("Key", ""), tuple(told))

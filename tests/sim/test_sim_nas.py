@@ -495,6 +495,35 @@ def test_a_dry_run_changes_no_fileset(nas):
     assert nas.refused("SetFilesetQuota", **fileset) == (400, "MissingParameter")
 
 
+def test_exports_are_found_by_what_they_are_and_a_dry_run_deletes_none(nas):
+    cpfs = nas.make(**NEW_CPFS)
+    fileset_id = nas("CreateFileset", FileSystemId=cpfs, FileSystemPath="/a/")["FsetId"]
+    told = {"FileSystemId": cpfs, "ProtocolType": "NFS", "ProtocolSpec": "General"}
+    service = nas("CreateProtocolService", **told)["ProtocolServiceId"]
+    nas.wait()
+    which = {"FileSystemId": cpfs, "ProtocolServiceId": service}
+    root = nas("CreateProtocolMountTarget", **which, Path="/", **NETWORK)["ExportId"]
+    of_set = nas("CreateProtocolMountTarget", **which, FsetId=fileset_id, **NETWORK)["ExportId"]
+    nas.wait()
+
+    def found(key, value):
+        filters = [{"Key": key, "Value": value}]
+        answer = nas("DescribeProtocolMountTarget", FileSystemId=cpfs, Filters=filters)
+        return {each["ExportId"] for each in answer["ProtocolMountTargets"]}
+
+    nas("DeleteProtocolMountTarget", **which, ExportId=of_set, DryRun=True)
+    nas.wait()
+
+    assert found("Paths", "/") == {root}
+    assert found("Paths", "/a/,/b/") == found("FsetIds", fileset_id) == {of_set}
+    assert found("VpcIds", NETWORK["VpcId"]) == found("ProtocolServiceIds", service)
+    nas("DeleteProtocolMountTarget", **which, ExportId=of_set)
+    nas("DeleteProtocolMountTarget", **which, ExportId=root)
+    nas.wait()
+    nas("DeleteProtocolService", **which, DryRun=True)
+    assert nas("DescribeProtocolService", FileSystemId=cpfs)["ProtocolServices"]
+
+
 def test_filesets_are_found_by_a_part_of_their_path_and_by_whole_ids(nas):
     made = [new_fileset(nas, f"/team-{n}/", Description=f"of-team-{n}") for n in range(3)]
 
