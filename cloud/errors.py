@@ -164,6 +164,9 @@ _TABLE: tuple[tuple[str, type[CloudError]], ...] = (
     ("InstanceLocked*", CloudPrecondition),
     ("ModifyingDiskCategoryLimitExceed", CloudPrecondition),
     ("OperationDenied.TooManyDepths", CloudInvalid),
+    # "Not permitted when the status is processing".
+    ("OperationDenied.InvalidState", CloudConflict),
+    ("OperationDenied.ConflictOperation", CloudConflict),
     ("OperationDenied*", CloudPrecondition),
     ("InvalidOperation*", CloudPrecondition),
     ("InvalidInstanceStatus*", CloudPrecondition),

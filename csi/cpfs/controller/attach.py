@@ -130,7 +130,8 @@ class Attachments:
     ) -> None:
         vsc_id = await primary.find(node.name)
         there = await self._read(file_system_id, vsc_id) if vsc_id else None
-        if there is None or there.status.lower() == _DETACHED:
+        # One that failed may be told of for ever; the next publish attaches it anew.
+        if there is None or there.status.lower() in (_DETACHED, _FAILED):
             return
         try:
             await self._api.detach(file_system_id, vsc_id, client_token=uuid.uuid4().hex)

@@ -36,6 +36,7 @@ class Cloud:
 
     def __init__(self) -> None:
         self.attached: set[tuple[str, str]] = {(FS, "vsc-1")}
+        self.status = "Attached"
         self.detaches = 0
         self.slow = False
         self.asked = asyncio.Event()
@@ -62,7 +63,7 @@ class Cloud:
         if (file_system_id, vsc_id) not in self.attached:
             return None
         return nas_model.VscAttachment(
-            file_system_id=file_system_id, vsc_id=vsc_id, status="Attached"
+            file_system_id=file_system_id, vsc_id=vsc_id, status=self.status
         )
 
 
@@ -178,6 +179,17 @@ async def test_what_kubernetes_does_not_tell_is_waited_for_or_kept(
     kubernetes.fault = api.NotConfigured()
     await links.unpublish(FS, NODE)
     assert cloud.detaches == 1
+
+
+@pytest.mark.parametrize("status", ["Failed", "Detached"])
+async def test_what_is_not_attached_needs_no_detach(
+    links: attach.Attachments, cloud: Cloud, status: str
+) -> None:
+    cloud.status = status
+
+    await links.unpublish(FS, NODE)
+
+    assert cloud.detaches == 0
 
 
 async def test_a_volume_that_is_being_published_keeps_the_channel(
