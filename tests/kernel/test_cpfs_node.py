@@ -56,9 +56,19 @@ class Node:
         request = pb.NodeUnpublishVolumeRequest(volume_id=VOLUME, target_path=str(self.target(pod)))
         self.client.node.NodeUnpublishVolume(request, timeout=60)
 
+    def staging(self) -> str:
+        return str(self.rig.kubelet / "plugins/kubernetes.io/csi/driver/hash/globalmount")
+
+    def stage(self) -> None:
+        request = pb.NodeStageVolumeRequest(
+            volume_id=VOLUME,
+            staging_target_path=self.staging(),
+            volume_capability=csi_client.mount_capability("", mode="MULTI_NODE_MULTI_WRITER"),
+        )
+        self.client.node.NodeStageVolume(request, timeout=60)
+
     def unstage(self) -> None:
-        staging = self.rig.kubelet / "plugins/kubernetes.io/csi/driver/hash/globalmount"
-        request = pb.NodeUnstageVolumeRequest(volume_id=VOLUME, staging_target_path=str(staging))
+        request = pb.NodeUnstageVolumeRequest(volume_id=VOLUME, staging_target_path=self.staging())
         self.client.node.NodeUnstageVolume(request, timeout=60)
 
     def stats(self, pod: str = "pod") -> pb.NodeGetVolumeStatsResponse:
@@ -70,7 +80,8 @@ class Node:
 
 
 @pytest.fixture
-def node() -> Iterator[Node]:
+def node(request: pytest.FixtureRequest) -> Iterator[Node]:
+    """With the settings that a test gives it."""
     rig = processes.Rig(hardware="none")
     try:
         socket = rig.dir / "run/proxy.sock"
@@ -81,6 +92,7 @@ def node() -> Iterator[Node]:
             node_id="common:worker-1",
             NAS_MOUNT_PROXY_SOCKET=str(socket),
             NAS_CONNECTOR_SOCKET=str(rig.dir / "run/connector.sock"),
+            **getattr(request, "param", {}),
         )
         client = csi_client.Client(rig.socket("cpfs"))
         served = rig.dir / "served"
@@ -187,6 +199,31 @@ def test_a_published_volume_is_not_unstaged(node: Node, proxy: mount_proxy.Mount
 
     assert code_of(caught.value)[0] is Code.ABORTED
     assert "second" in code_of(caught.value)[1]
+
+
+@pytest.mark.parametrize("node", [{"BMCPFS_DETACH_DELAY": "1h"}], indirect=True)
+def test_g43_a_volume_stays_for_the_next_pod_also_after_a_kill(
+    node: Node, proxy: mount_proxy.MountProxy
+) -> None:
+    def refused() -> tuple[Code, str]:
+        with pytest.raises(grpc.RpcError) as caught:
+            node.unstage()
+        return code_of(caught.value)
+
+    node.unstage()
+    node.stage()
+    stays = [refused()]
+    node.driver.kill9()
+    node.driver.start(processes.DRIVER_READY)
+    stays.append(refused())
+    node.publish()
+    in_use = refused()
+    node.unpublish()
+    stays.append(refused())
+
+    assert {code for code, _ in stays} == {Code.UNAVAILABLE}
+    assert all("BMCPFS_DETACH_DELAY" in said for _, said in stays)
+    assert in_use[0] is Code.ABORTED
 
 
 def test_without_its_client_a_volume_is_refused_at_once_and_nothing_is_left(node: Node) -> None:
