@@ -16,6 +16,7 @@ class Recorded:
     def __init__(self) -> None:
         self.wanted = files_api.Wanted(file_system_ids=(), exports=(), quotas=())
         self.up: set[str] = set()
+        self.removed: list[tuple[str, str]] = []
 
     def sync(self, wanted: files_api.Wanted) -> None:
         self.wanted = wanted
@@ -33,6 +34,9 @@ class Recorded:
 
     def usage(self, file_system_id: str, path: str) -> files_api.Usage:
         return files_api.Usage(size_bytes=len(file_system_id), file_count=len(path))
+
+    def remove_directory(self, file_system_id: str, path: str) -> None:
+        self.removed.append((file_system_id, path))
 
     def release(self) -> None:
         self.wanted = files_api.Wanted(file_system_ids=(), exports=(), quotas=())
@@ -112,3 +116,26 @@ def test_enforced_quotas_of_all_users_are_asked_for_and_usage_is_told(nas, files
     assert files.wanted.quotas == (quota,)
     told = nas("DescribeDirQuotas", FileSystemId=STANDARD, Path="/a")["DirQuotaInfos"][0]
     assert told["UserQuotaInfos"][0]["SizeRealInByte"] == len(STANDARD)
+
+
+def test_the_quota_of_a_fileset_is_asked_for_as_long_as_it_is_there(nas, files):
+    nas.cloud.remember("nas", {"keep_released": True})
+    limits = {"Quota.SizeLimit": 10 * nas_tests.GIB, "Quota.FileCountLimit": 10_000}
+    made = nas("CreateFileset", FileSystemId=LINGJUN, FileSystemPath="/new/", **limits)
+    which = {"FileSystemId": LINGJUN, "FsetId": made["FsetId"]}
+    asked = [files.wanted.quotas]
+    nas.wait()
+    nas("SetFilesetQuota", **which, SizeLimit=20 * nas_tests.GIB)
+    asked.append(files.wanted.quotas)
+    nas("CancelFilesetQuota", **which)
+    asked.append(files.wanted.quotas)
+    nas("SetFilesetQuota", **which, FileCountLimit=20_000)
+    nas("DeleteFileset", **which)
+    nas.wait()
+
+    where = {"file_system_id": LINGJUN, "path": "/new"}
+    first = files_api.Quota(**where, size_bytes=10 * nas_tests.GIB, file_count=10_000)
+    second = files_api.Quota(**where, size_bytes=20 * nas_tests.GIB)
+    assert asked == [(first,), (second,), ()]
+    assert files.wanted.quotas == ()
+    assert files.removed == [(LINGJUN, "/new")]
