@@ -22,6 +22,7 @@ _MAX_DEPTH = 8
 _PATH_LENGTHS = range(2, 1025)
 _DESCRIPTION = re.compile(r"[^\W\d_][\w:-]{1,127}")
 _IDS_MAX = 10
+_MOST_OF_CPFS = 10
 _UNKNOWN_TO_QUOTAS = "InvalidFilesetId.NotFound"
 _FILTERS = ("FsetIds", "FileSystemPath", "Description", "QuotaExists")
 
@@ -35,9 +36,10 @@ def create_fileset(call: actions.Call) -> dict[str, Any]:
     size_bytes, file_count = _quota(params, "Quota.")
     if (size_bytes or file_count) and found.type != model.BMCPFS:
         raise errors.invalid_parameter("Quota", "given", "CPFS for Lingjun (bmcpfs-…) only")
+    most = cloud.world.quotas.cpfs_filesets
     rules.require_quota(
         len(_live(cloud, found.file_system_id)),
-        cloud.world.quotas.cpfs_filesets,
+        most if found.type == model.BMCPFS else min(most, _MOST_OF_CPFS),
         "OperationDenied.TooManyFilesets",
         f"filesets of file system {found.file_system_id}",
     )

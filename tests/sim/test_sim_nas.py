@@ -538,6 +538,16 @@ def test_filesets_are_found_by_a_part_of_their_path_and_by_whole_ids(nas):
     assert found("FsetIds", made[0][:-1]) == []
 
 
+def test_a_cpfs_file_system_has_ten_filesets_at_most(nas):
+    cpfs = nas.make(**NEW_CPFS)
+    for n in range(10):
+        nas("CreateFileset", FileSystemId=cpfs, FileSystemPath=f"/set-{n}/")
+
+    more = nas.refused("CreateFileset", FileSystemId=cpfs, FileSystemPath="/set-x/")
+
+    assert more == (403, "OperationDenied.TooManyFilesets")
+
+
 def test_a_released_fileset_may_still_be_told_of(nas):
     nas.cloud.remember("nas", {"keep_released": True})
     made = new_fileset(nas)

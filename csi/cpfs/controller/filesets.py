@@ -177,12 +177,20 @@ class Filesets:
             else:
                 return
             call.doing(f"waiting for the other filesets of {handle.file_system_id} to be at rest")
-            if await self.read(handle) is None:
+            if await self._is_going(handle):
                 return  # an earlier call has begun it
         raise errors.Unavailable(
             f"fileset {handle.fileset_id} of {handle.file_system_id} cannot be deleted while "
             f"others are being made or deleted; retry: {why}"
         )
+
+    async def _is_going(self, handle: handles.Handle) -> bool:
+        """Whether the fileset is seen going. Not seen is not gone: lists lag behind."""
+        try:
+            found = await self._api.read(handle.file_system_id, handle.fileset_id)
+        except cloud_errors.CloudNotFound:
+            return True  # with its file system
+        return found is not None and found.status.lower() in _GOING
 
     async def _make(self, name: str, size_bytes: int, wish: params.CpfsParameters) -> Fileset:
         file_system_id, path = wish.file_system_id, wish.path(name)

@@ -23,7 +23,8 @@ WISH = params.parse({"bmcpfsId": FS})
 class Nas:
     """`openapi.OpenApi` for filesets.
 
-    there: file system → fileset id → row. shown: how a path looks in an answer.
+    there: file system → fileset id → row. shown: how a path looks in an answer. hidden: filesets
+    that lists do not show.
     """
 
     def __init__(self) -> None:
@@ -32,6 +33,7 @@ class Nas:
         self.shown: Callable[[str], str] = str
         self.before_create: Callable[[], None] = lambda: None
         self.full = False
+        self.hidden: set[str] = set()
 
     def put(self, fileset_id: str, status: str, *, fs: str = FS, name: str = "pvc-1") -> None:
         self.there[fs][fileset_id] = {
@@ -81,6 +83,7 @@ class Nas:
         fits = [
             (fileset_id, row)
             for fileset_id, row in rows.items()
+            if fileset_id not in self.hidden
             if (wanted["Key"] == "FsetIds" and fileset_id in wanted["Value"].split(","))
             or (wanted["Key"] == "FileSystemPath" and wanted["Value"] in row["path"])
         ]
@@ -153,6 +156,22 @@ async def test_a_deletion_goes_on_where_an_earlier_call_gave_up(
     await time.advance(5.0)
 
     await running
+
+
+async def test_a_fileset_that_lists_do_not_show_yet_is_not_taken_for_gone(
+    do: filesets.Filesets, nas: Nas, time: virtual_clock.VirtualClock
+) -> None:
+    nas.put("fset-1", "CREATED")
+    nas.put("fset-2", "CREATING", name="pvc-2")
+    nas.hidden.add("fset-1")
+    running = asyncio.create_task(do.delete(HANDLE))
+    await time.advance(5.0)
+    assert not running.done()
+    nas.there[FS]["fset-2"]["status"] = "CREATED"
+    await time.advance(5.0)
+    await running
+
+    assert nas.there[FS]["fset-1"]["status"] == "RELEASING"
 
 
 async def test_a_deletion_that_others_keep_off_may_be_tried_again(
