@@ -296,15 +296,19 @@ def make(
 
 
 def read_lingjun(path: pathlib.Path = LINGJUN_CONFIG) -> Mapping[str, str]:
-    """What a Lingjun machine's file says; {} on other machines. Blocking."""
+    """What a Lingjun machine's file says; {} on other machines. Blocking.
+
+    Raises Unavailable for one that makes no sense: it may be written just now, and a machine that
+    took itself for another kind would be registered as such.
+    """
     try:
         document = json.loads(path.read_text())
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as e:
-        raise errors.Internal(f"{path} cannot be read: {e}") from e
+        raise errors.Unavailable(f"{path} cannot be read: {e}") from e
     if not isinstance(document, dict):
-        raise errors.Internal(f"{path} does not hold a JSON object")
+        raise errors.Unavailable(f"{path} does not hold a JSON object")
     return {str(k): str(v) for k, v in document.items() if v}
 
 

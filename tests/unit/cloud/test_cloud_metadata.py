@@ -148,8 +148,11 @@ async def test_a_broken_lingjun_file_is_named(tmp_path: pathlib.Path, text: str)
     path = tmp_path / "lingjun_config"
     path.write_text(text)
 
-    with pytest.raises(errors.Internal, match="lingjun_config"):
-        await metadata.LingjunProvider(path).read(Key.REGION_ID, {})
+    provider = metadata.LingjunProvider(path)
+    with pytest.raises(errors.Unavailable, match="lingjun_config"):
+        await provider.read(Key.REGION_ID, {})
+    with pytest.raises(errors.Unavailable, match="lingjun_config"):
+        await metadata.Metadata([provider], virtual_clock.VirtualClock()).find(Key.LINGJUN_NODE)
 
 
 async def test_the_metadata_service_is_asked_once_for_the_identity_document() -> None:
