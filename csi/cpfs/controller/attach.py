@@ -17,6 +17,7 @@ from cloud import errors as cloud_errors
 from core import call, clock, errors, single_flight
 from csi.cpfs import node_ids, volume_context
 from csi.cpfs.controller import channels, settings
+from csi.cpfs.controller import users as users_module
 
 log = structlog.get_logger()
 
@@ -43,7 +44,9 @@ class AttachApi(Protocol):
 class UserApi(Protocol):
     """What is needed of `users.Users`."""
 
-    async def find(self, file_system_id: str, node: node_ids.NodeId) -> str: ...
+    async def find(
+        self, file_system_id: str, node: node_ids.NodeId
+    ) -> users_module.Need | None: ...
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,11 +122,32 @@ class Attachments:
         if primary is None or not self._config.detach:
             return
         with self._going((file_system_id, node)) as alone:
-            why = await self._users.find(file_system_id, node) if alone else "one is published"
-            if why:
-                log.info("channel stays", file_system_id=file_system_id, node=str(node), why=why)
-                return
-            await self._detach(primary, file_system_id, node)
+            if not alone:
+                return  # a volume is just being published there
+            need = await self._users.find(file_system_id, node)
+            if need is None:
+                await self._detach(primary, file_system_id, node)
+                # Another replica may have published one meanwhile, and found the channel there.
+                need = await self._users.find(file_system_id, node)
+            if need is not None:
+                log.info(
+                    "channel stays", file_system_id=file_system_id, node=str(node), why=need.why
+                )
+                if need.is_sure:
+                    await self._keep(primary, file_system_id, node)
+
+    async def _keep(
+        self, primary: channels.Channels, file_system_id: str, node: node_ids.NodeId
+    ) -> None:
+        """Attach the channel again if it left from under somebody, however that came."""
+        vsc_id = await primary.find(node.name)
+        if not vsc_id:
+            return
+        try:
+            await self._attach(file_system_id, vsc_id)
+        except cloud_errors.CloudError as e:
+            if e.code != cpfs_vsc.ATTACH_NOT_SUPPORTED:  # else its volumes go through the VPC
+                raise
 
     async def _detach(
         self, primary: channels.Channels, file_system_id: str, node: node_ids.NodeId

@@ -1,5 +1,6 @@
 """Who uses a file system on a node, as Kubernetes knows it: a channel serves all of them."""
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
@@ -21,6 +22,14 @@ _VOLUME = (("metadata", "name"), ("spec", "csi", "volumeHandle"))
 _NODE = (("metadata", "name"), ("spec", "drivers"))
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Need:
+    """Why a channel stays. is_sure: False = nobody knows better."""
+
+    why: str
+    is_sure: bool
+
+
 class Lister(Protocol):
     """What is needed of `kube.api.VolumeApi`."""
 
@@ -34,11 +43,11 @@ class Users:
         self._kubernetes = kubernetes
         self._driver_name = driver_name
 
-    async def find(self, file_system_id: str, node: node_ids.NodeId) -> str:
-        """Why the node still needs the file system, "" when it does not.
+    async def find(self, file_system_id: str, node: node_ids.NodeId) -> Need | None:
+        """Why the node still needs the file system, None when it does not.
 
-        "" too where no API server is configured. What is not known is a need. Raises Unavailable
-        while the API server does not answer.
+        None too where no API server is configured. Raises Unavailable while the API server does
+        not answer.
         """
         try:
             nodes = await self._kubernetes.list_all(api.Kind.CSI_NODE, _NODE)
@@ -46,12 +55,12 @@ class Users:
             # Last: who is published later has an object that is newer than this list.
             attachments = await self._kubernetes.list_all(api.Kind.VOLUME_ATTACHMENT, _ATTACHMENT)
         except api.NotConfigured:
-            return ""
+            return None
         except errors.Error as e:
             if e.kind is not errors.Kind.DENIED:
                 raise
             log.warning("attachments may not be read", error=str(e))
-            return f"nobody may tell who uses it: {e}"
+            return Need(f"nobody may tell who uses it: {e}", is_sure=False)
         return choose_need(
             nodes_of(nodes, self._driver_name, node),
             (each for each in attachments if _spec(each).get("attacher") == self._driver_name),
@@ -75,10 +84,10 @@ def choose_need(
     attachments: Iterable[api.Object],
     volumes: Iterable[api.Object],
     file_system_id: str,
-) -> str:
+) -> Need | None:
     """As `Users.find`. names: of the node. attachments: of the driver. Pure."""
     if not names:
-        return "Kubernetes does not know the node"
+        return Need("Kubernetes does not know the node", is_sure=False)
     handle_of = {
         each["metadata"]["name"]: (_spec(each).get("csi") or {}).get("volumeHandle") or ""
         for each in volumes
@@ -90,8 +99,8 @@ def choose_need(
         name = (_spec(each).get("source") or {}).get("persistentVolumeName") or ""
         handle = handles.Handle.parse(handle_of.get(name, ""))
         if handle is None or handle.file_system_id == file_system_id:
-            return f"PersistentVolume {name} is attached"
-    return ""
+            return Need(f"PersistentVolume {name} is attached", is_sure=handle is not None)
+    return None
 
 
 def _spec(found: api.Object) -> api.Object:

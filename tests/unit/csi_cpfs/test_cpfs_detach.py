@@ -81,10 +81,14 @@ def kubernetes() -> fake_kubernetes.FakeKubernetes:
 
 
 @pytest.fixture
+def time() -> virtual_clock.VirtualClock:
+    return virtual_clock.VirtualClock()
+
+
+@pytest.fixture
 async def links(
-    cloud: Cloud, kubernetes: fake_kubernetes.FakeKubernetes
+    cloud: Cloud, kubernetes: fake_kubernetes.FakeKubernetes, time: virtual_clock.VirtualClock
 ) -> AsyncIterator[attach.Attachments]:
-    time = virtual_clock.VirtualClock()
     made = attach.Attachments(
         cloud,
         {node_ids.Reach.VSC: channels.Channels(cloud, time)},
@@ -179,6 +183,41 @@ async def test_what_kubernetes_does_not_tell_is_waited_for_or_kept(
     kubernetes.fault = api.NotConfigured()
     await links.unpublish(FS, NODE)
     assert cloud.detaches == 1
+
+
+async def test_a_channel_that_left_from_under_another_replicas_volume_comes_back(
+    links: attach.Attachments,
+    cloud: Cloud,
+    kubernetes: fake_kubernetes.FakeKubernetes,
+    time: virtual_clock.VirtualClock,
+) -> None:
+    cloud.slow = True
+    leaving = asyncio.create_task(links.unpublish(FS, NODE))
+    await cloud.asked.wait()
+    put_attachment(kubernetes, f"{FS}+fset-2")
+    cloud.released.set()
+    await time.advance(5.0)
+    await leaving
+
+    assert cloud.attached == {(FS, "vsc-1")}
+
+
+@pytest.mark.parametrize("lost", ["PersistentVolume", "CSINode"])
+async def test_nothing_is_attached_for_what_is_not_known(
+    links: attach.Attachments,
+    cloud: Cloud,
+    kubernetes: fake_kubernetes.FakeKubernetes,
+    lost: str,
+) -> None:
+    put_attachment(kubernetes, f"{FS}+fset-1")
+    for kind, name in list(kubernetes.objects):
+        if kind == lost:
+            del kubernetes.objects[kind, name]
+    cloud.attached.clear()
+
+    await links.unpublish(FS, NODE)
+
+    assert cloud.attached == set()
 
 
 @pytest.mark.parametrize("status", ["Failed", "Detached"])
