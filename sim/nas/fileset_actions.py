@@ -71,6 +71,8 @@ def describe_filesets(call: actions.Call) -> dict[str, Any]:
     """Filesets of a file system that fit every filter."""
     cloud, params = call.cloud, call.params
     found = _file_system(call)
+    if params.text("OrderByField"):
+        raise errors.invalid_parameter("OrderByField", params.text("OrderByField"), "not offered")
     filters = _filters(params)
     rows = [Fileset.from_row(row) for row in cloud.view.all(model.FILESET)]
     fits = [

@@ -34,6 +34,10 @@ QUESTIONS = [
         *("alicloud-csi-provisioner", "update", "leases.coordination.k8s.io/kube-scheduler"),
         *("kube-system", "no"),
     ),
+    # Whether another volume needs a channel (CPFS).
+    ("alicloud-csi-provisioner", "list", "volumeattachments.storage.k8s.io", "", "yes"),
+    ("alicloud-csi-provisioner", "list", "csinodes.storage.k8s.io", "", "yes"),
+    ("alicloud-csi-provisioner", "list", "persistentvolumes", "", "yes"),
     ("alicloud-csi-local", "create", "csistoragecapacities.storage.k8s.io", "kube-system", "yes"),
     ("alicloud-csi-local", "create", "csistoragecapacities.storage.k8s.io", "default", "no"),
     ("alicloud-csi-local", "list", "volumeattachments.storage.k8s.io", "", "no"),

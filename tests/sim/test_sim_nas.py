@@ -326,6 +326,12 @@ REFUSED = [
         "InvalidFilterParam",
     ),
     (
+        "DescribeFilesets",
+        {"FileSystemId": LINGJUN, "OrderByField": "SpaceUsage"},
+        400,
+        "InvalidParameter",
+    ),
+    (
         "SetFilesetQuota",
         {"FileSystemId": LINGJUN, "FsetId": "fset-x", "SizeLimit": 10 * GIB},
         400,
