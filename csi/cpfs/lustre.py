@@ -11,7 +11,7 @@ SERVER, FILE_SYSTEM, SUB_PATH, OPTIONS = KEYS = ("server", "fileSystem", "subPat
 _HOST = r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?"
 _SERVER = re.compile(rf"{_HOST}@tcp[0-9]?(:{_HOST}@tcp[0-9]?)*")
 _FILE_SYSTEM = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_OPTION = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}(=[A-Za-z0-9_.:/@+-]*)?")
+_OPTION = re.compile(r"[A-Za-z0-9_]{1,64}(=[A-Za-z0-9_.:/@+-]*)?")
 _ALLOWED = frozenset(
     {
         *("ro", "rw", "flock", "localflock", "noflock", "user_xattr", "nouser_xattr", "acl"),

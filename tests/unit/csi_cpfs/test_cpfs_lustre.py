@@ -23,6 +23,17 @@ def test_an_old_volume_is_one_source_and_its_access() -> None:
     assert lustre.parse(OLD, ("rw",), read_only=True).options == ("ro",)
 
 
+def test_every_option_that_the_refusal_offers_is_taken() -> None:
+    with pytest.raises(errors.InvalidField) as caught:
+        lustre.parse({**OLD, "options": "other"}, (), read_only=False)
+    offered = str(caught.value).partition("allowed: ")[2].split(", ")
+
+    told = lustre.parse({**OLD, "options": ",".join(offered)}, (), read_only=False)
+
+    assert "32bitapi" in offered
+    assert set(told.options) == {*offered, "ro"} - {"rw"}
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [
