@@ -80,6 +80,7 @@ class Attachments:
         self._publishing: collections.Counter[_Pair] = collections.Counter()
         self._leaving: set[_Pair] = set()
         self._attaching: single_flight.SingleFlight[None] = single_flight.SingleFlight("attach")
+        self._detaching: single_flight.SingleFlight[None] = single_flight.SingleFlight("detach")
 
     async def publish(self, want: Publishing) -> Mapping[str, str]:
         """The publish context. Doing it again changes nothing."""
@@ -121,9 +122,17 @@ class Attachments:
         primary = self._channels.get(node.reach)
         if primary is None or not self._config.detach:
             return
-        with self._going((file_system_id, node)) as alone:
-            if not alone:
-                return  # a volume is just being published there
+        pair = file_system_id, node
+        if pair in self._leaving:
+            raise errors.Busy(f"the channel of {node} is leaving {file_system_id} already; retry")
+        if pair in self._publishing:
+            return  # it is needed
+        # A call that gives up must not let a publish in before the cloud has done its part.
+        await self._detaching.run(f"{file_system_id} {node}", lambda: self._leave(primary, pair))
+
+    async def _leave(self, primary: channels.Channels, pair: _Pair) -> None:
+        file_system_id, node = pair
+        with self._going(pair):
             need = await self._users.find(file_system_id, node)
             if need is None:
                 await self._detach(primary, file_system_id, node)
@@ -172,6 +181,7 @@ class Attachments:
     async def close(self) -> None:
         """Take no more calls."""
         self._attaching.close()
+        self._detaching.close()
         for primary in self._channels.values():
             primary.close()
 
@@ -189,16 +199,13 @@ class Attachments:
                 del self._publishing[pair]
 
     @contextlib.contextmanager
-    def _going(self, pair: _Pair) -> Iterator[bool]:
-        """Keep publishes off for the body; False = one is running. Raises Busy for a second one."""
-        if pair in self._leaving:
-            raise errors.Busy(f"the channel of {pair[1]} is leaving {pair[0]} already; retry")
+    def _going(self, pair: _Pair) -> Iterator[None]:
+        """Keep publishes off for the body. Raises Busy while one is running."""
         if pair in self._publishing:
-            yield False
-            return
+            raise errors.Busy(f"a volume of {pair[0]} is being published to {pair[1]}; retry")
         self._leaving.add(pair)
         try:
-            yield True
+            yield
         finally:
             self._leaving.discard(pair)
 

@@ -253,6 +253,26 @@ async def test_a_volume_that_is_being_published_keeps_the_channel(
     assert cloud.attached == {(FS, "vsc-1")}
 
 
+async def test_a_call_that_gives_up_lets_no_volume_in_before_the_channel_has_left(
+    links: attach.Attachments, cloud: Cloud, time: virtual_clock.VirtualClock
+) -> None:
+    """The cloud's part goes on: a volume would find the channel attached, and then lose it."""
+    cloud.slow = True
+    leaving = asyncio.create_task(links.unpublish(FS, NODE))
+    await cloud.asked.wait()
+    leaving.cancel()
+    await virtual_clock.settle()
+    with pytest.raises(errors.Busy, match="leaving"):
+        await links.publish(WANT)
+    cloud.released.set()
+    await virtual_clock.settle()
+    publishing = asyncio.create_task(links.publish(WANT))
+    await time.advance(5.0)
+
+    assert (await publishing)["vscId"] == "vsc-1"
+    assert cloud.attached == {(FS, "vsc-1")}
+
+
 async def test_no_volume_is_published_while_the_channel_leaves(
     links: attach.Attachments, cloud: Cloud
 ) -> None:
