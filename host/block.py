@@ -44,6 +44,11 @@ def find_device(
     return _by_any_link(serial, by_id_dir) or _by_sysfs(serial, sysfs)
 
 
+def is_serial(told: str, serial: str) -> bool:
+    """Whether the kernel means *serial* by *told*: a virtio disk shows its first 20 bytes."""
+    return told == serial or (len(told) == _VIRTIO_SERIAL_MAX and serial.startswith(told))
+
+
 def path_of(link: str | os.PathLike[str]) -> pathlib.Path:
     """The device behind *link*, links followed. Raises Precondition for anything else."""
     device_number(link)
@@ -192,8 +197,7 @@ def _by_sysfs(serial: str, sysfs: pathlib.Path) -> pathlib.Path | None:
         for entry in sorted((sysfs / _SYS_BLOCK).iterdir()):
             nvme = entry.name.startswith("nvme")
             told = _read(entry / "device" / "serial" if nvme else entry / "serial")
-            cut = not nvme and len(told) == _VIRTIO_SERIAL_MAX and serial.startswith(told)
-            if told and (told == serial or cut):
+            if told and is_serial(told, serial):
                 found = _device_behind(pathlib.Path("/dev") / entry.name.replace("!", "/"))
                 if found is not None:
                     return found

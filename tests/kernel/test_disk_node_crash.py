@@ -3,8 +3,9 @@
 import os
 import pathlib
 import shutil
+import stat
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -260,3 +261,97 @@ def _set_in_progress(disk: harness.LoopDisk) -> None:
         sector[126] = 1
         f.seek(0)
         f.write(sector)
+
+
+@pytest.fixture
+def own_dev(node: harness.Node) -> Iterator[pathlib.Path]:
+    """A directory for device files, which go when their disk does, as in devtmpfs."""
+    path = node.directory / "dev"
+    path.mkdir()
+    harness.tool("mount", "-t", "tmpfs", "none", str(path))
+    yield path
+    harness.tool("umount", str(path))
+
+
+def lose(node: harness.Node, disk: harness.LoopDisk) -> None:
+    """Take *disk* off the node although it is staged, as a forced detach does."""
+    link = node.by_id / f"virtio-{disk.serial}"
+    link.readlink().unlink()
+    link.unlink()
+    harness.tool("losetup", "-d", str(disk.device))
+    node.disks.remove(disk)
+
+
+def attach_with_number_of(node: harness.Node, lost: harness.LoopDisk) -> harness.LoopDisk:
+    """A new disk that gets the device number of one that was lost."""
+    serial = f"u{lost.serial[1:]}"
+    image = node.directory / f"{serial}.img"
+    with image.open("wb") as f:
+        f.truncate(harness.DISK_BYTES)
+    harness.tool("losetup", str(lost.device), str(image))
+    (node.by_id / f"virtio-{serial}").symlink_to(lost.device)
+    disk = harness.LoopDisk(serial=serial, image=image, device=lost.device)
+    node.disks.append(disk)
+    return disk
+
+
+def with_device_file_in(
+    directory: pathlib.Path, node: harness.Node, disk: harness.LoopDisk
+) -> harness.LoopDisk:
+    """*disk*, found by a device file of its own in *directory*."""
+    file = directory / "vdb"
+    os.mknod(file, stat.S_IFBLK | 0o600, disk.device.stat().st_rdev)
+    link = node.by_id / f"virtio-{disk.serial}"
+    link.unlink()
+    link.symlink_to(file)
+    return disk
+
+
+def global_mount(node: harness.Node, name: str) -> pathlib.Path:
+    """Where kubelet stages volume *name*."""
+    return node.staging(f"plugins/kubernetes.io/csi/pv/{name}/globalmount")
+
+
+async def test_a_lost_raw_volume_is_unstaged_without_touching_the_disk_that_has_its_number(
+    node: harness.Node, own_dev: pathlib.Path
+) -> None:
+    lost = with_device_file_in(own_dev, node, node.add_disk(16 * MIB))
+    await node.stage(lost, path=node.staging("raw"), block=True)
+    lose(node, lost)
+    other = attach_with_number_of(node, lost)
+    staging = await node.stage(other, path=global_mount(node, "other"))
+
+    await node.unstage(lost, node.staging("raw"))
+
+    assert harness.mount_points_below(node.root) == [str(staging)]
+
+
+async def test_a_lost_raw_volume_is_unstaged_while_the_disk_that_has_its_number_is_in_use(
+    node: harness.Node, own_dev: pathlib.Path
+) -> None:
+    lost = with_device_file_in(own_dev, node, node.add_disk(16 * MIB))
+    await node.stage(lost, path=node.staging("raw"), block=True)
+    lose(node, lost)
+    readers = attach_with_number_of(node, lost)
+    staging = node.staging("readers")
+    await node.stage(readers, path=staging, block=True, mode=harness.READERS)
+    await node.publish(readers, staging=staging, block=True, mode=harness.READERS)
+
+    await node.unstage(lost, node.staging("raw"))
+
+    assert harness.tool("blockdev", "--getro", str(readers.device)).strip() == "1"
+
+
+async def test_a_raw_volume_that_came_back_as_another_device_is_staged_again(
+    node: harness.Node, own_dev: pathlib.Path
+) -> None:
+    disk = with_device_file_in(own_dev, node, node.add_disk(16 * MIB))
+    staging = await node.stage(disk, block=True)
+    image, serial = disk.image, disk.serial
+    lose(node, disk)
+    attach_with_number_of(node, disk)
+    disk = node.attach(image, serial)
+
+    await node.stage(disk, block=True)
+
+    assert (staging / disk.volume_id).stat().st_rdev == disk.device.stat().st_rdev

@@ -99,11 +99,26 @@ class Devices:
         if path is None:
             return None
         number = block.device_number(path)
-        told = self._kernel_serial(number)
-        if told and not serial.startswith(told):
-            log.warning("link leads to another disk", serial=serial, device=str(path), has=told)
+        if not self.may_be(number, serial):
+            log.warning("link leads to another disk", serial=serial, device=str(path))
             return None
         return Disk(path=path, number=number)
+
+    def may_be(self, number: str, serial: str) -> bool:
+        """Whether the kernel does not say that "major:minor" is another disk than *serial*."""
+        told = self._kernel_serial(number)
+        return not told or block.is_serial(told, serial)
+
+    def is_left_over(self, mount: mountinfo.Mount, serial: str) -> bool:
+        """Whether *mount* is the device file of a disk that was taken away, as far as we know.
+
+        serial: of the disk whose device file it was, "" = unknown.
+        A device file that is bound somewhere holds nothing. Detached behind our back, the disk is
+        gone, and its number goes to the next disk: what the file leads to then is that one.
+        """
+        if mount.deleted or not serial:
+            return mount.deleted
+        return not self.may_be(block.device_number(mount.mount_point), serial)
 
     def confirm(self, disk: Disk, serial: str) -> None:
         """Check that *serial* still means *disk*; device names are used again after a detach.
@@ -161,7 +176,7 @@ class Devices:
         )
 
     def _kernel_serial(self, number: str) -> str:
-        """Serial number of disk "major:minor" in sysfs, "" = none. virtio cuts it at 20 bytes."""
+        """Serial number of disk "major:minor" in sysfs, "" = none."""
         base = self._settings.sysfs / "dev/block" / number
         for name in ("serial", "device/serial"):
             with contextlib.suppress(OSError):

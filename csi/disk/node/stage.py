@@ -77,7 +77,7 @@ class Stager:
         if node_mounts.top_mount(path / want.volume_id) is not None:
             raise StagedDifferently(want.volume_id, path, "it is there as a raw block device")
         source = self._devices.source(disk)
-        there = self._live_mount(path)
+        there = self._live_mount(path, want.serial)
         if there is None:
             content = self._make_ready(want, disk, source, may_make=may_make)
             there = self._mount(want, disk, source, content)
@@ -169,7 +169,7 @@ class Stager:
         if node_mounts.top_mount(path) is not None:
             raise StagedDifferently(want.volume_id, path, "it is there as a mounted file system")
         file = path / want.volume_id
-        there = self._live_mount(file)
+        there = self._live_mount(file, want.serial)
         if there is None:
             files.ensure_file(file)
             self._devices.set_read_only(disk.number, read_only=want.read_only)
@@ -184,19 +184,22 @@ class Stager:
         # An unstage that was killed before its unmount made the device writable.
         self._devices.set_read_only(disk.number, read_only=want.read_only)
 
-    def _live_mount(self, path: pathlib.Path) -> mountinfo.Mount | None:
+    def _live_mount(self, path: pathlib.Path, serial: str) -> mountinfo.Mount | None:
         """The mount at *path*. One of a device that is gone is removed: nothing can use it.
 
-        A kernel keeps a device's number as long as the device is mounted, so a number that is in
-        use cannot belong to another disk.
+        A kernel keeps a device's number as long as its file system is mounted, so a number that is
+        in use cannot belong to another disk; that of a device file can.
         """
         there = node_mounts.top_mount(path)
         if there is None:
             return None
-        number = there.device
+        number, left_over = there.device, False
         if node_mounts.is_device_file(there):
             number = block.device_number(path)
-        if not node_mounts.has_device(number) or self._devices.is_alive(number):
+            left_over = self._devices.is_left_over(there, serial)
+        if not left_over and (
+            not node_mounts.has_device(number) or self._devices.is_alive(number)
+        ):
             return there
         log.warning("removing the mount of a device that is gone", path=str(path), device=number)
         mounts.ensure_unmounted(path)

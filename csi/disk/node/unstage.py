@@ -105,13 +105,16 @@ class Unstager:
         there = node_mounts.top_mount(at.path)
         if there is not None and node_mounts.has_device(there.device):
             return {there.device}
+        serial = at.volume_id.removeprefix("d-") if at.volume_id.startswith("d-") else ""
         if file is not None:
             there = node_mounts.top_mount(file)
-            if there is not None and block.is_block_device(file):
+            if (
+                there is not None
+                and block.is_block_device(file)
+                and not self._devices.is_left_over(there, serial)
+            ):
                 return {block.device_number(file)}
-        disk = None
-        if at.volume_id.startswith("d-"):
-            disk = self._devices.find(at.volume_id[2:])
+        disk = self._devices.find(serial) if serial else None
         return set() if disk is None else set(self._devices.numbers(disk))
 
     def _staging_paths(
