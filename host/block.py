@@ -41,7 +41,20 @@ def find_device(
         found = _device_behind(by_id_dir / f"{prefix}{serial}")
         if found is not None:
             return found
-    return _by_any_link(serial, by_id_dir) or _by_sysfs(serial, sysfs)
+    return _by_any_link(serial, by_id_dir) or find_in_sysfs(serial, sysfs=sysfs)
+
+
+def find_in_sysfs(serial: str, *, sysfs: pathlib.Path = SYSFS) -> pathlib.Path | None:
+    """The whole-disk device that the kernel says has *serial*; None when there is none."""
+    with contextlib.suppress(FileNotFoundError):
+        for entry in sorted((sysfs / _SYS_BLOCK).iterdir()):
+            nvme = entry.name.startswith("nvme")
+            told = _read(entry / "device" / "serial" if nvme else entry / "serial")
+            if told and is_serial(told, serial):
+                found = _device_behind(pathlib.Path("/dev") / entry.name.replace("!", "/"))
+                if found is not None:
+                    return found
+    return None
 
 
 def is_serial(told: str, serial: str) -> bool:
@@ -187,18 +200,6 @@ def _by_any_link(serial: str, by_id_dir: pathlib.Path) -> pathlib.Path | None:
         for link in sorted(by_id_dir.iterdir()):
             if word.fullmatch(link.name):
                 found = _device_behind(link)
-                if found is not None:
-                    return found
-    return None
-
-
-def _by_sysfs(serial: str, sysfs: pathlib.Path) -> pathlib.Path | None:
-    with contextlib.suppress(FileNotFoundError):
-        for entry in sorted((sysfs / _SYS_BLOCK).iterdir()):
-            nvme = entry.name.startswith("nvme")
-            told = _read(entry / "device" / "serial" if nvme else entry / "serial")
-            if told and is_serial(told, serial):
-                found = _device_behind(pathlib.Path("/dev") / entry.name.replace("!", "/"))
                 if found is not None:
                     return found
     return None

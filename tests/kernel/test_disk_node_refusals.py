@@ -306,3 +306,25 @@ async def test_a_link_to_a_disk_that_calls_itself_otherwise_is_not_followed(
 
     (entry / "serial").write_text(disk.serial[:20] + "\n")
     assert servicer._devices.find(disk.serial) is not None
+
+
+async def test_a_disk_whose_link_leads_elsewhere_is_found_by_what_the_kernel_says(
+    node: harness.Node,
+) -> None:
+    wrong, right = node.add_disk(), node.add_disk()
+    numbers = {}
+    for disk, told in ((wrong, "another"), (right, right.serial)):
+        rdev = disk.device.stat().st_rdev
+        numbers[disk.serial] = f"{os.major(rdev)}:{os.minor(rdev)}"
+        for entry in (f"dev/block/{numbers[disk.serial]}", f"block/{disk.device.name}"):
+            (node.directory / "sys" / entry).mkdir(parents=True)
+            (node.directory / "sys" / entry / "serial").write_text(f"{told}\n")
+    link = node.by_id / f"virtio-{right.serial}"
+    link.unlink()
+    link.symlink_to(wrong.device)
+    servicer = node.restart(sysfs=node.directory / "sys")
+
+    found = servicer._devices.find(right.serial)
+
+    assert found is not None
+    assert (found.path, found.number) == (right.device, numbers[right.serial])

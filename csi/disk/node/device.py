@@ -96,13 +96,10 @@ class Devices:
         """
         settings = self._settings
         path = block.find_device(serial, by_id_dir=settings.by_id_dir, sysfs=settings.sysfs)
-        if path is None:
-            return None
-        number = block.device_number(path)
-        if not self.may_be(number, serial):
+        if path is not None and not self.may_be(block.device_number(path), serial):
             log.warning("link leads to another disk", serial=serial, device=str(path))
-            return None
-        return Disk(path=path, number=number)
+            path = block.find_in_sysfs(serial, sysfs=settings.sysfs)
+        return None if path is None else Disk(path=path, number=block.device_number(path))
 
     def may_be(self, number: str, serial: str) -> bool:
         """Whether the kernel does not say that "major:minor" is another disk than *serial*."""

@@ -197,9 +197,7 @@ class Stager:
         if node_mounts.is_device_file(there):
             number = block.device_number(path)
             left_over = self._devices.is_left_over(there, serial)
-        if not left_over and (
-            not node_mounts.has_device(number) or self._devices.is_alive(number)
-        ):
+        if not left_over and (not node_mounts.has_device(number) or self._devices.is_alive(number)):
             return there
         log.warning("removing the mount of a device that is gone", path=str(path), device=number)
         mounts.ensure_unmounted(path)
