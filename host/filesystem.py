@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import structlog
 
 from core import errors
-from host import block, run
+from host import block, remnants, run
 
 log = structlog.get_logger()
 
@@ -121,11 +121,14 @@ def make(
 
     options: replace `DEFAULT_OPTIONS`. over: what the caller saw on the device and decided to be
     worthless, such as a file system mkfs did not live to finish; anything else is kept.
-    Raises NotEmpty when something else than *over* is recognised on the device.
+    Raises NotEmpty when something else than *over* is recognised on the device, Remains for a
+    damaged signature.
     """
     found = probe(device)
     if not found.empty and found != over:
         raise NotEmpty(device, found)
+    if found.fs_type is None:
+        remnants.require_no_signature(device)
     words = DEFAULT_OPTIONS[fs_type] if options is None else _with_force(fs_type, options)
     run.run([f"mkfs.{fs_type}", *words, str(device)], timeout_s=_MAKE_TIMEOUT_S)
 

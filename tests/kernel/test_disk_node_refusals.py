@@ -69,6 +69,53 @@ async def test_a_partitioned_disk_without_a_file_system_is_refused_and_not_touch
     assert disk.checksum() == before
 
 
+@pytest.mark.parametrize("block_bytes", [1024, 2048, 4096])
+async def test_files_that_lost_their_superblock_are_not_formatted_away(
+    node: harness.Node, block_bytes: int
+) -> None:
+    disk = node.add_disk()
+    harness.tool("mkfs.ext4", "-q", "-b", str(block_bytes), str(disk.device))
+    with harness.mounted(disk.device, node.directory / "mnt") as directory:
+        (directory / "precious").write_text("data")
+    _zero_start(disk)
+    before = disk.checksum()
+
+    with pytest.raises(errors.Precondition, match="e2fsck -b"):
+        await node.stage(disk, fs_type="ext4")
+
+    assert disk.checksum() == before
+
+
+async def test_an_xfs_that_lost_its_superblock_is_not_formatted_away(node: harness.Node) -> None:
+    disk = node.add_disk()
+    harness.tool("mkfs.xfs", "-q", str(disk.device))
+    _zero_start(disk)
+    before = disk.checksum()
+
+    with pytest.raises(errors.Precondition, match="xfs_repair"):
+        await node.stage(disk, fs_type="xfs")
+
+    assert disk.checksum() == before
+
+
+@pytest.mark.parametrize("block_bytes", [1024, 4096])
+async def test_a_file_system_without_files_and_superblock_is_made_anew(
+    node: harness.Node, block_bytes: int
+) -> None:
+    disk = node.add_disk()
+    harness.tool("mkfs.ext4", "-q", "-b", str(block_bytes), str(disk.device))
+    _zero_start(disk)
+
+    path = await node.stage(disk, fs_type="ext4")
+
+    (path / "file").write_text("works")
+
+
+def _zero_start(disk: harness.LoopDisk) -> None:
+    with disk.device.open("r+b", buffering=0) as f:
+        f.write(bytes(4096))
+
+
 async def test_an_empty_disk_is_not_formatted_for_readers(node: harness.Node) -> None:
     disk = node.add_disk()
     before = disk.checksum()

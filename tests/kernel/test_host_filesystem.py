@@ -83,6 +83,44 @@ def test_a_partition_table_counts_as_something(device):
         filesystem.make(device, "ext4")
 
 
+def wipe_start(device):
+    with device.open("r+b", buffering=0) as f:
+        f.write(bytes(4096))
+    subprocess.run(["blockdev", "--flushbufs", str(device)], check=True)
+
+
+def test_a_partition_table_that_lost_its_first_half_counts_as_something(device, image):
+    run.run(["sfdisk", str(device)], timeout_s=30, stdin=b"label: gpt\n,,\n")
+    wipe_start(device)
+    before = digest(image)
+    assert filesystem.probe(device).empty
+
+    with pytest.raises(errors.Precondition, match="a damaged gpt"):
+        filesystem.make(device, "ext4")
+
+    assert digest(image) == before
+
+
+@pytest.mark.parametrize("fs_type", TYPES)
+def test_a_file_system_that_blkid_does_not_believe_counts_as_something(
+    device, image, tmp_path, monkeypatch, fs_type
+):
+    filesystem.make(device, fs_type)
+    os.sync()
+    before = digest(image)
+    # What blkid of util-linux 2.39 and later says of a superblock with a wrong checksum.
+    stub = tmp_path / "bin/blkid"
+    stub.parent.mkdir()
+    stub.write_text("#!/bin/sh\nexit 2\n")
+    stub.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{stub.parent}:{os.environ['PATH']}")
+
+    with pytest.raises(errors.Precondition, match=f"a damaged {fs_type}"):
+        filesystem.make(device, fs_type)
+
+    assert digest(image) == before
+
+
 def test_two_signatures_are_never_taken_for_one_or_none(device, image):
     filesystem.make(device, "ext4", ["-F"])
     with image.open("r+b") as f:  # an XFS magic in the boot block, which ext4 leaves alone

@@ -16,7 +16,7 @@ from csi import node_options
 from csi.disk import disk_options
 from csi.disk.node import node_settings
 from csi.node import device_content, device_state
-from host import block, filesystem, mountinfo, run
+from host import block, filesystem, mountinfo, remnants, run
 
 log = structlog.get_logger()
 
@@ -163,7 +163,7 @@ class Devices:
         unfinished = probe.fs_type == "xfs" and device_state.is_unfinished_xfs(source.path)
         if unfinished:
             log.warning("file system was never finished, making it anew", device=str(source.path))
-        return device_content.choose_content(
+        content = device_content.choose_content(
             source,
             probe,
             wanted,
@@ -171,6 +171,9 @@ class Devices:
             read_only=read_only,
             unfinished=unfinished,
         )
+        if content.make and not unfinished:
+            remnants.require_no_copies(source.path)
+        return content
 
     def _kernel_serial(self, number: str) -> str:
         """Serial number of disk "major:minor" in sysfs, "" = none."""
