@@ -5,9 +5,18 @@ from typing import Protocol
 
 from cloud import ecs_model
 from core import errors, units
-from csi.disk.controller import controller_requests, names, tags, topology, volume_context
+from csi.disk.controller import (
+    capabilities,
+    controller_requests,
+    names,
+    tags,
+    topology,
+    volume_context,
+)
 
 Disk = ecs_model.Disk
+
+_FIELD = "parameters[volume.alibabacloud.com/disk-id]"
 
 
 class DiskApi(Protocol):
@@ -23,13 +32,16 @@ async def adopt(
 ) -> Disk:
     """The existing disk the parameters name, tagged as ours. It must fit exactly.
 
-    Raises InvalidField when it does not, Exists when it is another volume, Unreachable when it is
-    where nobody asked for it.
+    Raises InvalidField when it does not, Exists when it is another volume or another cluster's,
+    Unreachable when it is where nobody asked for it.
     """
-    field, disk_id = (
-        "parameters[volume.alibabacloud.com/disk-id]",
-        want.parameters.adopt_disk_id,
-    )
+    field, disk_id = _FIELD, want.parameters.adopt_disk_id
+    if want.source is not None:
+        raise errors.InvalidField(
+            field,
+            f"and {want.source.kind} {want.source.source_id} cannot be given together",
+            value=disk_id,
+        )
     disk = await disks.read(disk_id)
     if disk is None:
         raise errors.InvalidField(field, "does not exist", value=disk_id)
@@ -42,9 +54,8 @@ async def adopt(
             f"has {size_bytes} bytes, not the {want.required_bytes} required",
             value=disk_id,
         )
-    owner = disk.tags.get(tags.VOLUME_NAME, "")
-    if owner not in ("", names.tag_value(want.name)):
-        raise errors.Exists(f"disk {disk_id} is volume {owner} already")
+    _require_promised(disk, want)
+    _require_free(disk, want.name, cluster_id=cluster_id)
     segments = volume_context.place(disk, private_topology_key=False)
     if not topology.is_reachable(want.requirement, segments):
         raise topology.Unreachable(
@@ -59,3 +70,31 @@ async def adopt(
     if any(disk.tags.get(key) != value for key, value in wanted.items()):
         await disks.tag(disk_id, wanted)
     return disk
+
+
+def _require_promised(disk: Disk, want: controller_requests.VolumeRequest) -> None:
+    """Raise InvalidField for a disk that lacks the protection or the modes that are wanted."""
+    capabilities.require(want.capabilities, multi_attach=disk.multi_attach, restored=True)
+    wanted = want.parameters
+    if wanted.encrypted and not disk.encrypted:
+        raise errors.InvalidField(_FIELD, "is not encrypted", value=disk.disk_id)
+    if wanted.encrypted and wanted.kms_key_id not in ("", disk.kms_key_id):
+        raise errors.InvalidField(
+            _FIELD,
+            f"is encrypted with key {disk.kms_key_id}",
+            value=disk.disk_id,
+            allowed=wanted.kms_key_id,
+        )
+
+
+def _require_free(disk: Disk, name: str, *, cluster_id: str) -> None:
+    """Raise Exists for a disk that carries the tags of another volume or another cluster."""
+    owner = disk.tags.get(tags.VOLUME_NAME, "")
+    if owner not in ("", names.tag_value(name)):
+        raise errors.Exists(f"disk {disk.disk_id} is volume {owner} already")
+    cluster = disk.tags.get(tags.CLUSTER, "")
+    if cluster_id and cluster not in ("", cluster_id):
+        raise errors.Exists(
+            f"disk {disk.disk_id} is of cluster {cluster}; remove its tag {tags.CLUSTER} when "
+            "that cluster does not use it any more"
+        )

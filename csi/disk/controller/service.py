@@ -77,7 +77,8 @@ class ControllerServicer(csi_pb2_grpc.ControllerServicer):
         self, request: csi_pb2.CreateVolumeRequest, context: Any
     ) -> csi_pb2.CreateVolumeResponse:
         want = controller_requests.parse_create_volume(request)
-        with self._locks.hold(f"volume {want.name}"):
+        adopted = want.parameters.adopt_disk_id
+        with self._locks.hold(f"volume {want.name}", *([adopted] if adopted else [])):
             disk = await self._do.provisioner.create(want)
         return responses.created(disk, want, private_topology_key=self._private_key)
 
