@@ -153,7 +153,8 @@ class FakeDisks:
     ) -> None:
         self.record.note("detach", disk_id=disk_id, instance_id=instance_id)
         disk = self._disk("DetachDisk", disk_id)
-        if disk.state is not State.IN_USE or instance_id not in disk.attached_instance_ids:
+        free = disk.state is State.IN_USE or (disk.state is State.DETACHING and disk.multi_attach)
+        if not free or instance_id not in disk.attached_instance_ids:
             raise fake_refusals.refusal("DetachDisk", "IncorrectDiskStatus")
         left = tuple(i for i in disk.attached_instance_ids if i != instance_id)
         self.change(disk_id, state=State.DETACHING)

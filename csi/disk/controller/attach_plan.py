@@ -49,18 +49,17 @@ def choose_attach_action(
     shared: several nodes may have the volume at once. may_steal: take the disk from another
     instance that has it.
     While a disk is on its way somewhere the answer is WAIT: perhaps an earlier try of this very
-    call is on the way here, and what an Attaching disk goes to is not told.
+    call is on the way here, and what an Attaching disk goes to is not told. A shared disk need not
+    wait for other instances to let go of it: a dead one never does.
     Raises Precondition when the disk is in use elsewhere, Busy in a state we do not know.
     """
     others = tuple(other for other in instances_of(disk) if other != instance_id)
+    if _is_open_to(disk, instance_id, shared=shared):
+        return AttachAction.ATTACH
     match disk.state:
-        case State.AVAILABLE:
-            return AttachAction.ATTACH
         case State.IN_USE:
             if is_attached(disk, instance_id):
                 return AttachAction.NOTHING
-            if not others or (disk.multi_attach and shared):
-                return AttachAction.ATTACH
             if may_steal:
                 return AttachAction.DETACH_FIRST
             raise errors.Precondition(
@@ -70,10 +69,23 @@ def choose_attach_action(
         case State.DETACHING if may_steal and category.of(disk.category).regional and others:
             # The zone of the other instance may be lost, and the detach would never end.
             return AttachAction.FORCE_ATTACH
-        case State.ATTACHING | State.DETACHING | State.CREATING | State.REINITING:
-            return AttachAction.WAIT
         case State.UNKNOWN:
             raise errors.Busy(f"disk {disk.disk_id} is in a state we do not know; retry later")
+        case _:
+            return AttachAction.WAIT
+
+
+def _is_open_to(disk: Disk, instance_id: str, *, shared: bool) -> bool:
+    """Whether *disk* may be attached at once, whoever else has it."""
+    holders = instances_of(disk)
+    joins = disk.multi_attach and shared and instance_id not in holders
+    match disk.state:
+        case State.AVAILABLE:
+            return True
+        case State.IN_USE:
+            return joins or not holders
+        case _:
+            return disk.state is State.DETACHING and joins
 
 
 def choose_detach_targets(disk: Disk, instance_id: str) -> tuple[str, ...]:

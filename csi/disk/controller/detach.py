@@ -110,16 +110,22 @@ class Detacher:
         raise errors.Busy(f"disk {volume_id} or {instance_id} stays busy; retry later")
 
     async def _detach(self, disk: Disk, instance_id: str) -> bool:
-        """Whether *disk* is off *instance_id* now; False = the cloud says to look again."""
+        """Whether *disk* is off *instance_id* now; False = the cloud says to look again.
+
+        Of several instances nobody tells which one a Detaching disk leaves: if it is another one,
+        this detach has yet to be started; if it is this one, it is refused and only waited for.
+        """
+        leaving = disk.state is ecs_model.DiskState.DETACHING
         async with self._slots.hold(instance_id, slots.Side.DETACH):
-            if disk.state is not ecs_model.DiskState.DETACHING:
+            if not leaving or len(attach_plan.instances_of(disk)) > 1:
                 try:
                     await self._start(disk, instance_id)
                 except cloud_errors.CloudError as e:
                     if not cloud_codes.matches(e.code, _LOOK_AGAIN):
                         raise
                     log.info("detach refused, looking again", disk_id=disk.disk_id, code=e.code)
-                    return False
+                    if not leaving:
+                        return False
             await self._wait_off(disk.disk_id, instance_id)
         return True
 

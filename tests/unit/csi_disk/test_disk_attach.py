@@ -242,6 +242,35 @@ async def test_no_node_means_all_nodes() -> None:
     assert parts.disks.disks["d-one"].attached_instance_ids == ()
 
 
+async def test_a_shared_disk_leaves_a_node_while_another_node_never_lets_go_of_it() -> None:
+    parts = parts_with(
+        harness.used_by("i-dead", NODE, state=State.DETACHING, multi_attach=True),
+    )
+
+    await parts.detacher.unpublish("d-one", NODE)
+
+    assert parts.disks.disks["d-one"].attached_instance_ids == ("i-dead",)
+
+
+async def test_a_shared_disk_comes_to_a_node_while_another_node_never_lets_go_of_it() -> None:
+    parts = parts_with(harness.used_by("i-dead", state=State.DETACHING, multi_attach=True))
+
+    disk = await parts.attacher.attach(harness.publish_to(NODE, capability=SHARED))
+
+    assert NODE in disk.attached_instance_ids
+
+
+async def test_detach_of_a_shared_disk_goes_on_where_another_process_was_killed() -> None:
+    parts = parts_with(harness.used_by(NODE, OTHER, multi_attach=True))
+    await parts.disks.detach("d-one", NODE)
+    refusal = fake_refusals.refusal("DetachDisk", "IncorrectDiskStatus")
+    parts.disks.record.fail_next("detach", refusal)
+
+    await parts.detacher.unpublish("d-one", NODE)
+
+    assert parts.disks.disks["d-one"].attached_instance_ids == (OTHER,)
+
+
 async def test_detach_goes_on_where_another_process_was_killed() -> None:
     parts = parts_with(harness.used_by(NODE))
     await parts.disks.detach("d-one", NODE)

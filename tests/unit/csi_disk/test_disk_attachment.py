@@ -54,7 +54,8 @@ def test_a_disk_in_use_elsewhere_is_taken_when_the_settings_say_so() -> None:
     ("shared", "state", "expected"),
     [
         (True, State.IN_USE, Action.ATTACH),
-        (True, State.DETACHING, Action.WAIT),
+        (True, State.DETACHING, Action.ATTACH),
+        (False, State.DETACHING, Action.WAIT),
         (True, State.ATTACHING, Action.WAIT),
     ],
 )
@@ -66,6 +67,14 @@ def test_a_multi_attach_disk_goes_to_a_second_node(
     chosen = attach_plan.choose_attach_action(disk, NODE, shared=shared, may_steal=False)
 
     assert chosen is expected
+
+
+def test_a_multi_attach_disk_that_leaves_this_node_is_waited_for() -> None:
+    disk = harness.used_by(NODE, OTHER, state=State.DETACHING, multi_attach=True)
+
+    chosen = attach_plan.choose_attach_action(disk, NODE, shared=True, may_steal=False)
+
+    assert chosen is Action.WAIT
 
 
 def test_a_single_node_mode_keeps_even_a_multi_attach_disk_to_one_node() -> None:
