@@ -152,6 +152,31 @@ async def test_staging_as_block_what_is_staged_as_a_file_system_is_refused(
         await node.stage(disk)
 
 
+@pytest.mark.parametrize("block_first", [False, True])
+async def test_a_disk_is_not_a_file_system_and_a_writable_device_at_once(
+    node: harness.Node, block_first: bool
+) -> None:
+    disk = node.add_disk()
+    await node.stage(disk)
+    await node.unstage(disk)
+    await node.stage(disk, path=node.staging("first"), block=block_first)
+
+    with pytest.raises(errors.Exists, match="first"):
+        await node.stage(disk, path=node.staging("second"), block=not block_first)
+
+    await node.unstage(disk, node.staging("first"))
+    await node.stage(disk, path=node.staging("second"), block=not block_first)
+
+
+async def test_readers_may_have_a_disk_as_file_system_and_as_device(node: harness.Node) -> None:
+    disk = node.add_disk()
+    await node.stage(disk)
+    await node.unstage(disk)
+    await node.stage(disk, path=node.staging("first"), mode=harness.READERS)
+
+    await node.stage(disk, path=node.staging("second"), block=True, mode=harness.READERS)
+
+
 async def test_a_path_with_another_disk_is_refused(node: harness.Node) -> None:
     mine, other = node.add_disk(), node.add_disk()
     await node.stage(mine)

@@ -6,6 +6,7 @@ with a device's content is decided in `device_content`; the way back is `unstage
 
 import contextlib
 import pathlib
+from collections.abc import Collection, Iterable
 
 import structlog
 
@@ -61,6 +62,7 @@ class Stager:
 
     def _stage(self, want: node_requests.Staging, disk: device.Disk, *, may_make: bool) -> None:
         self._devices.check_not_system(disk)
+        self._check_used_alike(want, disk)
         mark.mark_managed(disk.path, want.volume_id)
         files.ensure_dir(want.staging_target_path)
         for key, value in want.sys_config:
@@ -69,6 +71,22 @@ class Stager:
             self._stage_block(want, disk)
         else:
             self._stage_filesystem(want, disk, may_make=may_make)
+
+    def _check_used_alike(self, want: node_requests.Staging, disk: device.Disk) -> None:
+        """Raise StagedDifferently when the disk is at another path as the other kind of volume.
+
+        Two PersistentVolumes may name one disk, and kubelet stages the kinds at different paths.
+        Who writes to the raw device destroys the file system.
+        """
+        clash = find_clash(
+            mountinfo.read(),
+            self._devices.numbers(disk),
+            want,
+            kubelet_root=self._settings.real_kubelet_root,
+        )
+        if clash is not None:
+            kind = "a file system" if want.access is requests.AccessType.BLOCK else "a raw device"
+            raise StagedDifferently(want.volume_id, clash, f"it is {kind} there")
 
     def _stage_filesystem(
         self, want: node_requests.Staging, disk: device.Disk, *, may_make: bool
@@ -202,6 +220,33 @@ class Stager:
         log.warning("removing the mount of a device that is gone", path=str(path), device=number)
         mounts.ensure_unmounted(path)
         return None
+
+
+def find_clash(
+    table: Iterable[mountinfo.Mount],
+    numbers: Collection[str],
+    want: node_requests.Staging,
+    *,
+    kubelet_root: pathlib.Path,
+) -> pathlib.Path | None:
+    """A path where the disk is raw and *want* is a file system, or the other way round.
+
+    numbers: of the disk and its partitions. For readers both together are fine.
+    """
+    is_block = want.access is requests.AccessType.BLOCK
+    for mount in table:
+        path = pathlib.Path(mount.mount_point)
+        if (
+            mount.deleted
+            or not path.is_relative_to(kubelet_root)
+            or path.is_relative_to(want.staging_target_path)
+            or not node_mounts.holds(mount, numbers)
+        ):
+            continue
+        readers = want.read_only and node_mounts.is_read_only(mount)
+        if node_mounts.is_device_file(mount) != is_block and not readers:
+            return path
+    return None
 
 
 def _grow(source: device_content.Source, there: mountinfo.Mount) -> None:
