@@ -69,6 +69,24 @@ async def test_a_partitioned_disk_without_a_file_system_is_refused_and_not_touch
     assert disk.checksum() == before
 
 
+async def test_a_partitioned_disk_is_refused_when_partitions_are_not_to_be_used(
+    node: harness.Node,
+) -> None:
+    node.restart(accept_partition=False)
+    disk = node.add_disk()
+    table = bytearray(512)
+    table[0x1C2:0x1C6] = (disk.image.stat().st_size // 512).to_bytes(4, "big")
+    table[0x1C6:0x1D2] = b"\x01LNX" + (2).to_bytes(4, "big") + (2048).to_bytes(4, "big")
+    disk.device.write_bytes(table)
+    harness.tool("partx", "--add", "--nr", "1", str(disk.device))
+    before = disk.checksum()
+
+    with pytest.raises(errors.Precondition, match="DISK_PARTITION_ENABLE"):
+        await node.stage(disk)
+
+    assert disk.checksum() == before
+
+
 @pytest.mark.parametrize("block_bytes", [1024, 2048, 4096])
 async def test_files_that_lost_their_superblock_are_not_formatted_away(
     node: harness.Node, block_bytes: int

@@ -137,8 +137,13 @@ class Devices:
         partitions = block.partitions(disk.path)
         numbers = [disk.number, *(block.device_number(p) for p in partitions)]
         check_not_system(disk, numbers, mountinfo.read(), self._settings.real_kubelet_root)
-        if not partitions or not self._settings.accept_partition:
+        if not partitions:
             return device_content.Source(path=disk.path, number=disk.number)
+        if not self._settings.accept_partition:
+            raise errors.Precondition(
+                f"device {disk.path} has partitions, which DISK_PARTITION_ENABLE=false refuses; "
+                "nothing was changed"
+            )
         return choose_source(
             disk,
             filesystem.probe(disk.path),
