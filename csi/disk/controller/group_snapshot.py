@@ -25,7 +25,7 @@ Group = ecs_model.SnapshotGroup
 Snapshot = ecs_model.Snapshot
 
 _LOOKS = 10
-_FAILED = "failed"
+_DONE, _FAILED = "accomplished", "failed"
 _MAX_DISKS = 16
 _MAX_TOTAL_GIB = 32 * 1024
 """Limits of one group. Source: spec/csi-driver.md 2.12 and the ECS page of CreateSnapshotGroup."""
@@ -84,7 +84,7 @@ class GroupSnapshotter:
         """The group of *want* with its snapshots, all cut.
 
         Raises NotFound for a volume, Precondition for volumes that cannot be grouped, Exists when
-        the name is taken by a group of other volumes.
+        the name is taken by a group of other volumes, Busy while not all its members are shown.
         """
         group = await self._find(want)
         if group is None:
@@ -93,6 +93,7 @@ class GroupSnapshotter:
             if fault:
                 raise errors.Precondition(f"group snapshot {want.name}: {fault}")
             group = await self._make(want)
+        group = await self._whole(group, want)
         conflict = choose_conflict(group, want)
         if conflict:
             raise errors.Exists(
@@ -146,6 +147,16 @@ class GroupSnapshotter:
             find=lambda: self._look(functools.partial(self._find, want)),
             read=lambda group_id: self._look(functools.partial(self._read, group_id)),
         )
+
+    async def _whole(self, group: Group, want: controller_requests.GroupRequest) -> Group:
+        """*group* with all its members: one that is still being made may lack some in lists."""
+        for _ in range(_LOOKS):
+            if not is_partial(group, want):
+                return group
+            call.doing(f"waiting for the members of group snapshot {want.name}")
+            await self._clock.sleep(token_chain.LOOK_EVERY_S)
+            group = await self._read(group.group_id) or group
+        raise errors.Busy(f"group snapshot {want.name} is still being made; retry later")
 
     async def _create(self, want: controller_requests.GroupRequest, token: str) -> str:
         with cloud_codes.meaning(f"group snapshot {want.name}", _MEANINGS):
@@ -220,6 +231,12 @@ def choose_fault(disks: Sequence[Disk]) -> str:
     if total_gib > _MAX_TOTAL_GIB:
         return f"{total_gib} GiB in all are too many, at most {_MAX_TOTAL_GIB}"
     return ""
+
+
+def is_partial(group: Group, want: controller_requests.GroupRequest) -> bool:
+    """Whether *group* may become the one of *want* by itself. Pure."""
+    found = {member.source_disk_id for member in group.snapshots}
+    return group.status not in (_DONE, _FAILED) and found < set(want.disk_ids)
 
 
 def choose_conflict(group: Group, want: controller_requests.GroupRequest) -> str:

@@ -1,3 +1,4 @@
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -196,6 +197,33 @@ async def test_a_group_has_all_its_snapshots_and_a_repeat_gives_the_same() -> No
     assert {row.source_disk_id for row in made.snapshots} == {"d-one", "d-two"}
     assert all(row.creation_time for row in made.snapshots)
     assert again.group_id == made.group_id
+
+
+async def test_a_group_whose_members_are_not_all_shown_yet_is_waited_for() -> None:
+    parts = parts_with_disks()
+    whole = parts.snapshots.find_groups
+
+    async def without_members(name: str) -> list[ecs_model.SnapshotGroup]:
+        return [dataclasses.replace(group, snapshots=()) for group in await whole(name)]
+
+    made = await parts.grouper.create(group_wish())
+    parts.snapshots.find_groups = without_members  # type: ignore[method-assign]
+    again = await parts.grouper.create(group_wish())
+
+    assert {row.source_disk_id for row in again.snapshots} == {"d-one", "d-two"}
+    assert again.group_id == made.group_id
+
+
+async def test_a_group_that_never_shows_its_members_is_told_as_busy() -> None:
+    parts = parts_with_disks()
+    made = await parts.grouper.create(group_wish())
+    parts.snapshots.groups[made.group_id] = dataclasses.replace(
+        parts.snapshots.groups[made.group_id], snapshots=made.snapshots[:1]
+    )
+    parts.snapshots.stuck.add(made.snapshots[0].snapshot_id)
+
+    with pytest.raises(errors.Busy, match="is still being made"):
+        await parts.grouper.create(group_wish())
 
 
 @pytest.mark.parametrize("other", [group_wish("d-one"), group_wish(team="b")])
