@@ -58,7 +58,7 @@ def _source(disk: ecs_model.Disk, want: controller_requests.VolumeRequest) -> st
 
 def _parameters(disk: ecs_model.Disk, wanted: params.VolumeParameters) -> str:
     """Only what was asked for is compared: the cloud fills in the rest by its own defaults."""
-    levels = wanted.performance_levels
+    levels = wanted.performance_levels if category.of(disk.category).levels else ()
     multi_attach = str(disk.multi_attach).lower()
     for differs, told in (
         (disk.category not in wanted.categories, f"type is {disk.category}"),

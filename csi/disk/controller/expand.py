@@ -13,6 +13,8 @@ Disk = ecs_model.Disk
 State = ecs_model.DiskState
 
 _LAST_ORDER = "LastOrderProcessing"
+_HAS_IT = "InvalidDiskSize.TooSmall"
+"""The disk is not smaller than that."""
 _RETRY_S = 5.0
 _TRIES = 7
 """Every 5 s for 30 s. Source: spec/csi-driver.md 2.10."""
@@ -64,22 +66,21 @@ class Expander:
         return units.gib_to_bytes(disk.size_gib)
 
     async def _resize(self, disk: Disk, size_gib: int) -> None:
+        online = disk.state is State.IN_USE
         # The token is the wish itself: after a lost answer the same call is no second resize.
-        token = f"r:{disk.disk_id}:{size_gib}"
+        # Attached or detached meanwhile it is another wish, which may not have the same token.
+        token = f"r:{disk.disk_id}:{size_gib}:{'online' if online else 'offline'}"
         for _ in range(_TRIES):
             try:
-                with cloud_codes.meaning(
-                    f"disk {disk.disk_id} cannot grow to {size_gib} GiB", _MEANINGS
-                ):
-                    await self._disks.resize(
-                        disk.disk_id,
-                        size_gib,
-                        online=disk.state is State.IN_USE,
-                        client_token=token,
-                    )
+                await self._disks.resize(disk.disk_id, size_gib, online=online, client_token=token)
             except cloud_errors.CloudError as e:
+                if e.code == _HAS_IT:
+                    return  # The answer to an earlier call was lost, and lists lag behind.
                 if e.code != _LAST_ORDER:
-                    raise
+                    with cloud_codes.meaning(
+                        f"disk {disk.disk_id} cannot grow to {size_gib} GiB", _MEANINGS
+                    ):
+                        raise
                 call.doing(f"waiting for the last resize of disk {disk.disk_id} to end")
                 await self._clock.sleep(_RETRY_S)
             else:

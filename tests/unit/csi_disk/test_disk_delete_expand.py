@@ -206,6 +206,33 @@ async def test_expand_grows_once() -> None:
     assert resizes == [{"disk_id": "d-one", "size_gib": 40, "online": True}]
 
 
+async def test_a_resize_whose_answer_was_lost_is_done_although_the_size_is_shown_late() -> None:
+    parts = parts_with(harness.used_by(NODE))
+    refusal = fake_refusals.refusal("ResizeDisk", "InvalidDiskSize.TooSmall")
+    parts.disks.record.fail_next("resize", refusal)
+    parts.disks.becomes("d-one", size_gib=40)
+
+    assert await expand.Expander(parts.disks, parts.time).expand(wish(40)) == 40 * GIB
+
+
+async def test_a_disk_that_was_detached_meanwhile_is_resized_with_another_token() -> None:
+    parts = parts_with(harness.used_by(NODE))
+    tokens = []
+
+    async def resize(disk_id: str, size_gib: int, *, online: bool, client_token: str) -> None:
+        tokens.append((online, client_token))
+        raise fake_refusals.refusal("ResizeDisk", "InternalError")
+
+    parts.disks.resize = resize  # type: ignore[assignment,method-assign]
+    for disk in (harness.used_by(NODE), harness.disk_of()):
+        parts.disks.disks["d-one"] = disk
+        with pytest.raises(errors.Error, match="InternalError"):
+            await expand.Expander(parts.disks, parts.time).expand(wish(40))
+
+    assert [online for online, _ in tokens] == [True, False]
+    assert len({token for _, token in tokens}) == 2
+
+
 async def test_a_part_of_a_gib_is_a_whole_one() -> None:
     parts = parts_with()
     expander = expand.Expander(parts.disks, parts.time)

@@ -88,6 +88,21 @@ async def test_same_name_with_another_wish_is_refused_and_changes_nothing(
     assert len(parts.disks.disks) == 1
 
 
+async def test_a_level_that_the_cloud_shows_of_a_type_without_levels_is_no_difference() -> None:
+    parts = harness.Parts()
+    parameters = {"type": "cloud_auto,cloud_essd", "performanceLevel": "PL2"}
+    made = await parts.provisioner.create(
+        wish(parameters={**parameters, "zoneId": harness.ZONE}, gib=500)
+    )
+    parts.disks.change(made.disk_id, performance_level="PL1")
+
+    again = await parts.provisioner.create(
+        wish(parameters={**parameters, "zoneId": harness.ZONE}, gib=500)
+    )
+
+    assert (made.category, again.disk_id) == ("cloud_auto", made.disk_id)
+
+
 async def test_a_larger_disk_of_the_name_still_fits_unless_a_limit_forbids_it() -> None:
     parts = harness.Parts()
     made = await parts.provisioner.create(wish(gib=40))
