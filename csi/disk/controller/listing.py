@@ -58,7 +58,11 @@ class Lister:
             )
 
         return await paging.collect(
-            fetch, max_entries=max_entries, starting_token=starting_token, keep=is_volume
+            fetch,
+            max_entries=max_entries,
+            starting_token=starting_token,
+            keep=is_volume,
+            identify=lambda disk: disk.disk_id,
         )
 
     async def get(self, volume_id: str) -> Disk:

@@ -149,7 +149,11 @@ class Snapshotter:
             )
 
         return await paging.collect(
-            fetch, max_entries=max_entries, starting_token=starting_token, keep=is_listed
+            fetch,
+            max_entries=max_entries,
+            starting_token=starting_token,
+            keep=is_listed,
+            identify=lambda found: found.snapshot_id,
         )
 
     def _ours(self) -> dict[str, str]:

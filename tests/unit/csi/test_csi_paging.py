@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import hypothesis
 import pytest
 from hypothesis import strategies
@@ -28,7 +30,7 @@ def even(number: int) -> bool:
 
 
 @hypothesis.given(
-    items=strategies.lists(strategies.integers(0, 99), max_size=60),
+    items=strategies.lists(strategies.integers(0, 99), max_size=60, unique=True),
     cloud_size=strategies.integers(1, 20),
     max_entries=strategies.integers(1, 15),
 )
@@ -40,7 +42,11 @@ async def test_walking_page_by_page_shows_every_item_once(
     token = ""
     for _ in range(len(items) + 2):
         listed = await paging.collect(
-            pages(items, cloud_size), max_entries=max_entries, starting_token=token, keep=even
+            pages(items, cloud_size),
+            max_entries=max_entries,
+            starting_token=token,
+            keep=even,
+            identify=str,
         )
         assert len(listed.items) <= max_entries
         seen += listed.items
@@ -53,9 +59,11 @@ async def test_walking_page_by_page_shows_every_item_once(
 
 async def test_no_limit_gives_all_the_rest_at_once() -> None:
     fetch = pages(list(range(0, 50, 2)), 10)
-    first = await paging.collect(fetch, max_entries=3, starting_token="", keep=even)
+    first = await paging.collect(fetch, max_entries=3, starting_token="", keep=even, identify=str)
 
-    rest = await paging.collect(fetch, max_entries=0, starting_token=first.next_token, keep=even)
+    rest = await paging.collect(
+        fetch, max_entries=0, starting_token=first.next_token, keep=even, identify=str
+    )
 
     assert first.items + rest.items == tuple(range(0, 50, 2))
     assert rest.next_token == ""
@@ -64,4 +72,47 @@ async def test_no_limit_gives_all_the_rest_at_once() -> None:
 @pytest.mark.parametrize("token", ["invalid-token", "@", "x@1", "-1@", "100@", "1", "0@999"])
 async def test_a_bad_token_is_told_as_such(token: str) -> None:
     with pytest.raises(paging.BadToken):
-        await paging.collect(pages([2], 10), max_entries=1, starting_token=token, keep=even)
+        await paging.collect(
+            pages([2], 10), max_entries=1, starting_token=token, keep=even, identify=str
+        )
+
+
+@pytest.mark.parametrize(
+    ("change", "rest"),
+    [
+        (lambda items: items.remove(0), (6, 8, 10)),
+        (lambda items: items.insert(0, 98), (6, 8, 10)),
+        (lambda items: (items.remove(0), items.insert(0, 98), items.insert(0, 96)), (6, 8, 10)),
+        (lambda items: items.remove(4), (6, 8, 10)),
+        (lambda items: items.remove(6), (8, 10)),
+        (lambda items: items.clear(), ()),
+    ],
+    ids=["deleted", "made", "both", "the last deleted", "the next deleted", "all deleted"],
+)
+async def test_what_is_made_or_deleted_between_two_pages_hides_and_repeats_nothing(
+    change: Callable[[list[int]], object], rest: tuple[int, ...]
+) -> None:
+    items = [0, 2, 4, 6, 8, 10]
+    first = await paging.collect(
+        pages(items, 10), max_entries=3, starting_token="", keep=even, identify=str
+    )
+    change(items)
+
+    second = await paging.collect(
+        pages(items, 10),
+        max_entries=0,
+        starting_token=first.next_token,
+        keep=even,
+        identify=str,
+    )
+
+    assert first.items == (0, 2, 4)
+    assert second.items == rest
+
+
+async def test_a_token_of_the_existing_driver_is_understood() -> None:
+    listed = await paging.collect(
+        pages([0, 2, 4], 10), max_entries=0, starting_token="2@", keep=even, identify=str
+    )
+
+    assert listed.items == (4,)
