@@ -186,6 +186,19 @@ async def test_a_disk_is_not_a_file_system_and_a_writable_device_at_once(
     await node.stage(disk, path=node.staging("second"), block=not block_first)
 
 
+async def test_a_disk_that_the_node_itself_has_mounted_is_no_raw_device(
+    node: harness.Node,
+) -> None:
+    disk = node.add_disk()
+    harness.tool("mkfs.ext4", "-q", str(disk.device))
+
+    with (
+        harness.mounted(disk.device, node.directory / "mnt"),
+        pytest.raises(errors.Exists, match="mnt"),
+    ):
+        await node.stage(disk, block=True)
+
+
 async def test_readers_may_have_a_disk_as_file_system_and_as_device(node: harness.Node) -> None:
     disk = node.add_disk()
     await node.stage(disk)

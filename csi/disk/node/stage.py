@@ -62,7 +62,6 @@ class Stager:
 
     def _stage(self, want: node_requests.Staging, disk: device.Disk, *, may_make: bool) -> None:
         self._devices.check_not_system(disk)
-        self._check_used_alike(want, disk)
         mark.mark_managed(disk.path, want.volume_id)
         files.ensure_dir(want.staging_target_path)
         for key, value in want.sys_config:
@@ -75,15 +74,11 @@ class Stager:
     def _check_used_alike(self, want: node_requests.Staging, disk: device.Disk) -> None:
         """Raise StagedDifferently when the disk is at another path as the other kind of volume.
 
-        Two PersistentVolumes may name one disk, and kubelet stages the kinds at different paths.
-        Who writes to the raw device destroys the file system.
+        Two PersistentVolumes may name one disk, and kubelet stages the kinds at different paths;
+        or the node itself may have it mounted. Who writes to the raw device destroys the file
+        system. Looked at before the first mount: what a pod does with its device is its affair.
         """
-        clash = find_clash(
-            mountinfo.read(),
-            self._devices.numbers(disk),
-            want,
-            kubelet_root=self._settings.real_kubelet_root,
-        )
+        clash = find_clash(mountinfo.read(), self._devices.numbers(disk), want)
         if clash is not None:
             kind = "a file system" if want.access is requests.AccessType.BLOCK else "a raw device"
             raise StagedDifferently(want.volume_id, clash, f"it is {kind} there")
@@ -97,6 +92,7 @@ class Stager:
         source = self._devices.source(disk)
         there = self._live_mount(path, want.serial)
         if there is None:
+            self._check_used_alike(want, disk)
             content = self._make_ready(want, disk, source, may_make=may_make)
             there = self._mount(want, disk, source, content)
         else:
@@ -189,6 +185,7 @@ class Stager:
         file = path / want.volume_id
         there = self._live_mount(file, want.serial)
         if there is None:
+            self._check_used_alike(want, disk)
             files.ensure_file(file)
             self._devices.set_read_only(disk.number, read_only=want.read_only)
             self._devices.confirm(disk, want.serial)
@@ -223,11 +220,7 @@ class Stager:
 
 
 def find_clash(
-    table: Iterable[mountinfo.Mount],
-    numbers: Collection[str],
-    want: node_requests.Staging,
-    *,
-    kubelet_root: pathlib.Path,
+    table: Iterable[mountinfo.Mount], numbers: Collection[str], want: node_requests.Staging
 ) -> pathlib.Path | None:
     """A path where the disk is raw and *want* is a file system, or the other way round.
 
@@ -238,7 +231,6 @@ def find_clash(
         path = pathlib.Path(mount.mount_point)
         if (
             mount.deleted
-            or not path.is_relative_to(kubelet_root)
             or path.is_relative_to(want.staging_target_path)
             or not node_mounts.holds(mount, numbers)
         ):
