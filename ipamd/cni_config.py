@@ -24,8 +24,9 @@ _BITS = 8
 _UNSET_BURST = 0xFFFFFFFF
 """What containerd sends as burst when nobody asked for one. Source: spec/conformance.md c.5."""
 _U32_MAX = 0xFFFFFFFF
-_RATE_MAX = 34_359_738_360
-"""TBF's rate is 32 bits of bytes a second here. Source: spec/terway.md 4.15."""
+_RATE_MAX = 10**15
+"""1P, the most that Kubernetes takes in `kubernetes.io/ingress-bandwidth`. Source:
+k8s.io/kubernetes, pkg/util/bandwidth/utils.go."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +67,34 @@ class Attachment:
 def parse_config(raw: bytes) -> NetworkConfig:
     """Raises cni_error.CniError with the specification's codes."""
     plain = decode(raw)
+    runtime = _object(plain, "runtimeConfig")
+    return dataclasses.replace(
+        _which(plain),
+        mtu=_mtu(plain.get("mtu")),
+        bandwidth=_bandwidth(_any_case(_object(runtime, "bandwidth", "runtimeConfig."))),
+        dns=_dns(_object(plain, "dns"), _any_case(_object(runtime, "dns", "runtimeConfig."))),
+        previous=_previous(plain),
+        valid=_valid_attachments(plain),
+    )
+
+
+def parse_del(raw: bytes) -> NetworkConfig:
+    """What a DEL needs: which network it is about.
+
+    The rest is not looked at: an attachment whose ADD was refused for it, or whose configuration
+    was changed since, must end all the same. Raises CniError.
+    """
+    return _which(decode(raw))
+
+
+def parse_gc(raw: bytes) -> NetworkConfig:
+    """What a GC needs, as for `parse_del`: which network, and what is still known of it."""
+    plain = decode(raw)
+    return dataclasses.replace(_which(plain), valid=_valid_attachments(plain))
+
+
+def _which(plain: Mapping[str, Any]) -> NetworkConfig:
+    """Version and name."""
     version = plain.get("cniVersion", "")
     if version not in VERSIONS:
         raise cni_error.CniError(
@@ -76,16 +105,7 @@ def parse_config(raw: bytes) -> NetworkConfig:
     name = plain.get("name")
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise _invalid("name", name, "letters, digits, _ . - and a letter or digit first")
-    runtime = _object(plain, "runtimeConfig")
-    return NetworkConfig(
-        cni_version=version,
-        name=name,
-        mtu=_mtu(plain.get("mtu")),
-        bandwidth=_bandwidth(_any_case(_object(runtime, "bandwidth", "runtimeConfig."))),
-        dns=_dns(_object(plain, "dns"), _any_case(_object(runtime, "dns", "runtimeConfig."))),
-        previous=_previous(plain),
-        valid=_valid_attachments(plain),
-    )
+    return NetworkConfig(cni_version=version, name=name)
 
 
 def decode(raw: bytes) -> dict[str, Any]:

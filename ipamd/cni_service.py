@@ -91,7 +91,7 @@ class CniService(ipamd_pb2_grpc.CniServicer):
         )
 
     async def _del(self, request: Any) -> bytes:
-        config = cni_config.parse_config(request.config)
+        config = cni_config.parse_del(request.config)
         asked = _attachment(config, request)
         self._ready.require_recovered()
         removed = await self._attachments.remove(asked)
@@ -106,7 +106,7 @@ class CniService(ipamd_pb2_grpc.CniServicer):
         return b""
 
     async def _gc(self, request: Any) -> bytes:
-        config = _since(cni_config.parse_config(request.config), _GC_SINCE, "GC")
+        config = _since(cni_config.parse_gc(request.config), _GC_SINCE, "GC")
         if config.valid is None:
             raise cni_error.CniError(
                 cni_error.INVALID_CONFIG,

@@ -107,13 +107,16 @@ def test_a_burst_that_was_asked_for_is_set(lab):
     assert lab.check(wiring) == []
 
 
-def test_a_rate_beyond_32_bits_is_set(lab):
+@pytest.mark.parametrize(
+    ("rate", "told"), [(5_000_000_000, "rate 40Gbit"), (10**15 // 8, "rate 1000Tbit")]
+)
+def test_a_rate_beyond_32_bits_is_set(lab, rate, told):
     pod = lab.netns()
-    wiring = lab.wiring(pod, bandwidth=model.Bandwidth(egress_bytes_per_s=5_000_000_000))
+    wiring = lab.wiring(pod, bandwidth=model.Bandwidth(egress_bytes_per_s=rate))
 
     lab.setup(wiring)
 
-    assert "rate 40Gbit" in pod.sh("tc qdisc show dev eth0")
+    assert told in pod.sh("tc qdisc show dev eth0")
     assert lab.check(wiring) == []
 
 

@@ -113,6 +113,31 @@ def test_what_is_refused_names_key_value_and_what_is_allowed(raw, code, names):
     assert names in message
 
 
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"mtu": 1},
+        {"runtimeConfig": {"bandwidth": {"ingressRate": 10**18}}},
+        {"runtimeConfig": 1},
+        {"dns": []},
+        {"prevResult": []},
+    ],
+)
+def test_a_removal_is_not_refused_for_what_it_does_not_need(keys):
+    told = config(cniVersion="1.1.0", **keys, **{"cni.dev/valid-attachments": []})
+
+    assert cni_config.parse_del(told).name == "terway"
+    assert cni_config.parse_gc(told).valid == frozenset()
+    with pytest.raises(cni_error.CniError):
+        cni_config.parse_config(told)
+
+
+def test_the_largest_limit_that_kubernetes_takes_is_taken():
+    parsed = cni_config.parse_config(config(runtimeConfig={"bandwidth": {"egressRate": 10**15}}))
+
+    assert parsed.bandwidth.egress_bytes_per_s == 10**15 // 8
+
+
 def attachment(**changes):
     values = {
         "container_id": "c1",
