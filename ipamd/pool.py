@@ -165,7 +165,11 @@ class Pool:
         self._wake.set()
 
     async def wait_primed(self) -> None:
-        """Return once the pool holds what its targets want, or cannot and has an address."""
+        """Return once the pool holds what its targets want, or cannot and has an address.
+
+        At once where pods have addresses already: this node was ready before, and a node that is
+        not for minutes, because the cloud gives nothing now, loses all its pods.
+        """
         await self._primed.wait()
 
     async def run(self) -> None:
@@ -412,7 +416,8 @@ class Pool:
         free = self.state.count(AddressState.WARM)
         total = sum(len(eni.addresses) for eni in self.state.enis.values())
         reached = free >= self.targets.min_free and total >= self.targets.minimum_total
-        if reached or (free and self._why) or total >= self.targets.capacity:
+        in_service = bool(self.state.count(AddressState.LEASED))
+        if reached or in_service or (free and self._why) or total >= self.targets.capacity:
             self._primed.set()
 
     async def _end_tasks(self) -> None:

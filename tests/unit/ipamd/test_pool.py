@@ -10,6 +10,7 @@ from core import call, clock, errors, metrics
 from ipamd import counters, eni_maker, limits, pool, pool_state
 from ipamd.model import AddressState, EniState
 from tests.fakes import fake_enis
+from tests.unit.ipamd import test_pool_state
 from tests.unit.ipamd.test_pool_state import key
 
 TARGETS = limits.Targets(max_enis=2, addresses_per_eni=10, min_free=0, max_free=5)
@@ -54,6 +55,31 @@ async def running(targets=TARGETS, *, cool_down_s=30.0, sync_period_s=600.0):
 
 def a_failure(code, status=403):
     return cloud_errors.make(action="A", code=code, status=status, message="m")
+
+
+async def test_a_node_whose_pods_have_addresses_is_primed_while_the_cloud_refuses():
+    wanted = limits.Targets(max_enis=2, addresses_per_eni=10, min_free=3, max_free=5)
+    async with running(wanted) as (served, maker, _):
+        maker.hold = asyncio.Event()  # no call ends
+        for of_pod in (1, 2):
+            served.state.add_eni(test_pool_state.eni(of_pod, count=1))
+            served.state.allocate(key(of_pod), 0.0)
+
+        async with asyncio.timeout(5):
+            await served.wait_primed()
+
+
+async def test_a_new_node_without_an_address_is_not_primed():
+    wanted = limits.Targets(max_enis=2, addresses_per_eni=10, min_free=3, max_free=5)
+    async with running(wanted) as (served, maker, told):
+        maker.failures = [a_failure("Forbidden.RAM") for _ in range(9)]
+        primed = asyncio.create_task(served.wait_primed())
+        while len(told.messages) < 2:  # at the second refusal the first was looked at
+            served.wake()
+            await asyncio.sleep(0.01)
+
+        assert not primed.done()
+        primed.cancel()
 
 
 async def test_a_burst_shares_its_cloud_calls():
