@@ -8,12 +8,13 @@ import contextlib
 import json
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
 
-from core import errors
+from core import clock, errors
+from ipamd import events
 
 log = structlog.get_logger()
 
@@ -23,6 +24,8 @@ _DEFAULT: Mapping[str, Any] = {"type": "terway", "capabilities": {"bandwidth": T
 _VERSION = "1.0.0"
 _NETWORK = "terway-chainer"
 _MODE = 0o600
+_RETRY_FIRST_S = 1.0
+_RETRY_MAX_S = 30.0
 
 
 def build(conf_dir: pathlib.Path) -> bytes:
@@ -64,6 +67,32 @@ def write(content: bytes, cni_dir: pathlib.Path) -> None:
     except OSError as e:
         raise errors.Precondition(f"CNI configuration {target} cannot be written: {e}") from e
     log.info("CNI configuration written", path=str(target))
+
+
+async def offer(
+    content: bytes,
+    cni_dir: pathlib.Path,
+    *,
+    is_wanted: Callable[[], bool],
+    time: clock.Clock,
+    tell: events.Events,
+) -> bool:
+    """Write it, again and again until it works or is not wanted any more; whether it is there.
+
+    A full disk passes, and a node without this file runs no pods.
+    """
+    delay_s = _RETRY_FIRST_S
+    while is_wanted():
+        try:
+            write(content, cni_dir)
+        except errors.Precondition as e:
+            log.warning("trying again", error=str(e), retry_s=delay_s)
+            tell.node(events.Reason.RESOURCE_INVALID, f"the node runs no pods: {e}")
+        else:
+            return True
+        await time.sleep(delay_s)
+        delay_s = min(delay_s * 2, _RETRY_MAX_S)
+    return False
 
 
 def remove(cni_dir: pathlib.Path) -> None:

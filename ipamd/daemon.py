@@ -198,8 +198,13 @@ class Daemon:
         if self._status is not None:
             self._task(self._status(self._pool), "node status")
         await self._pool.wait_primed()
-        if self._ready.phase is Phase.PRIMING:
-            conflist.write(self._conflist_content, self._process.cni_dir)
+        if await conflist.offer(
+            self._conflist_content,
+            self._process.cni_dir,
+            is_wanted=lambda: self._ready.phase is Phase.PRIMING,
+            time=self._clock,
+            tell=self._tell,
+        ):
             self._ready.phase = Phase.READY
             log.info("ipamd ready", free=self._state.count(model.AddressState.WARM))
 
@@ -211,6 +216,9 @@ class Daemon:
             except errors.Error as e:
                 log.warning("recovery failed; trying again", error=str(e), retry_s=delay_s)
                 self._tell.node(events.Reason.RESOURCE_INVALID, f"ipamd cannot start yet: {e}")
+            except Exception:
+                # One that ends for good would leave the node without ADD and DEL.
+                log.exception("recovery broke; trying again", retry_s=delay_s)
             await self._clock.sleep(delay_s)
             delay_s = min(delay_s * 2, _RETRY_MAX_S)
 
@@ -292,7 +300,7 @@ class Daemon:
 
     def _task(self, work: Any, name: str) -> None:
         task = asyncio.create_task(work, name=name)
-        task.add_done_callback(_told_if_broken)
+        task.add_done_callback(self._ready.note_end)
         self._tasks.append(task)
 
 
@@ -317,8 +325,3 @@ class _Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # it has n
         serving = self._ready.phase in (Phase.READY, Phase.PRIMING)
         status = health_pb2.HealthCheckResponse
         return status(status=status.SERVING if serving else status.NOT_SERVING)
-
-
-def _told_if_broken(task: "asyncio.Task[None]") -> None:
-    if not task.cancelled() and task.exception() is not None:
-        log.critical("background task ended", task=task.get_name(), error=repr(task.exception()))

@@ -38,6 +38,9 @@ class Pages:
         }
 
     async def _alive(self) -> http_status.Answer:
+        broken = self._readiness.broken if self._readiness else ""
+        if broken:
+            return http_status.Answer(status=500, body=f"broken: {broken}\n".encode())
         return http_status.Answer(body=b"ok\n")
 
     async def _ready(self) -> http_status.Answer:

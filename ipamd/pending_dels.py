@@ -41,25 +41,34 @@ class PendingDels:
     async def replay(self) -> None:
         """Do each of them; what fails stays for the next round."""
         for path in await asyncio.to_thread(self._files):
-            request = await asyncio.to_thread(_read, path)
-            if request is None:
-                log.warning("pending DEL cannot be read; put aside", path=str(path))
-                path.rename(path.with_suffix(".unreadable"))
-                continue
-            reply = await self._service.Del(request, None)
-            if reply.exit_status == 0:
-                path.unlink(missing_ok=True)
-                log.info("pending DEL done", container_id=request.container_id)
-            elif json.loads(reply.stdout).get("code") in _NEVER:
-                log.warning("pending DEL can never be done; put aside", path=str(path))
-                path.rename(path.with_suffix(".refused"))
-            else:
-                log.warning("pending DEL failed", path=str(path), error=reply.stdout.decode())
+            try:
+                await self._replay(path)
+            except OSError as e:
+                log.warning("pending DEL cannot be looked after", path=str(path), error=str(e))
+
+    async def _replay(self, path: pathlib.Path) -> None:
+        request = await asyncio.to_thread(_read, path)
+        if request is None:
+            log.warning("pending DEL cannot be read; put aside", path=str(path))
+            await asyncio.to_thread(path.rename, path.with_suffix(".unreadable"))
+            return
+        reply = await self._service.Del(request, None)
+        if reply.exit_status == 0:
+            await asyncio.to_thread(path.unlink, missing_ok=True)
+            log.info("pending DEL done", container_id=request.container_id)
+        elif json.loads(reply.stdout).get("code") in _NEVER:
+            log.warning("pending DEL can never be done; put aside", path=str(path))
+            await asyncio.to_thread(path.rename, path.with_suffix(".refused"))
+        else:
+            log.warning("pending DEL failed", path=str(path), error=reply.stdout.decode())
 
     def _files(self) -> list[pathlib.Path]:
         try:
             return sorted(p for p in self._directory.iterdir() if p.suffix == ".del")
         except FileNotFoundError:
+            return []
+        except OSError as e:
+            log.warning("pending DELs cannot be listed", error=str(e))
             return []
 
 

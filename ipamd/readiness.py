@@ -1,10 +1,15 @@
 """Whether ADDs can be served now: what STATUS, health and the CNI configuration stand on."""
 
+import asyncio
 import enum
+
+import structlog
 
 from core import errors
 from ipamd import cni_error, pool
 from ipamd.model import AddressState
+
+log = structlog.get_logger()
 
 
 class Phase(enum.StrEnum):
@@ -18,11 +23,21 @@ class Phase(enum.StrEnum):
 
 
 class Readiness:
-    """Phase of the daemon, and why it is not ready."""
+    """Phase of the daemon, and why it is not ready.
+
+    broken: which part ended by a fault, so that only a new start helps; "" = none.
+    """
 
     def __init__(self, addresses: pool.Pool) -> None:
         self._pool = addresses
         self.phase = Phase.STARTING
+        self.broken = ""
+
+    def note_end(self, task: "asyncio.Task[None]") -> None:
+        """A background task ended; unless it was cancelled, or is done, it is broken."""
+        if not task.cancelled() and task.exception() is not None:
+            self.broken = f"{task.get_name()}: {task.exception()!r}"
+            log.critical("background task ended", task=task.get_name(), error=self.broken)
 
     def require_serving(self) -> None:
         """Raise Unavailable when no ADD may start now."""

@@ -1,0 +1,96 @@
+"""What must not end the daemon: files that cannot be written for a while, parts that break."""
+
+import asyncio
+import json
+
+import pytest
+
+from core import metrics
+from ipamd import conflist, pages, pending_dels, pool_state, readiness
+from ipamd._pb import ipamd_pb2
+from tests.fakes import virtual_clock
+from tests.unit.ipamd.test_pool import Told
+
+
+class FakePool:
+    state = pool_state.PoolState(cool_down_s=0.0)
+
+
+async def test_a_configuration_that_cannot_be_written_is_written_once_it_can(tmp_path):
+    cni_dir, told = tmp_path / "net.d", Told()
+    cni_dir.write_text("in the way")
+
+    class Clock(virtual_clock.VirtualClock):
+        async def sleep(self, seconds):
+            if cni_dir.is_file() and len(told.messages) == 3:
+                cni_dir.unlink()
+                cni_dir.mkdir()
+
+    done = await conflist.offer(b"{}", cni_dir, is_wanted=lambda: True, time=Clock(), tell=told)
+
+    assert done
+    assert (cni_dir / conflist.FILE_NAME).read_bytes() == b"{}"
+    assert "the node runs no pods" in told.messages[0]
+
+
+async def test_a_daemon_that_stops_gives_the_configuration_up(tmp_path):
+    done = await conflist.offer(
+        b"{}", tmp_path, is_wanted=lambda: False, time=virtual_clock.VirtualClock(), tell=Told()
+    )
+
+    assert not done
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_part_that_broke_fails_the_liveness_probe():
+    ready = readiness.Readiness(FakePool())
+    page = pages.Pages(metrics.Metrics(), "{}")
+    page.show(FakePool(), None, ready)
+
+    async def breaks():
+        raise KeyError("eni-1")
+
+    async def ends():
+        return
+
+    async def alive():
+        return (await page.routes()["/healthz"]()).status
+
+    for work, name in ((ends, "daemon"), (breaks, "pool")):
+        assert await alive() == 200
+        task = asyncio.create_task(work(), name=name)
+        task.add_done_callback(ready.note_end)
+        await asyncio.wait({task})
+        await asyncio.sleep(0)
+
+    assert await alive() == 500
+    assert "pool" in ready.broken
+
+
+async def test_a_pending_del_whose_file_cannot_be_put_aside_does_not_stop_the_others(tmp_path):
+    (tmp_path / "a:eth0.del").write_bytes(b"\xff")
+    (tmp_path / "a:eth0.unreadable").mkdir()
+    good = ipamd_pb2.CniRequest(container_id="b", ifname="eth0")
+    (tmp_path / "b:eth0.del").write_bytes(good.SerializeToString())
+    done = []
+
+    class Service:
+        async def Del(self, request, context):
+            done.append(request.container_id)
+            return ipamd_pb2.CniReply()
+
+    await pending_dels.PendingDels(tmp_path, Service()).replay()
+
+    assert done == ["b"]
+    assert not (tmp_path / "b:eth0.del").exists()
+
+
+async def test_a_place_of_pending_dels_that_is_no_directory_is_told_and_passed_over(tmp_path):
+    place = tmp_path / "pending-del"
+    place.write_text("")
+
+    class Service:
+        async def Del(self, request, context):
+            pytest.fail(json.dumps(request))
+
+    await pending_dels.PendingDels(place, Service()).replay()
