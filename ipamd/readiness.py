@@ -12,6 +12,10 @@ from ipamd.model import AddressState
 log = structlog.get_logger()
 
 
+_HELD = (AddressState.WARM, AddressState.LEASED, AddressState.COOLING)
+"""Addresses of a node that runs pods, or can run one in a moment."""
+
+
 class Phase(enum.StrEnum):
     """Where the daemon is in its life."""
 
@@ -52,16 +56,21 @@ class Readiness:
             raise errors.Unavailable("ipamd is starting; retry")
 
     def require_addresses(self) -> None:
-        """Raise what STATUS answers when an ADD would fail or wait now."""
+        """Raise what STATUS answers when this node cannot run pods.
+
+        A node that is full can: containerd takes a refusal for a network that is not ready, which
+        makes the node NotReady, and after five minutes all of its pods are evicted. That the next
+        pod gets no address is told by the condition `SufficientIP`, and by the ADD.
+        """
         try:
             self.require_serving()
         except errors.Unavailable as e:
             raise cni_error.CniError(cni_error.NOT_AVAILABLE, "not available", str(e)) from e
         state = self._pool.state
-        if state.count(AddressState.WARM):
+        if any(state.count(each) for each in _HELD):
             return
         total = sum(len(eni.addresses) for eni in state.enis.values())
         if total < self._pool.targets.capacity and not self._pool.growth_blocked:
             return
-        why = self._pool.growth_blocked or f"all {total} addresses of this node are in use"
+        why = self._pool.growth_blocked or f"none of the {total} addresses of this node is free"
         raise cni_error.CniError(cni_error.NOT_AVAILABLE, "no address is free", why)

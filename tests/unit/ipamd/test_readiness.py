@@ -1,0 +1,73 @@
+import pytest
+
+from core import errors
+from ipamd import cni_error, limits, pool_state, readiness
+from ipamd.readiness import Phase
+from tests.unit.ipamd.test_pool_state import eni, kept_for, key
+
+TWO = limits.Targets(max_enis=1, addresses_per_eni=2, min_free=0, max_free=0)
+
+
+class FakePool:
+    def __init__(self, *enis, blocked=""):
+        self.state = pool_state.PoolState(cool_down_s=30.0)
+        self.targets = TWO
+        self.growth_blocked = blocked
+        for each in enis:
+            self.state.add_eni(each)
+
+
+def ready_with(pool):
+    ready = readiness.Readiness(pool)
+    ready.phase = Phase.READY
+    return ready
+
+
+def refusal(ready):
+    with pytest.raises(cni_error.CniError) as caught:
+        ready.require_addresses()
+    assert caught.value.code == cni_error.NOT_AVAILABLE
+    return str(caught.value)
+
+
+def test_a_node_that_is_full_is_ready_for_its_runtime():
+    pool = FakePool(eni(1, count=2), blocked="the vSwitch is dry")
+    for number in (1, 2):
+        pool.state.allocate(key(number), 0.0)
+
+    ready_with(pool).require_addresses()
+
+
+def test_an_address_that_rests_is_one():
+    pool = FakePool(eni(1, count=1), blocked="the vSwitch is dry")
+    pool.state.allocate(key(1), 0.0)
+    pool.state.release(key(1), 1.0)
+
+    ready_with(pool).require_addresses()
+
+
+def test_a_node_without_any_address_is_not_ready_once_the_cloud_refuses():
+    assert "Forbidden" in refusal(ready_with(FakePool(blocked="Forbidden.RAM")))
+
+
+def test_a_node_whose_addresses_all_wait_for_somebody_else_is_not_ready():
+    pool = FakePool(eni(1, count=2))
+    for number in (1, 2):
+        pool.state.allocate(key(number), 0.0)
+        pool.state.release(key(number), 1.0, kept_for(number))
+
+    assert "none of the 2 addresses" in refusal(ready_with(pool))
+
+
+def test_a_node_that_can_still_grow_is_ready():
+    ready_with(FakePool()).require_addresses()
+
+
+@pytest.mark.parametrize("phase", [Phase.STARTING, Phase.RECOVERED, Phase.DRAINING])
+def test_a_daemon_that_does_not_serve_is_not_ready(phase):
+    ready = readiness.Readiness(FakePool(eni(1)))
+    ready.phase = phase
+
+    assert "ipamd is" in refusal(ready)
+    with pytest.raises(errors.Unavailable):
+        ready.require_serving()
