@@ -194,6 +194,34 @@ class Attachments:
         for lease in newest.values():
             self._pods.show(lease)
 
+    async def follow(self) -> None:
+        """Note on which interface addresses are that came to another one of this node.
+
+        The repair that comes next sends the pod's traffic there.
+        """
+        for lease in list(self.leases.values()):
+            found = self._pool.state.find(lease.key)
+            if found is None or found[0].eni_id == lease.eni_id:
+                continue
+            try:
+                with self._locks.hold(str(lease.key)):
+                    await self._move(lease, found[0].eni_id)
+            except errors.Error as e:
+                log.info("lease is not moved yet", attachment=str(lease.key), error=str(e))
+
+    async def _move(self, lease: model.Lease, eni_id: str) -> None:
+        if self.leases.get(lease.key) is not lease:
+            return
+        moved = dataclasses.replace(lease, eni_id=eni_id)
+        await self._worker.put_lease(moved)
+        self.leases[lease.key] = moved
+        log.warning(
+            "address came to another interface; its pod goes there",
+            attachment=str(lease.key),
+            ipv4=str(lease.ipv4),
+            eni_id=eni_id,
+        )
+
     async def learn(self) -> None:
         """Make up for what was not known of pods when they were added: limits and keeping."""
         for lease in list(self.leases.values()):
@@ -270,7 +298,8 @@ class Attachments:
 
     def wiring(self, lease: model.Lease) -> datapath_model.Wiring:
         """What the kernel must hold for *lease*. Raises Unavailable while its interface is gone."""
-        eni = self._pool.state.enis.get(lease.eni_id)
+        found = self._pool.state.find(lease.key)
+        eni = found[0] if found is not None else self._pool.state.enis.get(lease.eni_id)
         if eni is None or eni.link is None:
             raise errors.Unavailable(
                 f"interface {lease.eni_id}, which {lease.ipv4} belongs to, is not on this node"

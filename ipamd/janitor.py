@@ -96,6 +96,7 @@ class Janitor:
             ("do pending DELs", self._pending.replay),
             ("compare with metadata", self.compare_metadata),
             ("collect leases", self.collect_leases),
+            ("follow addresses", self._served.follow),
             ("learn annotations", self._served.learn),
             ("show addresses", self._served.show_addresses),
             ("repair", self.repair),
@@ -193,6 +194,7 @@ class Janitor:
             return
         eni.unseen = 0
         found = self._compare.addresses(eni, addresses, self._clock.now().timestamp())
+        self._pool.state.take_over(eni)
         for note in found.notes:
             log.info("pool follows the cloud", what=note)
         for warning in found.warnings:

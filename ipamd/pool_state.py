@@ -35,6 +35,23 @@ class PoolState:
         for address in eni.addresses.values():
             if address.key is not None:
                 self._leased[address.key] = (eni.eni_id, address.ipv4)
+        self.take_over(eni)
+
+    def take_over(self, eni: model.PoolEni) -> None:
+        """What another interface had of the addresses of *eni* is here now, with who holds it.
+
+        The cloud has an address on one interface. One that somebody took away may come again with
+        the next call for another interface: its pod has it all the same, and nobody else may.
+        """
+        for other in self.enis.values():
+            if other is eni:
+                continue
+            for ipv4 in eni.addresses.keys() & other.addresses.keys():
+                old = other.addresses[ipv4]
+                # One that is being given back is dropped there when that call ends.
+                if old.state is not AddressState.RELEASING and eni.addresses[ipv4].key is None:
+                    del other.addresses[ipv4]
+                    self._put(eni, old)
 
     def remove_eni(self, eni_id: str) -> model.PoolEni | None:
         """Drop an interface and every lease on it."""
@@ -53,6 +70,7 @@ class PoolState:
             eni.addresses.setdefault(
                 ipv4, model.Address(ipv4=ipv4, state=AddressState.WARM, since_s=now_s)
             )
+        self.take_over(eni)
 
     def find(self, key: model.AttachmentKey) -> tuple[model.PoolEni, model.Address] | None:
         """The address that *key* has."""
@@ -201,6 +219,18 @@ class PoolState:
     def count(self, state: AddressState) -> int:
         """How many addresses are in *state*."""
         return sum(eni.count(state) for eni in self.enis.values())
+
+    def _put(self, eni: model.PoolEni, address: model.Address) -> None:
+        """Let *address*, of another interface till now, be one of *eni*."""
+        if address.state is AddressState.MISSING:
+            address.state = AddressState.LEASED
+        address.unseen = 0
+        eni.addresses[address.ipv4] = address
+        place = (eni.eni_id, address.ipv4)
+        if address.key is not None:
+            self._leased[address.key] = place
+        if address.kept is not None:
+            self._kept[address.kept.holder] = place
 
     def _keep(self, eni: model.PoolEni, address: model.Address, kept: model.Kept) -> None:
         address.state, address.kept = AddressState.RESERVED, kept

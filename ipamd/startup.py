@@ -101,7 +101,9 @@ async def restore(
     )
     for note in found.notes:
         tell.node(events.Reason.RESOURCE_INVALID, note)
-    for lease in found.leases:
+    for stored in found.leases:
+        # An address may have come to another interface of this node.
+        lease = dataclasses.replace(stored, eni_id=eni_of.get(stored.ipv4, stored.eni_id))
         if _restore_lease(state, served, lease, tell, now_s):
             await worker.put_lease(lease)
     for ipv4, released_at in sources.stored.released_at.items():

@@ -191,6 +191,16 @@ class PoolMachine(RuleBasedStateMachine):
             self.number += 1
             self.state.add_eni(eni(self.number, count, self.now_s))
 
+    @rule(pick=st.integers(0, 30), to=st.integers(0, 4))
+    def the_cloud_moves_an_address(self, pick, to):
+        """Somebody takes it away, and the next call for an interface brings it again."""
+        there = [(e.eni_id, a.ipv4) for e, a in self.state.addresses()]
+        ids = sorted(self.state.enis)
+        if ids:
+            _, ipv4 = there[pick % len(there)] if there else (None, None)
+            if ipv4 is not None:
+                self.state.add_addresses(ids[to % len(ids)], (ipv4,), self.now_s)
+
     @rule(pick=st.integers(0, 4))
     def an_interface_goes(self, pick):
         ids = sorted(self.state.enis)
@@ -254,6 +264,19 @@ class PoolMachine(RuleBasedStateMachine):
     def each_lease_has_one_address_and_each_address_one_lease(self):
         leased = {a.key: a.ipv4 for _, a in self.state.addresses() if a.key is not None}
         assert leased == self.given
+
+    @invariant()
+    def no_address_is_on_two_interfaces(self):
+        all_of_them = [a.ipv4 for _, a in self.state.addresses()]
+        assert len(all_of_them) == len(set(all_of_them))
+
+    @invariant()
+    def a_lease_is_found_where_its_address_is(self):
+        for number in range(10):
+            found = self.state.find(key(number))
+            if found is not None:
+                assert found[0].addresses[found[1].ipv4] is found[1]
+                assert found[1].key == key(number)
 
     @invariant()
     def a_leased_address_is_marked_so_and_no_other(self):
