@@ -10,13 +10,14 @@ import asyncio
 import contextlib
 import dataclasses
 import pathlib
-from collections.abc import Coroutine, Iterable, Iterator
+from collections.abc import Coroutine, Iterator
 from typing import Any, TypeVar
 
 import structlog
 
 from core import clock, errors, keyed_lock
 from ipamd import (
+    attachment_errors,
     cni_config,
     cni_error,
     events,
@@ -40,33 +41,6 @@ class Added:
 
     lease: model.Lease
     wired: datapath_model.Wired
-
-
-class NoAttachment(cni_error.CniError):
-    """CHECK of something that was never added, or is gone."""
-
-    def __init__(self, key: model.AttachmentKey) -> None:
-        super().__init__(
-            cni_error.UNKNOWN_CONTAINER, f"there is no attachment {key}", "run ADD first"
-        )
-
-
-class PodRefused(cni_error.CniError):
-    """The pod asks for what cannot be had here."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(cni_error.TRY_AGAIN_LATER, "no address for this pod", why)
-
-
-class CheckFailed(cni_error.CniError):
-    """CHECK found differences."""
-
-    def __init__(self, differences: Iterable[datapath_model.Difference]) -> None:
-        told = "; ".join(
-            f"{each.where}: {each.what}: expected {each.expected}, found {each.found}"
-            for each in differences
-        )
-        super().__init__(cni_error.CHECK_FAILED, "the network is not as ADD made it", told)
 
 
 class Attachments:
@@ -96,7 +70,7 @@ class Attachments:
         if asked.netns_path is None:
             raise cni_error.CniError(cni_error.INVALID_ENVIRONMENT, "CNI_NETNS is missing")
         started_s = self._clock.monotonic_s()
-        with self._locks.hold(str(asked.key)), self._told(asked.pod):
+        with self._holding(asked):
             added = await self._add(config, asked, asked.netns_path)
         self._pods.show(added.lease)
         took_s = self._clock.monotonic_s() - started_s
@@ -117,7 +91,7 @@ class Attachments:
 
     async def lease_only(self, asked: cni_config.Attachment) -> model.Lease:
         """Give an address to an attachment whose interface the caller makes."""
-        with self._locks.hold(str(asked.key)), self._told(asked.pod):
+        with self._holding(asked):
             known = self.leases.get(asked.key)
             if known is not None:
                 return known
@@ -155,14 +129,14 @@ class Attachments:
         with self._locks.hold(str(asked.key)):
             lease = self.leases.get(asked.key)
             if lease is None:
-                raise NoAttachment(asked.key)
+                raise attachment_errors.NoAttachment(asked.key)
             if asked.netns_path is None:
                 raise cni_error.CniError(cni_error.INVALID_ENVIRONMENT, "CNI_NETNS is missing")
             _check_previous(config, lease)
             wiring = self.wiring(dataclasses.replace(lease, netns=str(asked.netns_path)))
             differences = await self._worker.check(wiring)
         if differences:
-            raise CheckFailed(differences)
+            raise attachment_errors.CheckFailed(differences)
 
     async def collect(self, network: str, valid: frozenset[tuple[str, str]]) -> list[str]:
         """Remove every attachment of *network* that is not in *valid*; what could not be removed.
@@ -266,12 +240,22 @@ class Attachments:
             return None
         self._tell_notes(asked.pod, wishes)
         if wishes.refusal:
-            raise PodRefused(wishes.refusal)
+            raise attachment_errors.PodRefused(wishes.refusal)
         return wishes
 
     def _tell_notes(self, pod: model.Pod, wishes: pod_wishes.Wishes) -> None:
         for note in wishes.notes:
             self._tell.pod(pod, note.reason, note.message)
+
+    @contextlib.contextmanager
+    def _holding(self, asked: cni_config.Attachment) -> Iterator[None]:
+        """For an ADD: nobody else works on the attachment, nor on what is named as its link."""
+        with (
+            self._locks.hold(str(asked.key)),
+            self._told(asked.pod),
+            self._locks.hold(self._own_link(asked)),
+        ):
+            yield
 
     @contextlib.contextmanager
     def _told(self, pod: model.Pod) -> Iterator[None]:
@@ -417,6 +401,15 @@ class Attachments:
         others = (each for each in self.leases.values() if each.key != lease.key)
         return None if any(each.holder == kept.holder for each in others) else kept
 
+    def _own_link(self, asked: cni_config.Attachment) -> str:
+        """Name of the node's end. Raises LinkTaken when it is that of another pod."""
+        name = _host_ifname(asked)
+        for lease in self.leases.values():
+            both_known = lease.pod.name and asked.pod.name
+            if both_known and lease.host_ifname == name and str(lease.pod) != str(asked.pod):
+                raise attachment_errors.LinkTaken(name, lease.pod, asked.pod)
+        return name
+
     def _lease(
         self,
         asked: cni_config.Attachment,
@@ -425,22 +418,24 @@ class Attachments:
         mtu: int,
         bandwidth: datapath_model.Bandwidth,
     ) -> model.Lease:
-        pod = asked.pod
-        # Without a pod the container names the link: cnitool and tests have no Kubernetes.
-        named = (
-            (pod.namespace, pod.name) if pod.name else (asked.key.network, asked.key.container_id)
-        )
         return model.Lease(
             key=asked.key,
             ipv4=address.ipv4,
             eni_id=eni.eni_id,
-            host_ifname=names.host_ifname(*named, asked.key.ifname),
+            host_ifname=_host_ifname(asked),
             created_at=self._clock.now().timestamp(),
-            pod=pod,
+            pod=asked.pod,
             netns=str(asked.netns_path or ""),
             mtu=mtu,
             bandwidth=bandwidth,
         )
+
+
+def _host_ifname(asked: cni_config.Attachment) -> str:
+    """Without a pod the container names the link: cnitool and tests have no Kubernetes."""
+    pod, key = asked.pod, asked.key
+    named = (pod.namespace, pod.name) if pod.name else (key.network, key.container_id)
+    return names.host_ifname(*named, key.ifname)
 
 
 def _age(lease: model.Lease) -> float:

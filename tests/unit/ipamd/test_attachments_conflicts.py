@@ -1,9 +1,15 @@
 """Two that want one thing: an address on two interfaces, a link's name of two pods."""
 
+import asyncio
+import dataclasses
 import ipaddress
 
+import pytest
+
+from core import errors
+from ipamd import attachment_errors, cni_config, model
 from ipamd.model import AddressState
-from tests.unit.ipamd.test_attachments_pods import Rig
+from tests.unit.ipamd.test_attachments_pods import Rig, asked
 from tests.unit.ipamd.test_pool_state import eni
 
 
@@ -36,3 +42,50 @@ async def test_a_pod_follows_its_address_to_the_other_interface():
     assert rig.served.leases[lease.key].eni_id == "eni-2"
     assert rig.worker.stored[-1] == rig.served.leases[lease.key]
     assert rig.served.leases[lease.key].ipv4 == ipaddress.IPv4Address("10.0.1.1")
+
+
+CONFIG = cni_config.NetworkConfig(cni_version="1.0.0", name="net")
+
+
+def of_interface(name, container, ifname):
+    told = asked(name, container)
+    return dataclasses.replace(told, key=dataclasses.replace(told.key, ifname=ifname))
+
+
+# `shop.foo` with interface net1 is named from the same text as `shop.foonet1` with eth0.
+SECOND = ("foo", "c2", "net1")
+
+
+async def test_a_pod_whose_link_has_the_name_of_another_s_does_not_take_it_away():
+    rig = Rig()
+    first = await rig.add("foonet1", "c1")
+
+    with pytest.raises(attachment_errors.LinkTaken, match="shop/foonet1 has on this node"):
+        await rig.served.add(CONFIG, of_interface(*SECOND))
+    with pytest.raises(attachment_errors.LinkTaken):
+        await rig.served.lease_only(of_interface(*SECOND))
+
+    assert len(rig.worker.wired) == 1
+    assert rig.served.leases == {first.key: first}
+    assert rig.told.reasons[-1] == "AllocIPFailed"
+
+
+async def test_of_two_such_pods_at_once_one_is_told_to_try_again():
+    rig = Rig()
+    both = [rig.add("foonet1", "c1"), rig.served.add(CONFIG, of_interface(*SECOND))]
+
+    found = await asyncio.gather(*both, return_exceptions=True)
+
+    assert sum(isinstance(each, errors.Error) for each in found) == 1
+    assert len(rig.worker.wired) == 1
+
+
+@pytest.mark.parametrize("pod", [model.Pod(namespace="shop", name="web"), model.NO_POD])
+async def test_a_new_sandbox_takes_its_own_pod_s_name_of_the_link(pod):
+    rig = Rig()
+    lease = await rig.add("web", "c1")
+    rig.served.leases[lease.key] = dataclasses.replace(lease, pod=pod)  # as it was recovered
+
+    again = await rig.add("web", "c2")
+
+    assert again.host_ifname == lease.host_ifname

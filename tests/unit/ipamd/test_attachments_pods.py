@@ -9,6 +9,7 @@ import pytest
 
 from core import errors, metrics
 from ipamd import (
+    attachment_errors,
     attachments,
     cni_config,
     counters,
@@ -307,7 +308,7 @@ async def test_a_refused_pod_takes_no_address_and_is_told():
     rig = Rig()
     rig.pods.told["web-0"] = pod_wishes.Wishes(refusal="the pod asks for too much")
 
-    with pytest.raises(attachments.PodRefused, match="asks for too much"):
+    with pytest.raises(attachment_errors.PodRefused, match="asks for too much"):
         await rig.add("web-0")
 
     assert rig.served.leases == {}
