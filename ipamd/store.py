@@ -12,7 +12,8 @@ import json
 import pathlib
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
 
 import structlog
 
@@ -21,6 +22,8 @@ from ipamd import model
 from ipamd.datapath import model as datapath_model
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
 
 SCHEMA_VERSION = 1
 _BUSY_S = 5.0
@@ -54,6 +57,8 @@ CREATE TABLE IF NOT EXISTS unlearned (
 """kept: addresses kept for a pod's successor; released_at: NULL while the pod has it. unlearned:
 leases whose pods are still to be looked up. An older ipamd does without: it knows nothing of these
 tables, and neither reads nor breaks what is in them."""
+_DAMAGED = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+"""SQLITE_ERROR: a table or column is missing. Others, such as SQLITE_BUSY, tell of no damage."""
 _KEY_IS = "network = ? AND container_id = ? AND ifname = ?"
 
 
@@ -71,7 +76,7 @@ class StoreTooNew(errors.Precondition):
 class StoreUnusable(errors.Precondition):
     """The file cannot be opened, though nothing says that it is damaged."""
 
-    def __init__(self, path: pathlib.Path, why: sqlite3.OperationalError) -> None:
+    def __init__(self, path: pathlib.Path, why: sqlite3.DatabaseError) -> None:
         super().__init__(f"state database {path} cannot be used: {why}; who else has it open?")
 
 
@@ -85,27 +90,24 @@ class Store:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             self._db = self._open()
-        except sqlite3.OperationalError as e:
-            # Locked, or a directory that cannot be written: the file itself may be in order.
-            raise StoreUnusable(path, e) from e
         except sqlite3.DatabaseError as e:
-            aside = self._put_aside()
-            log.error(  # noqa: TRY400  # the message tells all
-                "state database is damaged; put aside, state is rebuilt from kernel and cloud",
-                path=str(path),
-                aside=str(aside),
-                error=str(e),
-            )
-            self.rebuilt = True
-            self._db = self._open()
+            self._db = self._begin_anew(e)
 
     def close(self) -> None:
         """Write everything into the main file."""
         self._db.close()
 
     def load(self) -> model.StoredState:
-        """All that is stored."""
-        leases = [_lease(row) for row in self._db.execute(_READ_LEASES)]
+        """All that is stored, but for rows that make no sense. Raises StoreUnusable."""
+        try:
+            return self._load()
+        except sqlite3.DatabaseError as e:
+            self._db.close()
+            self._db = self._begin_anew(e)
+            return self._load()
+
+    def _load(self) -> model.StoredState:
+        leases = _readable("leases", self._db.execute(_READ_LEASES), _lease)
         kept = self._load_kept()
         keeping: dict[tuple[ipaddress.IPv4Address, model.Holder | None], float] = {
             (ipv4, each.holder): each.keep_s for ipv4, each, at in kept if at is None
@@ -115,7 +117,9 @@ class Store:
             "SELECT eni_id, mac, vswitch_id, gateway, primary_ipv4, created_at, addresses, "
             "cidr_block FROM enis"
         )
-        cooling = self._db.execute("SELECT ipv4, released_at FROM cooling")
+        cooling = _readable(
+            "cooling", self._db.execute("SELECT ipv4, released_at FROM cooling"), _cooling
+        )
         return model.StoredState(
             leases=tuple(
                 dataclasses.replace(
@@ -125,8 +129,8 @@ class Store:
                 )
                 for lease in leases
             ),
-            enis=tuple(_eni(row) for row in enis),
-            released_at={ipaddress.IPv4Address(ipv4): at for ipv4, at in cooling},
+            enis=tuple(_readable("enis", enis, _eni)),
+            released_at=dict(cooling),
             facts=dict(self._db.execute("SELECT name, value FROM facts")),
             kept={ipv4: (each, at) for ipv4, each, at in kept if at is not None},
         )
@@ -207,17 +211,7 @@ class Store:
         rows = self._db.execute(
             "SELECT ipv4, pod_namespace, pod_name, ifname, keep_s, released_at FROM kept"
         )
-        return [
-            (
-                ipaddress.IPv4Address(ipv4),
-                model.Kept(
-                    holder=model.Holder(namespace=namespace, name=name, ifname=ifname),
-                    keep_s=keep_s,
-                ),
-                released_at,
-            )
-            for ipv4, namespace, name, ifname, keep_s, released_at in rows
-        ]
+        return _readable("kept", rows, _kept)
 
     def _open(self) -> sqlite3.Connection:
         db = sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None)
@@ -240,6 +234,21 @@ class Store:
             raise
         return db
 
+    def _begin_anew(self, why: sqlite3.DatabaseError) -> sqlite3.Connection:
+        """Put a damaged file aside. Raises StoreUnusable when it may be in order."""
+        code = getattr(why, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+        if code & 0xFF not in _DAMAGED:
+            raise StoreUnusable(self._path, why) from why
+        aside = self._put_aside()
+        log.error(
+            "state database is damaged; put aside, state is rebuilt from kernel and cloud",
+            path=str(self._path),
+            aside=str(aside),
+            error=str(why),
+        )
+        self.rebuilt = True
+        return self._open()
+
     def _put_aside(self) -> pathlib.Path:
         aside = self._path.with_name(f"{self._path.name}.damaged-{int(time.time())}")
         self._path.rename(aside)
@@ -260,6 +269,33 @@ class Store:
             self._db.execute("COMMIT")
         except sqlite3.Error as e:
             raise errors.Unavailable(f"state database {self._path} cannot be written: {e}") from e
+
+
+def _readable(table: str, rows: Iterable[Any], parse: Callable[[Any], T]) -> list[T]:
+    """What *rows* say.
+
+    One of another version, or a torn one, must not keep ipamd from starting: who uses an address
+    the kernel tells, too.
+    """
+    found = []
+    for row in rows:
+        try:
+            found.append(parse(row))
+        except (ValueError, TypeError, KeyError, AttributeError) as e:
+            log.error("stored row makes no sense; passed over", table=table, row=row, error=str(e))  # noqa: TRY400
+    return found
+
+
+def _cooling(row: tuple[str, float]) -> tuple[ipaddress.IPv4Address, float]:
+    return ipaddress.IPv4Address(row[0]), float(row[1])
+
+
+def _kept(
+    row: tuple[str, str, str, str, float, float | None],
+) -> tuple[ipaddress.IPv4Address, model.Kept, float | None]:
+    ipv4, namespace, name, ifname, keep_s, released_at = row
+    holder = model.Holder(namespace=namespace, name=name, ifname=ifname)
+    return ipaddress.IPv4Address(ipv4), model.Kept(holder=holder, keep_s=keep_s), released_at
 
 
 _LEASE_COLUMNS = (

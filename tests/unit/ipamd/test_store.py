@@ -211,3 +211,58 @@ def test_a_database_of_an_ipamd_that_kept_nothing_is_taken_up(path):
     again.put_lease(WEB)
 
     assert again.load().leases == (WEB,)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        """UPDATE leases SET bandwidth = '{"ingress_b' WHERE container_id = 'c2'""",
+        """UPDATE leases SET bandwidth = '{"of_a_later_version": 1}' WHERE container_id = 'c2'""",
+        """UPDATE leases SET bandwidth = '[]' WHERE container_id = 'c2'""",
+        "UPDATE leases SET owner = 'later' WHERE container_id = 'c2'",
+        "UPDATE leases SET ipv4 = 'x' WHERE container_id = 'c2'",
+        "UPDATE enis SET addresses = '{' WHERE eni_id = 'eni-2'",
+        "UPDATE enis SET gateway = '' WHERE eni_id = 'eni-2'",
+        "INSERT INTO cooling VALUES ('x', 1.0)",
+        "INSERT INTO kept VALUES ('x', 'a', 'b', 'c', 1.0, 1.0)",
+    ],
+)
+def test_a_row_that_makes_no_sense_costs_no_other(path, change):
+    db = store.Store(path)
+    db.put_lease(LEASE)
+    second = dataclasses.replace(LEASE.key, container_id="c2")
+    db.put_lease(dataclasses.replace(LEASE, key=second, ipv4=ipaddress.IPv4Address("10.0.1.6")))
+    db.put_enis((ENI, dataclasses.replace(ENI, eni_id="eni-2")))
+    db._db.execute(change)
+
+    again = store.Store(path)
+    loaded = again.load()
+
+    assert LEASE in loaded.leases
+    assert ENI in loaded.enis
+    assert not again.rebuilt
+    again.put_lease(dataclasses.replace(LEASE, ipv4=ipaddress.IPv4Address("10.0.1.6")))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DROP TABLE leases",
+        "ALTER TABLE enis DROP COLUMN cidr_block",
+        "UPDATE leases SET pod_name = CAST(x'ff' AS TEXT)",
+    ],
+)
+def test_a_file_without_what_it_should_have_is_put_aside(path, change):
+    db = store.Store(path)
+    db.put_lease(LEASE)
+    db._db.execute(change)
+    db.close()
+
+    again = store.Store(path)
+    loaded = again.load()
+
+    assert loaded == model.StoredState()
+    assert again.rebuilt
+    assert len(list(path.parent.glob("ipamd.db.damaged-*"))) == 1
+    again.put_lease(LEASE)
+    assert again.load().leases == (LEASE,)
