@@ -389,7 +389,12 @@ class Attachments:
         ipv4 = lease.ipv4 if self._pool.state.find(lease.key) is not None else None
         kept = self._kept_of(lease)
         now_s = self._clock.now().timestamp()
-        await self._worker.end_lease(lease.key, ipv4, now_s, keep=kept is not None)
+        try:
+            await self._worker.end_lease(lease.key, ipv4, now_s, keep=kept is not None)
+        except errors.Unavailable as e:
+            # A full disk must not keep pods from ending: that is what frees it. The kernel has
+            # nothing of the lease any more, and a start that finds its row ends it.
+            log.warning("ended lease stays stored", attachment=str(lease.key), error=str(e))
         self.leases.pop(lease.key, None)
         self._pool.release(lease.key, kept)
 

@@ -5,10 +5,11 @@ import json
 
 import pytest
 
-from core import metrics
+from core import errors, metrics
 from ipamd import conflist, pages, pending_dels, pool_state, readiness
 from ipamd._pb import ipamd_pb2
 from tests.fakes import virtual_clock
+from tests.unit.ipamd.test_attachments_pods import Rig
 from tests.unit.ipamd.test_pool import Told
 
 
@@ -94,3 +95,17 @@ async def test_a_place_of_pending_dels_that_is_no_directory_is_told_and_passed_o
             pytest.fail(json.dumps(request))
 
     await pending_dels.PendingDels(place, Service()).replay()
+
+
+async def test_a_full_disk_keeps_no_pod_from_ending():
+    rig = Rig()
+    lease = await rig.add("web", "c1")
+
+    async def full(*_, **__):
+        raise errors.Unavailable("database or disk is full")
+
+    rig.worker.end_lease = full
+
+    assert await rig.end("c1")
+    assert rig.served.leases == {}
+    assert rig.pool.state.find(lease.key) is None
