@@ -364,6 +364,8 @@ class Attachments:
         try:
             wired = await self._worker.wire(lease, self.wiring(lease))
         except Exception as e:
+            if isinstance(e, datapath_model.EniGone):
+                self._pool.lose_link(lease.key)
             if undo:
                 await self._undo(lease, netns_path, e)
             if isinstance(e, errors.Error):

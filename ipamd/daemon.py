@@ -237,7 +237,10 @@ class Daemon:
         self._pool.configure(targets, maker, choice)
         sources = startup.Sources(stored=self._stored, attached=attached, rebuilt=self._rebuilt)
         now_s = self._clock.now().timestamp()
-        for eni in await startup.find_enis(self._worker, sources, self._process.conf, now_s):
+        found = await startup.find_enis(
+            self._worker, sources, self._process.conf, now_s, self._tell
+        )
+        for eni in found:
             self._state.add_eni(eni)
         await startup.restore(
             sources,

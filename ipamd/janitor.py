@@ -94,6 +94,7 @@ class Janitor:
         """One round. A step that fails is told and does not stop the others."""
         steps: list[tuple[str, Callable[[], Awaitable[None]]]] = [
             ("do pending DELs", self._pending.replay),
+            ("prepare interfaces", self.prepare_interfaces),
             ("compare with metadata", self.compare_metadata),
             ("collect leases", self.collect_leases),
             ("follow addresses", self._served.follow),
@@ -113,6 +114,12 @@ class Janitor:
                 # A round that ends for good would be worse than one that fails each minute.
                 log.exception("janitor step broke", step=name)
         self._pool.wake()
+
+    async def prepare_interfaces(self) -> None:
+        """Let every interface be as pods need it; one plugged in again has another link."""
+        for eni in list(self._pool.state.enis.values()):
+            if not eni.busy and eni.state is not EniState.DELETING:
+                await self._prepare(eni)
 
     async def compare_metadata(self) -> None:
         """Bring the pool to what the metadata service lists."""
@@ -200,9 +207,26 @@ class Janitor:
         for warning in found.warnings:
             self._tell.node(events.Reason.RESOURCE_INVALID, warning)
         if eni.link is None or eni.state is EniState.DRAINING:
-            eni.link = await self._worker.prepare_eni(eni.mac, eni.gateway)
-            if eni.link is not None and eni.state is EniState.DRAINING:
+            is_ready = await self._prepare(eni)
+            if is_ready and eni.state is EniState.DRAINING:
                 eni.state = EniState.IN_USE
+
+    async def _prepare(self, eni: model.PoolEni) -> bool:
+        """Whether the kernel has the interface, and it is as pods need it."""
+        try:
+            link = await self._worker.prepare_eni(eni.mac, eni.gateway)
+        except errors.Error as e:
+            text = f"pods cannot use interface {eni.eni_id}: {e}"
+            self._tell.node(events.Reason.RESOURCE_INVALID, text)
+            return False
+        if link != eni.link and not eni.busy:
+            if link is None:
+                text = f"interface {eni.eni_id} ({eni.mac}) is not on this node any more"
+                self._tell.node(events.Reason.RESOURCE_INVALID, text)
+            else:
+                log.warning("interface has another link", eni_id=eni.eni_id, ifname=link.ifname)
+            eni.link = link
+        return link is not None
 
     async def _miss(self, eni: model.PoolEni) -> None:
         """An interface that is not listed; believed when the kernel lacks it too."""
@@ -238,7 +262,11 @@ class Janitor:
             return
         if any(eni.eni_id == told.eni_id for eni in self._pool.state.enis.values()):
             return
-        link = await self._worker.prepare_eni(mac, told.gateway)
+        try:
+            link = await self._worker.prepare_eni(mac, told.gateway)
+        except errors.Error as e:
+            log.warning("new interface cannot be used", eni_id=told.eni_id, error=str(e))
+            return
         now_s = self._clock.now().timestamp()
         if link is None or self._maker.is_making(told.eni_id):
             return

@@ -71,7 +71,11 @@ def plan_growth(
 
     dry_vswitch_ids: vSwitches without free addresses; their interfaces are not asked for more.
     """
-    free = sum(eni.count(AddressState.WARM) for eni in enis if eni.state is EniState.IN_USE)
+    free = sum(
+        eni.count(AddressState.WARM)
+        for eni in enis
+        if eni.state is EniState.IN_USE and eni.link is not None
+    )
     total = sum(len(eni.addresses) for eni in enis)
     coming = sum(eni.assigning for eni in enis) + sum(demand.creating)
     short = max(

@@ -160,6 +160,13 @@ class Pool:
         self._wake.set()
         return released
 
+    def lose_link(self, key: model.AttachmentKey) -> None:
+        """The kernel lacks the interface of *key*: no address of it until it is there again."""
+        found = self.state.find(key)
+        if found is not None:
+            found[0].link = None
+            self._wake.set()
+
     def wake(self) -> None:
         """Look at the pool again: something changed it from outside."""
         self._wake.set()

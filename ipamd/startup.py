@@ -52,10 +52,12 @@ async def find_enis(
     sources: Sources,
     conf: eni_conf.EniConf,
     now_s: float,
+    tell: events.Events,
 ) -> list[model.PoolEni]:
     """Interfaces of the pool, ready in the kernel where it has them.
 
-    From metadata and cloud; from the database what they do not tell.
+    From metadata and cloud; from the database what they do not tell. One that cannot be made ready
+    keeps the others from nothing. Raises what the kernel says of all.
     """
     records = {record.eni_id: record for record in sources.stored.enis}
     managed = (
@@ -65,15 +67,24 @@ async def find_enis(
     )
     ours = {eni.eni_id for eni in sources.attached or () if is_ours(eni)}
     found = []
+    refused: errors.Error | None = None
     for told in await _interfaces(worker, records):
         if told.eni_id not in managed:
             continue
-        link = await worker.prepare_eni(told.mac, told.gateway)
+        link = None
+        try:
+            link = await worker.prepare_eni(told.mac, told.gateway)
+        except errors.Error as e:
+            refused = e
+            text = f"pods cannot use interface {told.eni_id}: {e}"
+            tell.node(events.Reason.RESOURCE_INVALID, text)
         eni = eni_maker.pool_eni(told, link, now_s)
         eni.ours = told.eni_id in ours
         if told.eni_id in records:
             eni.created_at = records[told.eni_id].created_at
         found.append(eni)
+    if refused is not None and not any(eni.link for eni in found):
+        raise refused
     return found
 
 

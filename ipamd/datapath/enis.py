@@ -45,8 +45,6 @@ class EniPreparer:
         self._node_ip = node_ip
         self._node_ipv6 = node_ipv6
         self._mtu = mtu
-        self._routers: set[tuple[int, str]] = set()
-        """Links whose settings were ensured: once for each, not for each pod."""
 
     def prepare(self, asking: netlink.Socket, eni: model.Eni) -> model.EniLink | None:
         """The ENI's link, ready; None while the kernel does not have it.
@@ -80,18 +78,15 @@ class EniPreparer:
             )
 
     def _ensure_routers(self, links: Sequence[rtnl_read.Link]) -> None:
-        """Settings of every link that is not a pod's; pods' get theirs when they are made."""
-        wanted = [(0, "all"), (0, "default")]
-        wanted += [
-            (link.index, link.ifname) for link in links if not link.ifname.startswith(names.PREFIX)
-        ]
-        for each in wanted:
-            if each in self._routers:
-                continue
-            sysctl.ensure_router(each[1])
+        """Settings of every link that is not a pod's; pods' get theirs when they are made.
+
+        Looked at each time: `sysctl --system` of an update may set them back.
+        """
+        others = [link.ifname for link in links if not link.ifname.startswith(names.PREFIX)]
+        for ifname in ("all", "default", *others):
+            sysctl.ensure_router(ifname)
             if self._node_ipv6 is not None:
-                sysctl.ensure_router_v6(each[1])
-        self._routers = set(wanted)
+                sysctl.ensure_router_v6(ifname)
 
     def _ensure_ipv4(
         self, asking: netlink.Socket, made: model.EniLink, gateway: ipaddress.IPv4Address

@@ -5,6 +5,8 @@ import ipaddress
 import pathlib
 from typing import Literal
 
+from core import errors
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Eni:
@@ -23,6 +25,13 @@ class EniLink:
     ifname: str
     index: int
     table: int
+
+
+class EniGone(errors.Unavailable):
+    """The kernel does not have an ENI any more, or has another link in its place."""
+
+    def __init__(self, eni: EniLink) -> None:
+        super().__init__(f"interface {eni.ifname} ({eni.mac}) is not on this node any more")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

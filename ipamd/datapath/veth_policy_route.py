@@ -55,9 +55,14 @@ class VethPolicyRoute:
         """Make a pod's interface; made already and unchanged, answer the same.
 
         A link left over under its name is replaced. On any failure nothing stays behind. Raises
-        NetnsGone, Precondition when the pod has another link of that name, Internal, Unavailable.
+        NetnsGone, EniGone, Precondition when the pod has another link of that name, Internal,
+        Unavailable.
         """
         here = self._node
+        eni = rtnl_read.read_link_at(here.asking, wiring.eni.index)
+        if eni is None or eni.mac != wiring.eni.mac.lower():
+            # Nothing of a pod's own touches it: all would be made, and lead nowhere.
+            raise model.EniGone(wiring.eni)
         with here.pod(wiring.netns_path) as pod:
             there = rtnl_read.read_link(here.asking, wiring.host_ifname)
             if there is not None:
@@ -90,7 +95,8 @@ class VethPolicyRoute:
         wanted = tuple(addresses)
         if link is not None and ours is None:
             log.warning("link of another attachment kept", ifname=host_ifname, alias=link.alias)
-            wanted = self._unused(wanted, link)
+        if ours is None:
+            wanted = self._unused(wanted)
         here.clear_rules(wanted)
         if ours is None:
             done: concurrent.futures.Future[None] = concurrent.futures.Future()
@@ -216,15 +222,12 @@ class VethPolicyRoute:
         link = rtnl_read.read_link_at(self._node.asking, inside.peer_index)
         return link if link is not None and link.alias == alias else None
 
-    def _unused(
-        self, addresses: tuple[plan.Address, ...], link: rtnl_read.Link
-    ) -> tuple[plan.Address, ...]:
-        """Those of *addresses* that are not routed to *link*."""
+    def _unused(self, addresses: tuple[plan.Address, ...]) -> tuple[plan.Address, ...]:
+        """Those of *addresses* that are not routed to any link: who has such a one uses it."""
         used = {
             route.network.network_address
             for address in addresses
-            for route in rtnl_read.read_routes(
-                self._node.asking, rtnl.family(address), index=link.index
-            )
+            for route in rtnl_read.read_routes(self._node.asking, rtnl.family(address))
+            if route.network.num_addresses == 1
         }
         return tuple(address for address in addresses if address not in used)

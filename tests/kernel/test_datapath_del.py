@@ -95,6 +95,16 @@ def test_del_of_a_replaced_attachment_takes_its_own_rules_only(lab):
     assert lab.check(newer) == []
 
 
+def test_del_of_a_lost_link_leaves_the_rules_of_who_has_the_address_now(lab):
+    older = lab.wiring(lab.netns(), 1)
+    newer = lab.wiring(lab.netns(), 2, ipv4=older.ipv4)
+    lab.setup(newer)
+
+    lab.teardown(older).result(timeout=10)
+
+    assert lab.check(newer) == []
+
+
 def test_del_finds_a_link_whose_node_end_was_renamed(lab):
     pod = lab.netns()
     wiring = lab.wiring(pod)

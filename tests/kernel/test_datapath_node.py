@@ -104,6 +104,56 @@ def test_a_filter_that_somebody_set_for_all_links_is_taken_off(lab):
     assert lab.node.sh("cat /proc/sys/net/ipv4/conf/all/rp_filter") == "0"
 
 
+def test_a_filter_that_somebody_sets_later_is_taken_off_at_the_next_look(lab):
+    lab.node.run(lambda: pathlib.Path("/proc/sys/net/ipv4/conf/all/rp_filter").write_text("1"))
+
+    lab.do(lab.datapath.prepare_eni, lab.eni)
+
+    assert lab.node.sh("cat /proc/sys/net/ipv4/conf/all/rp_filter") == "0"
+
+
+def replug(lab):
+    """The interface goes and comes again, as by a detachment and an attachment."""
+    lab.node.sh("ip link del eni1")
+    lab.node.batch(
+        f"link add eni1 address {netns.ENI_MAC} type veth"
+        f" peer name fab address {netns.VPC_MAC} netns {lab.vpc.path}\n"
+    )
+    lab.vpc.batch(f"link set fab up\naddr add {netns.GATEWAY}/16 dev fab\n")
+
+
+def test_pods_of_an_interface_that_was_plugged_in_again_reach_the_vpc_again(lab):
+    pod = lab.netns()
+    wiring = lab.wiring(pod)
+    lab.setup(wiring)
+    replug(lab)
+
+    again = lab.do(lab.datapath.prepare_eni, lab.eni)
+    assert again.index != lab.link.index
+    wiring = lab.wiring(pod, eni=again)
+    mended = lab.do(lab.datapath.repair_node, wiring)
+
+    assert [each.what for each in mended] == [f"rule from {wiring.ipv4}"]
+    assert lab.check(wiring) == []
+    lab.vpc.batch(f"route add {wiring.ipv4} via {netns.NODE_IP} dev fab onlink\n")
+    assert lab.udp_reaches(pod, lab.vpc, netns.GATEWAY) == str(wiring.ipv4)
+
+
+def test_nothing_is_made_on_an_interface_that_is_gone_or_another_one(lab):
+    pod = lab.netns()
+    lab.node.sh("ip link del eni1")
+    before = lab.snapshot()
+
+    for _ in range(2):
+        with pytest.raises(model.EniGone, match="eni1"):
+            lab.setup(lab.wiring(pod))
+        assert lab.snapshot() == before
+        assert "eth0" not in pod.sh("ip -br link")
+        # Another link with its index.
+        lab.node.sh(f"ip link add other index {lab.link.index} type veth peer name other2")
+        before = lab.snapshot()
+
+
 def test_host_state_is_what_was_made(lab):
     made = [lab.setup(lab.wiring(lab.netns(), number)) for number in range(2)]
     lab.node.batch(

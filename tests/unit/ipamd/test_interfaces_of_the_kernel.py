@@ -1,0 +1,153 @@
+"""Interfaces that the kernel loses, has again under another index, or refuses to make ready."""
+
+import ipaddress
+
+import pytest
+
+from cloud import imds_network
+from core import errors
+from ipamd import eni_conf, janitor, limits, model, plan, startup
+from ipamd.datapath import model as datapath_model
+from ipamd.model import AddressState
+from tests.unit.ipamd.test_attachments_pods import Rig, nothing
+from tests.unit.ipamd.test_pool import Told
+from tests.unit.ipamd.test_pool_state import eni
+
+ONE, TWO = "00:16:3e:00:00:01", "00:16:3e:00:00:02"
+
+
+def link(index, mac=ONE):
+    return datapath_model.EniLink(mac=mac, ifname="eth1", index=index, table=1000 + index)
+
+
+class Kernel:
+    """links: by MAC, or what it refuses with."""
+
+    def __init__(self, links):
+        self.links = links
+
+    async def prepare_eni(self, mac, gateway):
+        found = self.links.get(mac)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    async def read_primary_mac(self):
+        return "00:16:3e:00:00:00"
+
+    async def read_macs(self):
+        return tuple(self.links)
+
+    async def read_interface(self, mac):
+        number = int(mac[-1])
+        return imds_network.Interface(
+            mac=mac,
+            eni_id=f"eni-{number}",
+            vswitch_id="vsw-1",
+            cidr_block=None,
+            gateway=ipaddress.IPv4Address(f"10.0.{number}.253"),
+            ipv4=(ipaddress.IPv4Address(f"10.0.{number}.1"),),
+        )
+
+
+def rounds(rig, kernel):
+    return janitor.Janitor(
+        addresses=rig.pool,
+        served=rig.served,
+        worker=kernel,
+        maker=None,
+        time=rig.time,
+        tell=rig.told,
+        managed=nothing,
+        changed=nothing,
+        period_s=60.0,
+        pending=None,
+    )
+
+
+async def test_an_interface_that_was_plugged_in_again_is_used_by_its_new_index():
+    rig = Rig()
+    lease = await rig.add("web", "c1")
+
+    await rounds(rig, Kernel({ONE: link(77)})).prepare_interfaces()
+
+    assert rig.served.wiring(lease).eni.table == 1077
+
+
+async def test_no_address_of_an_interface_that_the_kernel_lost_is_given_out():
+    rig = Rig()
+
+    await rounds(rig, Kernel({})).prepare_interfaces()
+
+    assert rig.pool.state.allocate(model.AttachmentKey.parse("net/c1/eth0"), 1e9) is None
+    assert rig.told.reasons == ["ResourceInvalid"]
+
+
+async def test_an_interface_that_cannot_be_made_ready_keeps_no_other_from_it():
+    rig = Rig()
+    rig.pool.state.add_eni(eni(2))
+    kernel = Kernel({ONE: errors.Internal("mtu: invalid"), TWO: link(99, TWO)})
+
+    await rounds(rig, kernel).prepare_interfaces()
+
+    assert rig.pool.state.enis["eni-2"].link == link(99, TWO)
+    assert rig.pool.state.enis["eni-1"].link.index == 1  # as it was
+
+
+async def test_an_add_that_finds_the_interface_gone_is_the_last_one_to_be_given_to_it():
+    rig = Rig()
+    rig.worker.fault = datapath_model.EniGone(link(1))
+
+    with pytest.raises(errors.Unavailable, match="is not on this node any more"):
+        await rig.add("web", "c1")
+
+    assert rig.pool.state.enis["eni-1"].link is None
+    assert rig.served.leases == {}
+
+
+async def find(kernel):
+    stored = model.StoredState(
+        enis=tuple(
+            model.EniRecord(
+                eni_id=f"eni-{n}",
+                mac=mac,
+                vswitch_id="vsw-1",
+                gateway=ipaddress.IPv4Address(f"10.0.{n}.253"),
+                primary=ipaddress.IPv4Address(f"10.0.{n}.1"),
+                created_at=0.0,
+                addresses=(),
+            )
+            for n, mac in ((1, ONE), (2, TWO))
+        )
+    )
+    sources = startup.Sources(stored=stored, attached=None, rebuilt=False)
+    told = Told()
+    found = await startup.find_enis(kernel, sources, eni_conf.EniConf(), 0.0, told)
+    return found, told.messages
+
+
+async def test_a_start_goes_on_without_an_interface_that_cannot_be_made_ready():
+    kernel = Kernel({ONE: errors.Precondition("it is the primary"), TWO: link(5, TWO)})
+
+    found, told = await find(kernel)
+
+    assert [each.link for each in found] == [None, link(5, TWO)]
+    assert told == ["pods cannot use interface eni-1: it is the primary"]
+
+
+async def test_a_start_that_can_make_none_ready_says_why():
+    refusal = errors.Precondition("/proc/sys cannot be written")
+
+    with pytest.raises(errors.Precondition, match="cannot be written"):
+        await find(Kernel({ONE: refusal, TWO: refusal}))
+
+
+def test_addresses_that_cannot_be_given_are_no_reason_not_to_grow():
+    lost = eni(1, count=3)
+    lost.link = None
+    targets = limits.Targets(max_enis=2, addresses_per_eni=3, min_free=1, max_free=3)
+
+    actions = plan.plan_growth([lost], plan.Demand(waiting=1), targets)
+
+    assert actions == [plan.CreateEni(count=2)]
+    assert lost.count(AddressState.WARM) == 3
