@@ -31,6 +31,8 @@ KEEP_S = 300.0
 _STATEFUL = "StatefulSet"
 _RATE = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*([KMGT]?I?B?)", re.IGNORECASE)
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+_RATE_CHARACTERS = 40
+"""Longer ones are no limits; a number of 400 digits is infinite, as a float."""
 _RATE_MAX = 0xFFFFFFFF
 """TBF's rate is 32 bits of bytes a second here. Source: spec/terway.md 4.15."""
 
@@ -127,7 +129,7 @@ def _rate(pod: pods.Pod, key: str, notes: list[Note]) -> int:
     text = pod.annotations.get(key, "").strip()
     if not text:
         return 0
-    matched = _RATE.fullmatch(text)
+    matched = _RATE.fullmatch(text) if len(text) <= _RATE_CHARACTERS else None
     if matched and matched[2] and not matched[2].lower().startswith("i"):
         unit = matched[2].lower().rstrip("b").removesuffix("i")
         rate = int(float(matched[1]) * 1024 ** _POWERS[unit])
@@ -136,8 +138,8 @@ def _rate(pod: pods.Pod, key: str, notes: list[Note]) -> int:
     notes.append(
         Note(
             reason=events.Reason.PARSE_FAILED,
-            message=f"{key}: {text!r} is not allowed and has no effect; allowed: bytes a second "
-            f"with unit, such as 10M or 512KiB, at most {_RATE_MAX}B",
+            message=f"{key}: {text[:_RATE_CHARACTERS]!r} is not allowed and has no effect; "
+            f"allowed: bytes a second with unit, such as 10M or 512KiB, at most {_RATE_MAX}B",
         )
     )
     return 0

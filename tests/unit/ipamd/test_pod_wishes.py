@@ -39,6 +39,15 @@ def test_a_bandwidth_is_bytes_a_second_with_a_unit(text, rate):
     assert wishes.notes == ()
 
 
+@pytest.mark.parametrize("digits", [400, 200_000])
+def test_a_number_without_end_is_told_in_short(digits):
+    wishes = pod_wishes.parse(pod(egress_bandwidth="9" * digits + "M"))
+
+    assert wishes.bandwidth == datapath_model.UNLIMITED
+    assert [note.reason for note in wishes.notes] == [events.Reason.PARSE_FAILED]
+    assert len(wishes.notes[0].message) < 300
+
+
 @pytest.mark.parametrize(
     "text", ["10", "-1M", "1e3M", "M", "10Mb/s", "ten", "1I", "1IB", "5G", "1T", "0.1B", "1MM"]
 )
