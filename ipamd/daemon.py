@@ -233,6 +233,7 @@ class Daemon:
             self._process.conf,
             eni_quantity=facts.eni_quantity,
             addresses_per_eni=facts.addresses_per_eni,
+            others=startup.count_others(attached or (), self._process.conf),
         )
         self._pool.configure(targets, maker, choice)
         sources = startup.Sources(stored=self._stored, attached=attached, rebuilt=self._rebuilt)
@@ -260,7 +261,7 @@ class Daemon:
                 self._metadata, self._alibaba.instances, self._alibaba.enis
             )
         except errors.Error as e:
-            remembered = node_facts.from_json(self._stored.facts.get(_FACTS, ""))
+            remembered = await node_facts.recall(self._stored.facts.get(_FACTS, ""), self._metadata)
             if remembered is None:
                 raise
             log.warning("starting with what is remembered about this node", error=str(e))

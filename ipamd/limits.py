@@ -29,15 +29,18 @@ NOTHING = Targets(max_enis=0, addresses_per_eni=0, min_free=0, max_free=0)
 """Targets of a node nothing is known about yet."""
 
 
-def choose_targets(conf: eni_conf.EniConf, *, eni_quantity: int, addresses_per_eni: int) -> Targets:
+def choose_targets(
+    conf: eni_conf.EniConf, *, eni_quantity: int, addresses_per_eni: int, others: int = 0
+) -> Targets:
     """Targets of a node whose instance type has *eni_quantity* interfaces, the primary included.
 
-    `warm_ip_target` replaces the free minimum and maximum; `warm_eni_target` is in interfaces.
+    others: interfaces on it, besides the primary, that pods cannot use. `warm_ip_target` replaces
+    the free minimum and maximum; `warm_eni_target` is in interfaces.
     """
     max_enis = int(eni_quantity * conf.eni_cap_ratio) + conf.eni_cap_shift - 1
     if conf.max_eni:
         max_enis = min(max_enis, conf.max_eni)
-    max_enis = max(0, min(max_enis, eni_quantity - 1))
+    max_enis = max(0, min(max_enis, eni_quantity - 1 - others))
     capacity = max_enis * addresses_per_eni
     min_free = conf.min_eni * addresses_per_eni if conf.min_eni else conf.min_pool_size
     max_free = max(conf.max_pool_size, 0)

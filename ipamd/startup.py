@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import structlog
 
@@ -39,6 +39,15 @@ def is_managed(eni: eni_model.Eni, conf: eni_conf.EniConf) -> bool:
         and not eni.high_performance
         and all(eni.tags.get(key) == value for key, value in conf.eni_tag_filter.items())
     )
+
+
+def count_others(attached: Iterable[eni_model.Eni], conf: eni_conf.EniConf) -> int:
+    """Interfaces on the instance that take places, and that pods cannot use.
+
+    A member interface takes none: it is on a trunk.
+    """
+    placeless = (eni_model.EniType.PRIMARY, eni_model.EniType.MEMBER)
+    return sum(1 for eni in attached if eni.type not in placeless and not is_managed(eni, conf))
 
 
 def is_ours(eni: eni_model.Eni) -> bool:
