@@ -160,7 +160,7 @@ class App:
         )
         self._worker = node_worker.NodeWorker(
             open_store=lambda: store.Store(process.state_dir / _DATABASE),
-            make_datapath=_make_datapath,
+            make_datapath=lambda node_ip: _make_datapath(node_ip, process.mtu),
             imds=cloud_imds.Imds(cloud.imds_endpoint),
             counted=self._counted,
         )
@@ -240,11 +240,14 @@ class App:
             path.unlink(missing_ok=True)
 
 
-def _make_datapath(node_ip: ipaddress.IPv4Address) -> node_worker.Datapath:
-    """In the datapath thread, whose namespace is the node's."""
+def _make_datapath(node_ip: ipaddress.IPv4Address, mtu: int) -> node_worker.Datapath:
+    """In the datapath thread, whose namespace is the node's. mtu: of interfaces, and of pods.
+
+    Source: spec/terway.md 1.5, `mtu`.
+    """
     from ipamd.datapath import veth_policy_route  # noqa: PLC0415
 
-    made: node_worker.Datapath = veth_policy_route.VethPolicyRoute(node_ip)
+    made: node_worker.Datapath = veth_policy_route.VethPolicyRoute(node_ip, mtu)
     return made
 
 

@@ -77,7 +77,7 @@ def parse_flags(argv: Sequence[str] | None) -> argparse.Namespace:
         "start pods, which wait for the next ipamd",
     )
     add("--daemon-mode", default="ENIMultiIP", help="allowed: ENIMultiIP (%(default)s)")
-    add("--mtu", type=int, default=1500, help="of pods whose configuration has none (%(default)s)")
+    add("--mtu", type=int, default=1500, help="of interfaces and pods (%(default)s)")
     add(
         "--check-period",
         type=int,

@@ -4,7 +4,7 @@ import pytest
 
 from cloud import eni_model
 from core import errors
-from ipamd import eni_conf, limits, node_facts, startup
+from ipamd import app, eni_conf, limits, node_facts, startup
 
 FACTS = node_facts.NodeFacts(
     instance_id="i-1",
@@ -61,3 +61,14 @@ def test_interfaces_that_pods_cannot_use_take_their_places():
 
     assert others == 3
     assert targets.capacity == (8 - 1 - 3) * 10
+
+
+def test_interfaces_have_the_mtu_of_pods(monkeypatch):
+    made = []
+    monkeypatch.setattr(
+        "ipamd.datapath.veth_policy_route.VethPolicyRoute", lambda *told: made.append(told)
+    )
+
+    app._make_datapath(FACTS.node_ip, 8500)
+
+    assert made == [(FACTS.node_ip, 8500)]
