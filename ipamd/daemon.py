@@ -256,12 +256,14 @@ class Daemon:
 
     async def _read_facts(self) -> tuple[node_facts.NodeFacts, list[eni_model.Eni] | None]:
         """From metadata and cloud; what was remembered when they are silent."""
+        instance_id = ""
         try:
+            instance_id = await self._metadata.get(cloud_metadata.Key.INSTANCE_ID)
             facts, attached = await node_facts.read(
                 self._metadata, self._alibaba.instances, self._alibaba.enis
             )
         except errors.Error as e:
-            remembered = await node_facts.recall(self._stored.facts.get(_FACTS, ""), self._metadata)
+            remembered = node_facts.recall(self._stored.facts.get(_FACTS, ""), instance_id)
             if remembered is None:
                 raise
             log.warning("starting with what is remembered about this node", error=str(e))

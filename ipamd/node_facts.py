@@ -66,19 +66,13 @@ async def read(
     return facts, attached
 
 
-async def recall(text: str, metadata: cloud_metadata.Metadata) -> NodeFacts | None:
-    """What `to_json` wrote about this node; None for anything else.
+def recall(text: str, instance_id: str) -> NodeFacts | None:
+    """What `to_json` wrote about this node; None for anything else. instance_id: "" = not known.
 
     The machine may have been made of another one's image, with that one's files on it.
     """
-    remembered = from_json(text)
-    if remembered is None:
-        return None
-    try:
-        instance_id = await metadata.get(cloud_metadata.Key.INSTANCE_ID)
-    except errors.Error:
-        return remembered  # nobody says otherwise
-    return remembered if instance_id == remembered.instance_id else None
+    found = from_json(text)
+    return None if found is None or instance_id not in ("", found.instance_id) else found
 
 
 def to_json(facts: NodeFacts) -> str:

@@ -3,7 +3,6 @@ import ipaddress
 import pytest
 
 from cloud import eni_model
-from core import errors
 from ipamd import app, eni_conf, limits, node_facts, startup
 
 FACTS = node_facts.NodeFacts(
@@ -18,24 +17,14 @@ FACTS = node_facts.NodeFacts(
 )
 
 
-class Metadata:
-    def __init__(self, instance_id):
-        self.instance_id = instance_id
-
-    async def get(self, key):
-        if not self.instance_id:
-            raise errors.Unavailable("no answer")
-        return self.instance_id
-
-
 @pytest.mark.parametrize(
     ("instance_id", "expected"), [("i-1", FACTS), ("", FACTS), ("i-of-the-image", None)]
 )
-async def test_what_another_instance_remembered_is_not_taken(instance_id, expected):
+def test_what_another_instance_remembered_is_not_taken(instance_id, expected):
     text = node_facts.to_json(FACTS)
 
-    assert await node_facts.recall(text, Metadata(instance_id)) == expected
-    assert await node_facts.recall("{}", Metadata(instance_id)) is None
+    assert node_facts.recall(text, instance_id) == expected
+    assert node_facts.recall("{}", instance_id) is None
 
 
 def an_eni(kind, **other):
