@@ -362,8 +362,13 @@ class Pool:
     async def _unassign(
         self, eni: model.PoolEni, addresses: Sequence[ipaddress.IPv4Address]
     ) -> None:
-        """On failure they stay `releasing`: whether the cloud has them shows the metadata."""
+        """On failure they stay `releasing`: whether the cloud has them shows the metadata.
+
+        What is stored lacks them first, so that a start after a kill does not take them for ours
+        because the metadata service still lists them.
+        """
         try:
+            await self._changed()
             await self.cloud.unassign(eni, addresses)
         finally:
             eni.busy = False

@@ -13,6 +13,9 @@ from core import errors
 from ipamd import model
 from ipamd.model import AddressState, EniState
 
+_DOUBTED_S = 1e12
+"""More than any time that an address was idle."""
+
 
 class PoolState:
     """Interfaces by id. cool_down_s: seconds a released address rests."""
@@ -85,7 +88,8 @@ class PoolState:
     ) -> tuple[model.PoolEni, model.Address] | None:
         """Lease the free address that was idle longest; the same again for the same *key*.
 
-        None when no address is warm, nor has cooled down.
+        One that the metadata service did not list at the last look is given last: it may be
+        somebody else's by now. None when no address is warm, nor has cooled down.
         """
         found = self.find(key)
         if found is not None:
@@ -98,11 +102,12 @@ class PoolState:
             if eni.state is not EniState.IN_USE or eni.link is None:
                 continue
             for address in eni.addresses.values():
-                if address.since_s < best_s and (
+                order_s = address.since_s if address.unseen <= 0 else address.since_s + _DOUBTED_S
+                if order_s < best_s and (
                     address.state is warm
                     or (address.state is cooling and address.since_s <= cool_before_s)
                 ):
-                    best, best_s = (eni, address), address.since_s
+                    best, best_s = (eni, address), order_s
         if best is None:
             self.warm_up(now_s)  # which sees a clock that went back
         else:

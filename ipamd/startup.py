@@ -32,11 +32,18 @@ class Sources:
     rebuilt: bool
 
 
+_LEAVING = (eni_model.EniStatus.DETACHING, eni_model.EniStatus.DELETING)
+
+
 def is_managed(eni: eni_model.Eni, conf: eni_conf.EniConf) -> bool:
-    """Whether pods may get addresses of *eni*. Source: spec/terway.md 1.6, `eni_tag_filter`."""
+    """Whether pods may get addresses of *eni*. Source: spec/terway.md 1.6, `eni_tag_filter`.
+
+    Not of one that a daemon before us was removing, or anybody else.
+    """
     return (
         eni.type is eni_model.EniType.SECONDARY
         and not eni.high_performance
+        and eni.status not in _LEAVING
         and all(eni.tags.get(key) == value for key, value in conf.eni_tag_filter.items())
     )
 
@@ -47,7 +54,11 @@ def count_others(attached: Iterable[eni_model.Eni], conf: eni_conf.EniConf) -> i
     A member interface takes none: it is on a trunk.
     """
     placeless = (eni_model.EniType.PRIMARY, eni_model.EniType.MEMBER)
-    return sum(1 for eni in attached if eni.type not in placeless and not is_managed(eni, conf))
+    return sum(
+        1
+        for eni in attached
+        if eni.type not in placeless and eni.status not in _LEAVING and not is_managed(eni, conf)
+    )
 
 
 def is_ours(eni: eni_model.Eni) -> bool:
@@ -91,6 +102,7 @@ async def find_enis(
         eni.ours = told.eni_id in ours
         if told.eni_id in records:
             eni.created_at = records[told.eni_id].created_at
+            _doubt(eni, records[told.eni_id])
         found.append(eni)
     if refused is not None and not any(eni.link for eni in found):
         raise refused
@@ -161,12 +173,26 @@ def records_of(state: pool_state.PoolState) -> tuple[model.EniRecord, ...]:
             gateway=eni.gateway,
             primary=eni.primary,
             created_at=eni.created_at,
-            addresses=tuple(eni.addresses),
+            addresses=tuple(
+                address.ipv4
+                for address in eni.addresses.values()
+                if address.state is not model.AddressState.RELEASING
+            ),
             cidr_block=eni.cidr_block,
         )
         for eni in state.enis.values()
         if eni.state is not model.EniState.DELETING
     )
+
+
+def _doubt(eni: model.PoolEni, record: model.EniRecord) -> None:
+    """Give no address that was being given back when the last run was killed.
+
+    The metadata service may list it for a while. The comparison decides: what it lists at two looks
+    is ours.
+    """
+    for ipv4 in eni.addresses.keys() - set(record.addresses):
+        eni.addresses[ipv4].state = model.AddressState.RELEASING
 
 
 def _restore_lease(

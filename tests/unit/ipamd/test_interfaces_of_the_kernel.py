@@ -4,7 +4,7 @@ import ipaddress
 
 import pytest
 
-from cloud import imds_network
+from cloud import eni_model, imds_network
 from core import errors
 from ipamd import eni_conf, janitor, limits, model, plan, startup
 from ipamd.datapath import model as datapath_model
@@ -25,6 +25,7 @@ class Kernel:
 
     def __init__(self, links):
         self.links = links
+        self.also = {}
 
     async def prepare_eni(self, mac, gateway):
         found = self.links.get(mac)
@@ -46,7 +47,7 @@ class Kernel:
             vswitch_id="vsw-1",
             cidr_block=None,
             gateway=ipaddress.IPv4Address(f"10.0.{number}.253"),
-            ipv4=(ipaddress.IPv4Address(f"10.0.{number}.1"),),
+            ipv4=(ipaddress.IPv4Address(f"10.0.{number}.1"), *self.also.get(mac, ())),
         )
 
 
@@ -115,7 +116,7 @@ async def find(kernel):
                 gateway=ipaddress.IPv4Address(f"10.0.{n}.253"),
                 primary=ipaddress.IPv4Address(f"10.0.{n}.1"),
                 created_at=0.0,
-                addresses=(),
+                addresses=(ipaddress.IPv4Address(f"10.0.{n}.1"),),
             )
             for n, mac in ((1, ONE), (2, TWO))
         )
@@ -133,6 +134,26 @@ async def test_a_start_goes_on_without_an_interface_that_cannot_be_made_ready():
 
     assert [each.link for each in found] == [None, link(5, TWO)]
     assert told == ["pods cannot use interface eni-1: it is the primary"]
+
+
+async def test_a_start_doubts_addresses_that_the_last_run_was_giving_back():
+    kernel = Kernel({ONE: link(4), TWO: link(5, TWO)})
+    kernel.also = {ONE: (ipaddress.IPv4Address("10.0.1.9"),)}
+
+    found, _ = await find(kernel)
+
+    states = {str(each.ipv4): each.state for each in found[0].addresses.values()}
+    assert states == {"10.0.1.1": AddressState.WARM, "10.0.1.9": AddressState.RELEASING}
+
+
+@pytest.mark.parametrize("status", [eni_model.EniStatus.DETACHING, eni_model.EniStatus.DELETING])
+def test_an_interface_on_its_way_off_the_node_is_no_pod_s_and_takes_no_place(status):
+    leaving = eni_model.Eni(
+        eni_id="eni-1", mac=ONE, status=status, type=eni_model.EniType.SECONDARY
+    )
+
+    assert not startup.is_managed(leaving, eni_conf.EniConf())
+    assert startup.count_others([leaving], eni_conf.EniConf()) == 0
 
 
 async def test_a_start_that_can_make_none_ready_says_why():

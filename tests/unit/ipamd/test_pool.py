@@ -7,7 +7,7 @@ import pytest
 
 from cloud import errors as cloud_errors
 from core import call, clock, errors, metrics
-from ipamd import counters, eni_maker, limits, pool, pool_state
+from ipamd import counters, eni_maker, limits, pool, pool_state, startup
 from ipamd.model import AddressState, EniState
 from tests.fakes import fake_enis
 from tests.unit.ipamd import test_pool_state
@@ -31,8 +31,10 @@ class Told:
 async def running(targets=TARGETS, *, cool_down_s=30.0, sync_period_s=600.0):
     maker, told = fake_enis.FakeMaker(), Told()
 
+    stored = []
+
     async def changed():
-        pass
+        stored.append(startup.records_of(served.state))
 
     served = pool.Pool(
         pool_state.PoolState(cool_down_s=cool_down_s),
@@ -44,6 +46,7 @@ async def running(targets=TARGETS, *, cool_down_s=30.0, sync_period_s=600.0):
         counted=counters.Counters(metrics.Metrics()),
     )
     served.configure(targets, maker, maker)
+    served.stored = stored
     task = asyncio.create_task(served.run())
     try:
         yield served, maker, told
@@ -88,6 +91,19 @@ async def test_a_burst_shares_its_cloud_calls():
 
     assert len({address.ipv4 for _, address in found}) == 15
     assert maker.calls == [("create", 10), ("create", 5)]
+
+
+async def test_what_is_given_back_is_not_stored_any_more_when_the_cloud_is_asked():
+    async with running(sync_period_s=0.01) as (served, maker, _):
+        served.targets = limits.Targets(max_enis=1, addresses_per_eni=9, min_free=0, max_free=1)
+        served.state.add_eni(test_pool_state.eni(1, count=3))
+        maker.hold = asyncio.Event()
+        served.wake()
+        while ("unassign", 2) not in maker.calls:
+            await asyncio.sleep(0.01)
+
+        assert [str(each) for each in served.stored[-1][0].addresses] == ["10.0.1.1"]
+        maker.hold.set()
 
 
 async def test_a_warm_address_costs_no_call():

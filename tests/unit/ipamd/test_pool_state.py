@@ -53,6 +53,16 @@ def test_the_address_that_was_idle_longest_is_given_first():
     assert str(address.ipv4) == "10.0.2.2"
 
 
+def test_an_address_that_the_metadata_service_lacks_is_given_last():
+    state = pool_of(eni(1, count=2))
+    doubted, listed = state.enis["eni-1"].addresses.values()
+    doubted.since_s, doubted.unseen = -99.0, 1
+
+    given = [state.allocate(key(number), 100.0)[1] for number in (1, 2)]
+
+    assert given == [listed, doubted]
+
+
 def test_the_same_attachment_gets_the_same_address_again():
     state = pool_of(eni(1))
 
