@@ -146,11 +146,14 @@ def parse_attachment(
 
 
 def is_ifname(text: str) -> bool:
-    """Whether the kernel and CNI accept *text* as a name of an interface."""
+    """Whether the kernel and CNI accept *text* as a name of an interface.
+
+    A % would be a number to choose for the kernel, and the name another one.
+    """
     return (
         0 < len(text.encode()) <= _IFNAME_MAX
         and text not in (".", "..")
-        and not re.search(r"[/:\s\x00]", text)
+        and not re.search(r"[/:%\s\x00]", text)
     )
 
 

@@ -62,6 +62,8 @@ def write(content: bytes, cni_dir: pathlib.Path) -> None:
         fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE)
         with os.fdopen(fd, "wb") as f:
             f.write(content)
+            f.flush()
+            os.fsync(fd)  # after a power loss the runtime must not find it empty
         partial.replace(target)
         (cni_dir / _OLD_NAME).unlink(missing_ok=True)
     except OSError as e:

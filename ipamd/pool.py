@@ -330,11 +330,12 @@ class Pool:
                 eni.busy = True
                 for ipv4 in action.addresses:
                     eni.addresses[ipv4].state = AddressState.RELEASING
-                self._task(self._unassign(eni, action.addresses), f"unassign {eni.eni_id}")
+                work = self._unassign(eni, action.addresses)
+                self._task(work, f"unassign {eni.eni_id}", grows=False)
             else:
                 eni = self.state.enis[action.eni_id]
                 eni.busy, eni.state = True, EniState.DELETING
-                self._task(self._delete(eni), f"delete {eni.eni_id}")
+                self._task(self._delete(eni), f"delete {eni.eni_id}", grows=False)
 
     async def _create(self, count: int) -> None:
         try:
@@ -390,8 +391,9 @@ class Pool:
         self._counted.gave_back(len(eni.addresses))
         log.info("interface removed", eni_id=eni.eni_id)
 
-    def _task(self, work: Awaitable[None], name: str) -> asyncio.Task[None]:
-        task = asyncio.create_task(self._guard(work), name=name)
+    def _task(self, work: Awaitable[None], name: str, *, grows: bool = True) -> asyncio.Task[None]:
+        guarded = self._guard(work) if grows else self._guard_shrinking(work)
+        task = asyncio.create_task(guarded, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task
@@ -407,6 +409,16 @@ class Pool:
             self._block(e)
         else:
             self._backoff_s, self._why, self._hopeless = 0.0, "", False
+            await self._changed()
+
+    async def _guard_shrinking(self, work: Awaitable[None]) -> None:
+        """Run one cloud action that gives something back; pods do not wait for it if it fails."""
+        try:
+            await work
+        except errors.Error as e:
+            why = f"addresses cannot be given back: {e}"
+            self._tell.node(events.Reason.RESOURCE_INVALID, why)
+        else:
             await self._changed()
 
     def _block(self, error: errors.Error) -> None:

@@ -253,7 +253,9 @@ class PoolState:
         address.since_s = min(address.since_s, now_s)
         if address.kept is None or now_s < address.since_s + address.kept.keep_s:
             return
-        self._kept.pop(address.kept.holder, None)
+        place = self._kept.get(address.kept.holder)
+        if place is not None and place[1] == address.ipv4:
+            del self._kept[address.kept.holder]
         address.state, address.kept = AddressState.COOLING, None
 
     def _cooled(self, now_s: float) -> float:

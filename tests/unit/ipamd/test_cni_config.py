@@ -171,6 +171,7 @@ def test_an_empty_namespace_path_means_there_is_none():
         ({"container_id": "a/b"}, "CNI_CONTAINERID"),
         ({"ifname": ".."}, "CNI_IFNAME"),
         ({"ifname": "a b"}, "CNI_IFNAME"),
+        ({"ifname": "eth%d"}, "CNI_IFNAME"),
         ({"ifname": "sixteen-letters!"}, "CNI_IFNAME"),
         ({"netns": "relative"}, "CNI_NETNS"),
         ({"args": "no-equals-sign"}, "CNI_ARGS"),

@@ -106,6 +106,22 @@ async def test_what_is_given_back_is_not_stored_any_more_when_the_cloud_is_asked
         maker.hold.set()
 
 
+async def test_addresses_that_cannot_be_given_back_keep_no_pod_waiting():
+    async with running(sync_period_s=0.01) as (served, maker, told):
+        served.targets = limits.Targets(max_enis=2, addresses_per_eni=3, min_free=0, max_free=1)
+        served.state.add_eni(test_pool_state.eni(1, count=3))
+        maker.failures = [a_failure("Forbidden.RAM")]
+        served.wake()
+        while not told.messages:
+            await asyncio.sleep(0.01)
+
+        assert "cannot be given back" in told.messages[0]
+        assert served.growth_blocked == ""
+        async with asyncio.timeout(5):
+            for number in range(3):
+                await served.allocate(key(number))
+
+
 async def test_a_warm_address_costs_no_call():
     async with running(
         limits.Targets(max_enis=1, addresses_per_eni=10, min_free=3, max_free=9)

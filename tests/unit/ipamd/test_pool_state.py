@@ -63,6 +63,18 @@ def test_an_address_that_the_metadata_service_lacks_is_given_last():
     assert given == [listed, doubted]
 
 
+def test_the_end_of_an_older_keeping_leaves_the_newer_one():
+    state = pool_of(eni(1, count=2))
+    holder, older = kept_for(1).holder, kept_for(1)
+    for number, kept in ((1, older), (2, model.Kept(holder=holder, keep_s=500.0))):
+        state.allocate(key(number), 0.0)
+        state.release(key(number), 0.0, kept)
+
+    state.warm_up(100.0)
+
+    assert state.take_kept(holder, key(3), 100.0)[1].ipv4 == ipaddress.IPv4Address("10.0.1.2")
+
+
 def test_the_same_attachment_gets_the_same_address_again():
     state = pool_of(eni(1))
 
