@@ -140,6 +140,7 @@ _TABLE: tuple[tuple[str, type[CloudError]], ...] = (
     ("Zone.NotOnSale", CloudExhausted),
     ("DiskAttachedNumberExceeded", CloudExhausted),
     ("OperationDenied.TooManyFilesets", CloudExhausted),
+    ("SecurityGroupInstanceLimitExceed", CloudExhausted),
     # Never attached, never used: waiting does not help.
     ("IncorrectDiskStatus.Never*", CloudPrecondition),
     ("IncorrectDiskStatus*", CloudConflict),

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from core import errors
 from host import netns
-from ipamd import attachments, cni_error, model, node_worker, pool, readiness
+from ipamd import attachments, model, node_worker, pool, readiness
 from ipamd.model import AddressState
 from kube import pod_cache
 
@@ -128,13 +128,12 @@ class Diagnosis:
         state, targets = self._pool.state, self._pool.targets
         counts = ", ".join(f"{state.count(each)} {each.value}" for each in AddressState)
         message = f"{counts}; capacity {targets.capacity}"
-        try:
-            self._ready.require_addresses()
-        except cni_error.CniError as e:
+        why = self._ready.shortage()
+        if why:
             return Finding(
                 severity=Severity.ERROR,
                 subject="addresses",
-                message=f"{e.details or e.msg} ({message})",
+                message=f"{why} ({message})",
                 advice="free addresses in the vSwitch, add one to eni_conf, or use a larger "
                 "instance type",
             )

@@ -35,6 +35,8 @@ _ATTEMPTS = 4
 _RETRY_FIRST_S = 1.0
 _DRY_CODES = ("InvalidVSwitchId.IpNotEnough", "QuotaExceeded.PrivateIpAddress")
 _IN_BETWEEN = "InvalidOperation.InvalidEniState"
+_ATTACHED = (eni_model.EniStatus.ATTACHING, eni_model.EniStatus.IN_USE)
+_DETACHED = (eni_model.EniStatus.DETACHING, eni_model.EniStatus.AVAILABLE)
 _SETTLE_FIRST_S = 0.5
 _SETTLE_MAX_S = 4.0
 
@@ -117,7 +119,10 @@ class EniMaker:
         finally:
             self._creating -= 1
         try:
-            await self._settled(lambda: self._api.attach(made.eni_id, self._instance_id))
+            await self._settled(
+                lambda: self._api.attach(made.eni_id, self._instance_id),
+                lambda: self._is_attached(made.eni_id, wanted=True),
+            )
             return await self._wait_ready(made)
         except BaseException as e:
             log.warning("interface given up", eni_id=made.eni_id, error=str(e))
@@ -152,8 +157,11 @@ class EniMaker:
 
     async def remove(self, eni_id: str) -> None:
         """Detach and delete an interface; what is done already is skipped."""
-        await self._settled(lambda: self._api.detach(eni_id, self._instance_id))
-        await self._settled(lambda: self._api.delete(eni_id))
+        await self._settled(
+            lambda: self._api.detach(eni_id, self._instance_id),
+            lambda: self._is_attached(eni_id, wanted=False),
+        )
+        await self._settled(lambda: self._api.delete(eni_id), _never)
 
     async def sweep(self) -> list[str]:
         """Delete interfaces we made and that are attached nowhere; their ids."""
@@ -241,18 +249,34 @@ class EniMaker:
             await self._clock.sleep(delay_s)
             delay_s = min(delay_s * _GROWTH, _LOOK_MAX_S)
 
-    async def _settled(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Ask again while the interface is on its way from one state to another.
+    async def _is_attached(self, eni_id: str, *, wanted: bool) -> bool:
+        """Whether the interface is on its way to this instance already, or off it.
 
-        Asking the wanted call costs one request a look, as looking would.
+        There is no client token for these calls: one whose answer was lost is refused when it is
+        asked for again, because of what it did.
         """
+        found = next(iter(await self._api.find(eni_ids=[eni_id])), None)
+        if found is None:
+            return not wanted
+        if wanted:
+            return found.status in _ATTACHED and found.instance_id == self._instance_id
+        return found.status in _DETACHED
+
+    async def _settled(
+        self, call: Callable[[], Awaitable[None]], is_done: Callable[[], Awaitable[bool]]
+    ) -> None:
+        """Ask again while the interface is on its way from one state to another."""
         deadline_s = self._clock.monotonic_s() + _APPEAR_S
         delay_s = _SETTLE_FIRST_S
         while True:
             try:
                 return await self._retry(call)
             except cloud_errors.CloudError as e:
-                if e.code != _IN_BETWEEN or self._clock.monotonic_s() >= deadline_s:
+                if e.code != _IN_BETWEEN:
+                    raise
+                if await self._retry(is_done):
+                    return None
+                if self._clock.monotonic_s() >= deadline_s:
                     raise
             await self._clock.sleep(delay_s)
             delay_s = min(delay_s * 2, _SETTLE_MAX_S)
@@ -281,6 +305,10 @@ class EniMaker:
         if error.code in _DRY_CODES:
             self._vswitches.block(vswitch_id)
             raise VSwitchDry(vswitch_id, error) from error
+
+
+async def _never() -> bool:
+    return False
 
 
 def pool_eni(

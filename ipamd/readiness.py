@@ -66,11 +66,16 @@ class Readiness:
             self.require_serving()
         except errors.Unavailable as e:
             raise cni_error.CniError(cni_error.NOT_AVAILABLE, "not available", str(e)) from e
+        why = self.shortage()
+        if why and not any(self._pool.state.count(each) for each in _HELD):
+            raise cni_error.CniError(cni_error.NOT_AVAILABLE, "no address is free", why)
+
+    def shortage(self) -> str:
+        """Why an ADD would fail or wait now, "" when it would not."""
         state = self._pool.state
-        if any(state.count(each) for each in _HELD):
-            return
+        if state.count(AddressState.WARM):
+            return ""
         total = sum(len(eni.addresses) for eni in state.enis.values())
         if total < self._pool.targets.capacity and not self._pool.growth_blocked:
-            return
-        why = self._pool.growth_blocked or f"none of the {total} addresses of this node is free"
-        raise cni_error.CniError(cni_error.NOT_AVAILABLE, "no address is free", why)
+            return ""
+        return self._pool.growth_blocked or f"none of the {total} addresses of this node is free"

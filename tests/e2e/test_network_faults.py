@@ -145,8 +145,8 @@ def test_a_dry_vswitch_is_told_and_comes_back(rig, node):
 
     assert (status, told["code"]) == (1, 11)
     assert "IpNotEnough" in told["details"] or "no vSwitch" in told["details"]
-    status, told = pod.cni("STATUS", {**NETWORK, "cniVersion": "1.1.0"})
-    assert (status, told["code"]) == (1, 50)
+    # Its pods have addresses: the node is full, and not without a network.
+    assert pod.cni("STATUS", {**NETWORK, "cniVersion": "1.1.0"})[0] == 0
     findings = node.cli("doctor")
     assert any(row["severity"] == "ERROR" and row["subject"] == "addresses" for row in findings)
 

@@ -35,7 +35,9 @@ def test_a_node_that_is_full_is_ready_for_its_runtime():
     for number in (1, 2):
         pool.state.allocate(key(number), 0.0)
 
-    ready_with(pool).require_addresses()
+    ready = ready_with(pool)
+    ready.require_addresses()
+    assert ready.shortage() == "the vSwitch is dry"
 
 
 def test_an_address_that_rests_is_one():

@@ -1,0 +1,124 @@
+"""Interfaces made and removed while answers get lost, by a cloud that refuses a repetition."""
+
+import ipaddress
+
+import pytest
+
+from cloud import eni_model, imds_network
+from cloud import errors as cloud_errors
+from ipamd import eni_maker
+from ipamd.datapath import model as datapath_model
+from tests.fakes import virtual_clock
+
+MAC, IP = "00:16:3e:00:00:01", ipaddress.IPv4Address("10.0.1.1")
+Status = eni_model.EniStatus
+
+
+class Clock(virtual_clock.VirtualClock):
+    async def sleep(self, delay_s):
+        self.now_s += delay_s
+
+
+class Cloud:
+    """One interface. lost: calls whose answer does not come, though they are done."""
+
+    def __init__(self, *lost):
+        self.lost = set(lost)
+        self.status = Status.AVAILABLE
+        self.calls = []
+
+    def _eni(self):
+        here = self.status in (Status.IN_USE, Status.ATTACHING, Status.DETACHING)
+        return eni_model.Eni(
+            eni_id="eni-1",
+            mac=MAC,
+            status=self.status,
+            type=eni_model.EniType.SECONDARY,
+            instance_id="i-1" if here else "",
+            ipv4=(IP,),
+        )
+
+    def _change(self, name, expected, after):
+        self.calls.append(name)
+        if self.status not in expected:
+            raise cloud_errors.make(
+                action=name, code="InvalidOperation.InvalidEniState", status=400, message="no"
+            )
+        self.status = after
+        if name in self.lost:
+            self.lost.discard(name)
+            raise cloud_errors.make(action=name, code="", status=0, message="no answer")
+
+    async def create(self, new, *, client_token):
+        return self._eni()
+
+    async def attach(self, eni_id, instance_id):
+        self._change("attach", (Status.AVAILABLE,), Status.IN_USE)
+
+    async def detach(self, eni_id, instance_id):
+        self._change("detach", (Status.IN_USE,), Status.AVAILABLE)
+
+    async def delete(self, eni_id):
+        self._change("delete", (Status.AVAILABLE,), Status.DELETING)
+
+    async def find(self, *, instance_id="", eni_ids=(), tags=None, status=None):
+        return [self._eni()] if self.status is not Status.DELETING else []
+
+
+class Machine:
+    async def read_interface(self, mac):
+        return imds_network.Interface(
+            mac=MAC, eni_id="eni-1", vswitch_id="v", cidr_block=None, gateway=IP + 9, ipv4=(IP,)
+        )
+
+    async def prepare_eni(self, mac, gateway):
+        return datapath_model.EniLink(mac=MAC, ifname="eth1", index=3, table=1003)
+
+
+class Choice:
+    async def choose(self):
+        return ["v"]
+
+    def worked(self, vswitch_id):
+        pass
+
+
+def maker_of(cloud, time):
+    return eni_maker.EniMaker(
+        cloud,
+        Machine(),
+        Choice(),
+        time,
+        instance_id="i-1",
+        security_group_ids=("sg",),
+        tags={},
+    )
+
+
+async def test_an_attachment_whose_answer_is_lost_is_not_given_up():
+    cloud, time = Cloud("attach"), Clock()
+
+    made = await maker_of(cloud, time).create(1)
+
+    assert made.eni_id == "eni-1"
+    assert cloud.calls == ["attach", "attach"]
+    assert cloud.status is Status.IN_USE
+
+
+async def test_a_detachment_whose_answer_is_lost_is_not_waited_for():
+    cloud, time = Cloud("detach"), Clock()
+    cloud.status = Status.IN_USE
+
+    await maker_of(cloud, time).remove("eni-1")
+
+    assert cloud.calls == ["detach", "detach", "delete"]
+
+
+async def test_an_interface_that_stays_in_between_is_given_up_after_a_minute():
+    cloud, time = Cloud(), Clock()
+    cloud.status = Status.CREATING
+
+    with pytest.raises(cloud_errors.CloudError, match="InvalidEniState"):
+        await maker_of(cloud, time).create(1)
+
+    assert time.now_s >= 60
