@@ -222,9 +222,15 @@ def _texts(value: Any) -> tuple[str, ...]:
 
 def _previous(plain: Mapping[str, Any]) -> Mapping[str, Any] | None:
     previous = plain.get("prevResult")
-    if previous is None or isinstance(previous, dict):
-        return previous
-    raise _invalid("prevResult", previous, "an object")
+    if previous is None:
+        return None
+    if not isinstance(previous, dict):
+        raise _invalid("prevResult", previous, "an object")
+    for key in ("interfaces", "ips", "routes"):
+        listed = previous.get(key) or []
+        if not isinstance(listed, list) or not all(isinstance(each, dict) for each in listed):
+            raise _invalid(f"prevResult.{key}", listed, "a list of objects")
+    return previous
 
 
 def _valid_attachments(plain: Mapping[str, Any]) -> frozenset[tuple[str, str]] | None:

@@ -147,8 +147,7 @@ class Janitor:
         now_s = self._clock.now().timestamp()
         gone: dict[model.AttachmentKey, int] = {}
         for lease in list(self._served.leases.values()):
-            young = now_s - lease.created_at < _SETTLED_S
-            if young or (lease.host_ifname, lease.alias) in links:
+            if _is_young(lease, now_s) or (lease.host_ifname, lease.alias) in links:
                 continue
             if lease.owner is model.Owner.CALLER:
                 # Whoever made its interface ends it; what says that nobody will is that both
@@ -168,7 +167,7 @@ class Janitor:
         """Mend the node's half of every interface."""
         now_s = self._clock.now().timestamp()
         for lease in list(self._served.leases.values()):
-            if lease.owner is not model.Owner.DAEMON or now_s - lease.created_at < _SETTLED_S:
+            if lease.owner is not model.Owner.DAEMON or _is_young(lease, now_s):
                 continue
             if lease.key not in self._served.leases:
                 continue  # ended meanwhile
@@ -302,3 +301,8 @@ class Janitor:
             self.counts.repaired += len(mended)
             told = "; ".join(f"{each.what} (found {each.found})" for each in mended)
             self._tell.pod(lease.pod, events.Reason.CONFIG_CHECK, f"repaired: {told}")
+
+
+def _is_young(lease: model.Lease, now_s: float) -> bool:
+    """Not one of a clock that was ahead: that would be young for as long as it was."""
+    return 0 <= now_s - lease.created_at < _SETTLED_S

@@ -154,7 +154,8 @@ def plan_shrink(
         if eni.busy or not eni.ours or eni.state is not EniState.IN_USE:
             continue
         warm = [a for a in eni.addresses.values() if a.state is AddressState.WARM]
-        old = now_s - eni.created_at >= _YOUNG_S
+        # One of a clock that was ahead is not young for as long as it was.
+        old = not 0 <= now_s - eni.created_at < _YOUNG_S
         if len(warm) == len(eni.addresses) <= over and old:
             actions.append(DeleteEni(eni_id=eni.eni_id))
             over -= len(warm)

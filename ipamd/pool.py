@@ -234,11 +234,13 @@ class Pool:
 
     def _serve(self) -> None:
         """Give warm addresses to who waits, first come first served."""
+        # Who gave up is no demand any more, also behind others.
+        if any(future.done() for _, future in self._waiters):
+            still = [each for each in self._waiters if not each[1].done()]
+            self._waiters.clear()
+            self._waiters.extend(still)
         while self._waiters:
             key, future = self._waiters[0]
-            if future.done():
-                self._waiters.popleft()
-                continue
             if self.state.allocate(key, self._now_s()) is None:
                 return
             self._waiters.popleft()

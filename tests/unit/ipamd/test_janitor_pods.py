@@ -1,5 +1,7 @@
 """When the API server's word ends a lease: only with the kernel's, and never in doubt."""
 
+import dataclasses
+
 import pytest
 
 from ipamd import janitor, model
@@ -91,6 +93,15 @@ async def test_a_lease_stays_while_it_is_not_certain_that_its_pod_is_gone(rig):
     await rounds(rig, 5)
 
     assert rig.lease.key in rig.served.leases
+
+
+async def test_a_lease_of_a_clock_that_was_ahead_is_collected_too(rig):
+    ahead = dataclasses.replace(rig.lease, created_at=rig.lease.created_at + 1e9)
+    rig.served.leases[ahead.key] = ahead
+
+    await rounds(rig, 2)
+
+    assert rig.served.leases == {}
 
 
 async def test_one_doubt_begins_the_count_anew(rig):

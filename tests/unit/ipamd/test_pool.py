@@ -122,6 +122,22 @@ async def test_addresses_that_cannot_be_given_back_keep_no_pod_waiting():
                 await served.allocate(key(number))
 
 
+async def test_who_gave_up_is_no_demand_any_more():
+    async with running() as (served, maker, _):
+        maker.hold = asyncio.Event()
+        asking = [asyncio.create_task(served.allocate(key(n))) for n in range(4)]
+        while not maker.calls:
+            await asyncio.sleep(0.01)
+        for each in asking[1:]:
+            each.cancel()
+        await asyncio.wait(asking[1:])
+        served._turn()
+
+        assert served.waiting == 1
+        maker.hold.set()
+        await asking[0]
+
+
 async def test_a_warm_address_costs_no_call():
     async with running(
         limits.Targets(max_enis=1, addresses_per_eni=10, min_free=3, max_free=9)
