@@ -44,8 +44,8 @@ def region_of(url: str) -> str:
 
 
 def host_of(url: str) -> str:
-    """Its host, without the port."""
-    return urllib.parse.urlsplit(url).hostname or ""
+    """Its host, without the port. *url* may lack its scheme."""
+    return urllib.parse.urlsplit(url if "://" in url else f"//{url}").hostname or ""
 
 
 def takes_virtual_hosts(url: str) -> bool:

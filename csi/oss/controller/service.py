@@ -104,13 +104,18 @@ class ControllerServicer(csi_pb2_grpc.ControllerServicer):
     async def _parse(self, told: Mapping[str, str], parse: Callable[[Mapping[str, str]], T]) -> T:
         """What *parse* makes of *told* with the names that other things tell.
 
-        What is wrong with *told* itself is told before a ContainerNetworkFileSystem is asked for.
+        What is wrong with *told* itself is told before a ContainerNetworkFileSystem or the
+        metadata service is asked for.
         """
         name = cnfs.name_in(told)
         if name:
             parse(cnfs.complete(told, cnfs.stand_in(told)))
             found = await csi_cnfs.read(self._kubernetes, name, field=cnfs.KEY)
             told = cnfs.complete(told, found)
+        checked = bucket_space.stand_in(told)
+        if checked == told:
+            return parse(told)
+        parse(checked)
         return parse(await bucket_space.resolve(self._metadata, told))
 
     async def close(self) -> None:

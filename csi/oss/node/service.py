@@ -1,5 +1,6 @@
 """The Node service of the OSS driver: parse, lock, service, respond; and how it is made."""
 
+import functools
 from typing import Any
 
 from cloud import metadata as cloud_metadata
@@ -15,6 +16,8 @@ from host import paths
 _Rpc = csi_pb2.NodeServiceCapability.RPC
 _WELL = "the client answers"
 _THREADS = 16
+_NOT_ASKED = "?"
+"""The node's region before the metadata service is asked for it, which few volumes need."""
 
 CAPABILITIES = (
     _Rpc.STAGE_UNSTAGE_VOLUME,
@@ -72,14 +75,7 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
     async def NodePublishVolume(
         self, request: csi_pb2.NodePublishVolumeRequest, context: Any
     ) -> csi_pb2.NodePublishVolumeResponse:
-        told = requests.string_map("volume_context", request.volume_context)
-        want = node_requests.parse_publish(
-            request,
-            self._settings,
-            region_id=await self._region(request),
-            context=await bucket_space.resolve(self._metadata, await self._objects.context(told)),
-            secrets=await self._objects.secrets(told, request.secrets),
-        )
+        want = await self._parse_publish(request)
         with self._locks.hold(want.volume_id, str(want.target_path)):
             await self._pool.run(self._publisher.publish, want, await self._pod_role(want))
         return csi_pb2.NodePublishVolumeResponse()
@@ -142,12 +138,26 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
             token=want.pod_token,
         )
 
-    async def _region(self, request: csi_pb2.NodePublishVolumeRequest) -> str:
-        """The node's region, asked for only where signature V4 is wanted; "" = not known."""
-        wanted = {key.strip().lower() for key in request.volume_context}
-        if "sigversion" not in wanted:
-            return ""
-        return await self._metadata.find(cloud_metadata.Key.REGION_ID) or ""
+    async def _parse_publish(
+        self, request: csi_pb2.NodePublishVolumeRequest
+    ) -> node_requests.Publishing:
+        """What is wrong with the request itself is told before the metadata service is asked."""
+        told = requests.string_map("volume_context", request.volume_context)
+        context = await self._objects.context(told)
+        secrets = await self._objects.secrets(told, request.secrets)
+        parse = functools.partial(
+            node_requests.parse_publish, request, self._settings, secrets=secrets
+        )
+        checked = bucket_space.stand_in(context)
+        want = parse(region_id=_NOT_ASKED, context=checked)
+        needs_region = want.volume.region == _NOT_ASKED
+        if checked == context and not needs_region:
+            return want
+        region_id = await self._metadata.find(cloud_metadata.Key.REGION_ID) if needs_region else ""
+        return parse(
+            region_id=region_id or "",
+            context=await bucket_space.resolve(self._metadata, context),
+        )
 
 
 def build(context: driver.DriverContext) -> NodeServicer:

@@ -35,6 +35,7 @@ def knowing(**known: str) -> metadata.Metadata:
     [
         ({"region": "cn-a"}, "cn-a"),
         ({"url": "https://oss-cn-b-internal.aliyuncs.com"}, "cn-b"),
+        ({"url": "oss-cn-b.aliyuncs.com"}, "cn-b"),
         ({"url": "oss.example"}, "cn-node"),
     ],
 )

@@ -118,3 +118,30 @@ async def test_what_provisioners_add_by_themselves_is_no_attribute_of_the_volume
     )
 
     assert dict(told.volume.volume_context) == {**own, "path": "/"}
+
+
+AGENTIC = {
+    "agenticBucket": "agents",
+    "bucketSpacePrefix": "mine",
+    "url": "oss-cn-hangzhou.aliyuncs.com",
+}
+BAD_SPACES = {
+    "a client that is not known": ({"fuseType": "ossf"}, "fuseType 'ossf' is not known"),
+    "a path that climbs": ({"path": "/a/../b"}, "path '/a/../b' is not a path"),
+    "a prefix that is none": ({"bucketSpacePrefix": "M!"}, "bucketSpacePrefix 'M!' cannot begin"),
+    "a space beside it": ({"bucketSpace": "mine-2"}, "bucketSpace exclude each other"),
+    "no bucket around it": ({"agenticBucket": ""}, "bucketSpacePrefix 'mine' needs agenticBucket"),
+    "a number that is none": ({"metricsTop": "all"}, "metricsTop 'all'"),
+}
+
+
+@pytest.mark.parametrize(("parameters", "told"), BAD_SPACES.values(), ids=BAD_SPACES.keys())
+async def test_what_is_wrong_beside_a_prefix_is_told_without_the_metadata_service(
+    served: service.ControllerServicer, parameters: dict[str, str], told: str
+) -> None:
+    made = request()
+    made.parameters.clear()
+    made.parameters.update({**AGENTIC, **parameters})
+
+    with pytest.raises(errors.InvalidField, match=told):
+        await served.CreateVolume(made, None)
