@@ -13,7 +13,7 @@ import structlog
 
 from core import errors
 from csi.node import at_path
-from csi.oss.node import diagnosis, mounters, node_requests, roles, transplant, usage
+from csi.oss.node import mounters, node_requests, roles, transplant, usage
 from csi.oss.volume_context import AuthType
 from host import files, mountinfo, mounts
 from kube import events
@@ -44,10 +44,8 @@ class Publisher:
         pod: what its pod may become, with authType rrsa. Raises MountFailed, Exists for a live
         mount of something else, Unavailable, Unauthenticated.
         """
-        key = self._roles.credential(want.volume_id, want.volume, pod)
-        if key is not None:
-            want = dataclasses.replace(want, credential=key)
-        self._mount(want)
+        want = self._with_key(want, pod)
+        self._mounting.mount(want)
         table = mountinfo.snapshot()
         there = mountinfo.mounts_at(want.global_path, table)
         if not there:
@@ -86,21 +84,24 @@ class Publisher:
         """What is known of the volume's client, for people; "" = nothing."""
         return self._mounting.describe(volume_id)
 
-    def _mount(self, want: node_requests.Publishing) -> None:
-        """Mount, and tell what is wrong in better words than the client's."""
-        try:
-            self._mounting.mount(want)
-        except mounters.MountFailed as e:
-            found = diagnosis.examine(self._with_own_key(want))
-            if not found:
-                raise
-            raise mounters.MountFailed(f"volume {want.volume_id} cannot be mounted: {found}") from e
+    def as_client(
+        self, want: node_requests.Publishing, pod: roles.PodRole | None = None
+    ) -> node_requests.Publishing:
+        """*want* with the key that its client has, also one that it gets by itself.
 
-    def _with_own_key(self, want: node_requests.Publishing) -> node_requests.Publishing:
-        """*want* with the key that its client gets by itself. Raises Unauthenticated: it cannot."""
+        Raises Unauthenticated: it gets none.
+        """
+        want = self._with_key(want, pod)
         if want.credential is not None or want.volume.auth is not AuthType.STS:
             return want
         return dataclasses.replace(want, credential=self._roles.of_instance(want.volume.role_name))
+
+    def _with_key(
+        self, want: node_requests.Publishing, pod: roles.PodRole | None
+    ) -> node_requests.Publishing:
+        """*want* with the key that we get for its client."""
+        key = self._roles.credential(want.volume_id, want.volume, pod)
+        return want if key is None else dataclasses.replace(want, credential=key)
 
     def _bind(
         self,

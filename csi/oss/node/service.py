@@ -9,7 +9,7 @@ from csi import answers, driver, requests, volume_stats
 from csi._pb import csi_pb2, csi_pb2_grpc
 from csi.node import at_path, network_stats, servers
 from csi.oss import bucket_space
-from csi.oss.node import mounters, node_requests, objects, publish, roles, usage
+from csi.oss.node import diagnosis, mounters, node_requests, objects, publish, roles, usage
 from csi.oss.node import settings as node_settings
 from host import paths
 
@@ -51,6 +51,7 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
         self._publisher = publisher
         # One pool for all: nothing here looks into a volume, so none can hold up another's calls.
         self._pool = executor.BoundedExecutor("oss", _THREADS)
+        self._diagnoses = diagnosis.Diagnoses()
         self._readers = servers.Servers("oss")
         self._locks = keyed_lock.KeyedLock()
 
@@ -77,7 +78,7 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
     ) -> csi_pb2.NodePublishVolumeResponse:
         want = await self._parse_publish(request)
         with self._locks.hold(want.volume_id, str(want.target_path)):
-            await self._pool.run(self._publisher.publish, want, await self._pod_role(want))
+            await self._publish(want)
         return csi_pb2.NodePublishVolumeResponse()
 
     async def NodeUnpublishVolume(
@@ -117,7 +118,20 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
     async def close(self) -> None:
         """Take no more work; what runs ends in its own time."""
         self._pool.close()
+        self._diagnoses.close()
         self._readers.close()
+
+    async def _publish(self, want: node_requests.Publishing) -> None:
+        """Publish, and tell what is wrong in better words than the client's."""
+        pod = await self._pod_role(want)
+        try:
+            await self._pool.run(self._publisher.publish, want, pod)
+        except mounters.MountFailed as e:
+            wanted = functools.partial(self._publisher.as_client, want, pod)
+            found = await self._diagnoses.find(wanted)
+            if not found:
+                raise
+            raise mounters.MountFailed(f"volume {want.volume_id} cannot be mounted: {found}") from e
 
     async def _pod_role(self, want: node_requests.Publishing) -> roles.PodRole | None:
         """What the pod may become: by ARNs, or by the names that ACK gives them."""

@@ -1,35 +1,15 @@
-"""What a publish says when its client does not come up."""
+"""How full a bucket is said to be: asked for by publishes, which do not wait for it."""
 
 import pathlib
 import threading
 from collections.abc import Mapping
 from types import MappingProxyType
 
-import pytest
-
 from core import errors, settings
 from csi._pb import csi_pb2
-from csi.oss import credentials
-from csi.oss.node import diagnosis, mounters, node_requests, publish, roles, usage
+from csi.oss.node import node_requests, usage
 from csi.oss.node import settings as node_settings
-from tests.fakes import fake_kubernetes
 from tests.support import csi_client, rpc
-
-ROLE_KEY = credentials.Credential(key_id="id", secret="s", token="t", expiration="e")
-
-
-class NoClient(mounters.Mounters):
-    """Nothing can be mounted."""
-
-    def mount(self, want: node_requests.Publishing) -> None:
-        raise mounters.MountFailed("ossfs ended without a word")
-
-
-class OfInstance(roles.Roles):
-    """Every role is the instance's."""
-
-    def of_instance(self, role_name: str) -> credentials.Credential:
-        return ROLE_KEY
 
 
 def publishing(
@@ -47,38 +27,6 @@ def publishing(
         request, own, region_id="", context=dict(request.volume_context), secrets=secrets
     )
     return own, want
-
-
-@pytest.mark.parametrize(
-    ("attributes", "asks_with"),
-    [
-        ({"authType": "sts", "roleName": "r"}, ROLE_KEY),
-        ({"authType": "public"}, None),
-    ],
-    ids=["role", "public"],
-)
-def test_the_bucket_is_asked_with_what_the_client_has(
-    tmp_path: pathlib.Path,
-    monkeypatch: pytest.MonkeyPatch,
-    attributes: dict[str, str],
-    asks_with: credentials.Credential | None,
-) -> None:
-    asked: list[node_requests.Publishing] = []
-
-    def examine(want: node_requests.Publishing) -> str:
-        asked.append(want)
-        return "bucket b-b does not exist"
-
-    monkeypatch.setattr(diagnosis, "examine", examine)
-    own, want = publishing(tmp_path, **attributes)
-    keys = OfInstance("http://imds")
-    recorder = fake_kubernetes.silent_recorder()
-    publisher = publish.Publisher(NoClient(own), keys, usage.Usages(), recorder, tmp_path)
-
-    with pytest.raises(mounters.MountFailed, match="pv cannot be mounted: bucket b-b does not"):
-        publisher.publish(want)
-
-    assert [row.credential for row in asked] == [asks_with]
 
 
 class Counting:
