@@ -5,6 +5,7 @@ a time limit. Blocking; call in a thread.
 """
 
 import dataclasses
+import errno
 import os
 import pathlib
 import socket
@@ -147,8 +148,13 @@ def usage(path: pathlib.Path, *, timeout_s: float) -> Usage:
     _ask(["find", where, "-mindepth", "1", "-maxdepth", "1", "-print", "-quit"], path, timeout_s)
     answer = _ask(["stat", "--file-system", f"--format={_PROBE_FORMAT}", where], path, timeout_s)
     if not answer:
-        raise errors.Unavailable(f"{path} is closed to this node's root user")
-    total, free, available, size, inodes, free_inodes = (int(x) for x in answer.split())
+        raise _closed(path)
+    return usage_of([int(word) for word in answer.split()])
+
+
+def usage_of(numbers: Sequence[int]) -> Usage:
+    """From blocks, free and available ones, a block's bytes, inodes and free ones. Pure."""
+    total, free, available, size, inodes, free_inodes = numbers
     return Usage(
         total_bytes=total * size,
         used_bytes=(total - free) * size,
@@ -157,6 +163,16 @@ def usage(path: pathlib.Path, *, timeout_s: float) -> Usage:
         used_inodes=inodes - free_inodes,
         free_inodes=free_inodes,
     )
+
+
+def look_failed(path: pathlib.Path, code: int) -> errors.Error:
+    """What error number *code* means, that a look into *path* got. Pure."""
+    if code == errno.ENOENT:
+        return errors.NotFound(f"{path} does not exist")
+    if code == errno.EACCES:
+        return _closed(path)
+    said = os.strerror(code)
+    return ill(path, said) or errors.Internal(f"{path} cannot be looked into: {said}")
 
 
 def read_illness(path: pathlib.Path, *, timeout_s: float) -> errors.Error | None:
@@ -181,6 +197,10 @@ def _ask(argv: Sequence[str], path: pathlib.Path, timeout_s: float) -> str:
     if _MISSING in low:
         raise errors.NotFound(f"{path} does not exist")
     raise ill(path, result.stderr) or run.CommandFailed(argv, result)
+
+
+def _closed(path: pathlib.Path) -> errors.Error:
+    return errors.Unavailable(f"{path} is closed to this node's root user")
 
 
 def ill(path: pathlib.Path, said: str) -> DeadMount | None:

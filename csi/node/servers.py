@@ -1,6 +1,10 @@
 """Threads for each server, so that one that does not answer holds up nobody else's volumes."""
 
+import pathlib
+
 from core import executor
+from csi.node import network_stats
+from host import looks, nfs
 
 _THREADS = 4
 LOCAL = ""
@@ -17,16 +21,23 @@ class Servers:
     def __init__(self, kind: str) -> None:
         self._workers = executor.ExecutorPerKey(kind, _THREADS)
         self._readers = executor.ExecutorPerKey(f"{kind}-stats", _THREADS)
+        self._looks = looks.Looks()
 
     def of(self, host: str) -> executor.BoundedExecutor:
         """The pool of *host* for what changes something."""
         return self._workers.of(host)
 
-    def readers(self, host: str) -> executor.BoundedExecutor:
-        """The pool of *host* for what only looks."""
-        return self._readers.of(host)
+    async def usage(self, host: str, path: pathlib.Path) -> nfs.Usage:
+        """How full is what *host* has mounted at *path*. Raises nfs.DeadMount, DeadlineExceeded."""
+        return await self._readers.of(host).run_within(
+            network_stats.ANSWER_LIMIT_S,
+            self._looks.usage,
+            path,
+            timeout_s=network_stats.LOOK_LIMIT_S,
+        )
 
     def close(self) -> None:
         """Start nothing more."""
         self._workers.close()
         self._readers.close()
+        self._looks.close()

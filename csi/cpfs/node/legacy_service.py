@@ -69,7 +69,7 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
         self, request: csi_pb2.NodeGetVolumeStatsRequest, context: Any
     ) -> csi_pb2.NodeGetVolumeStatsResponse:
         at = at_path.parse_stats(request, self._settings.kubelet_root)
-        return await network_stats.read(self._servers, _server_at(at), at.path, well=_WELL)
+        return await network_stats.read(self._servers.usage(_server_at(at), at.path), well=_WELL)
 
     async def NodeGetCapabilities(
         self, request: csi_pb2.NodeGetCapabilitiesRequest, context: Any

@@ -94,7 +94,9 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
         self, request: csi_pb2.NodeGetVolumeStatsRequest, context: Any
     ) -> csi_pb2.NodeGetVolumeStatsResponse:
         at = at_path.parse_stats(request, self._settings.kubelet_root)
-        return await network_stats.read(self._servers, _server_at(at.path), at.path, well=_WELL)
+        return await network_stats.read(
+            self._servers.usage(_server_at(at.path), at.path), well=_WELL
+        )
 
     async def NodeExpandVolume(
         self, request: csi_pb2.NodeExpandVolumeRequest, context: Any

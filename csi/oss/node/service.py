@@ -4,18 +4,20 @@ import functools
 from typing import Any
 
 from cloud import metadata as cloud_metadata
-from core import errors, executor, keyed_lock
+from core import errors, executor, keyed_lock, shared_reads
 from csi import answers, driver, requests, volume_stats
 from csi._pb import csi_pb2, csi_pb2_grpc
-from csi.node import at_path, network_stats, servers
+from csi.node import at_path, network_stats
 from csi.oss import bucket_space
 from csi.oss.node import diagnosis, mounters, node_requests, objects, publish, roles, usage
 from csi.oss.node import settings as node_settings
-from host import paths
+from host import looks, nfs, paths
 
 _Rpc = csi_pb2.NodeServiceCapability.RPC
 _WELL = "the client answers"
 _THREADS = 16
+_HANGING_MAX = 64
+"""Volumes whose clients may hang at once, before the health of others is not told."""
 _NOT_ASKED = "?"
 """The node's region before the metadata service is asked for it, which few volumes need."""
 
@@ -52,7 +54,8 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
         # One pool for all: nothing here looks into a volume, so none can hold up another's calls.
         self._pool = executor.BoundedExecutor("oss", _THREADS)
         self._diagnoses = diagnosis.Diagnoses()
-        self._readers = servers.Servers("oss")
+        self._looks = looks.Looks()
+        self._reads = shared_reads.SharedReads("oss-stats", _HANGING_MAX)
         self._locks = keyed_lock.KeyedLock()
 
     async def NodeStageVolume(
@@ -93,7 +96,7 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
         self, request: csi_pb2.NodeGetVolumeStatsRequest, context: Any
     ) -> csi_pb2.NodeGetVolumeStatsResponse:
         at = at_path.parse_stats(request, self._settings.kubelet_root)
-        answer = await network_stats.read(self._readers, servers.LOCAL, at.path, well=_WELL)
+        answer = await network_stats.read(self._usage(at), well=_WELL)
         if answer.volume_condition.abnormal:
             told = await self._pool.run(self._publisher.describe, at.volume_id)
             told += "; the pod sees it again after the next publish" if told else ""
@@ -119,7 +122,18 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
         """Take no more work; what runs ends in its own time."""
         self._pool.close()
         self._diagnoses.close()
-        self._readers.close()
+        self._reads.close()
+        self._looks.close()
+
+    async def _usage(self, at: at_path.AtPath) -> nfs.Usage:
+        """What the client tells. Each volume has its own, which may hang."""
+        return await self._reads.read(
+            at.volume_id,
+            network_stats.ANSWER_LIMIT_S,
+            self._looks.usage,
+            at.path,
+            timeout_s=network_stats.LOOK_LIMIT_S,
+        )
 
     async def _publish(self, want: node_requests.Publishing) -> None:
         """Publish, and tell what is wrong in better words than the client's."""

@@ -1,0 +1,101 @@
+"""A process that looks into mounts for us, one after the other, and can be killed."""
+
+import contextlib
+import os
+import pathlib
+import select
+import subprocess
+import sys
+import threading
+import time
+from typing import IO, cast
+
+from core import errors
+
+_PROGRAM = pathlib.Path(__file__).with_name("look_program.py")
+_END_S = 1.0
+_ANSWER_BYTES = 4096
+_ENVIRONMENT = ("LD_LIBRARY_PATH",)
+"""Python may need it. Nothing else of ours: there may be an access key in it."""
+
+
+class Ended(errors.Unavailable):
+    """The process ended without an answer."""
+
+
+class LookProcess:
+    """Starts at once; ends with `end` or `kill`, or with us. For one thread at a time."""
+
+    def __init__(self) -> None:
+        # vfork, not fork, as in `host.run`. Its words are answers; who holds our log open when it
+        # hangs would keep a container from ending.
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", os.fspath(_PROGRAM)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+            env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
+            process_group=0,
+            cwd="/",
+        )
+        self._asks = cast("IO[bytes]", self._process.stdin)
+        self._tells = cast("IO[bytes]", self._process.stdout)
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        return self._process.pid
+
+    def ask(self, path: str, timeout_s: float) -> str:
+        """What `look_program` says about *path*.
+
+        Raises TimeoutError, after which it can only be killed, and Ended.
+        """
+        until_s = time.monotonic() + timeout_s
+        answer = b""
+        ready = select.poll()
+        ready.register(self._tells, select.POLLIN)
+        try:
+            self._asks.write(os.fsencode(path) + b"\0")
+            while not answer.endswith(b"\n"):
+                left_s = until_s - time.monotonic()
+                if left_s <= 0 or not ready.poll(1000 * left_s):
+                    raise TimeoutError
+                more = self._tells.read(_ANSWER_BYTES)
+                if not more:
+                    raise Ended(f"the process that looks into {path} ended")
+                answer += more
+        except BrokenPipeError as e:
+            raise Ended(f"the process that was to look into {path} had ended") from e
+        return answer.decode()
+
+    def end(self) -> None:
+        """Let it end, which an idle one does at once."""
+        self._close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_END_S)
+            return
+        self.kill()
+
+    def kill(self) -> bool:
+        """Whether it is gone. One that hangs in the kernel is waited for by a thread of its own."""
+        self._close()
+        self._process.kill()
+        try:
+            self._process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            threading.Thread(
+                target=self._process.wait, name=f"reap {self.pid}", daemon=True
+            ).start()
+            return False
+        return True
+
+    def is_gone(self) -> bool:
+        """Whether it has ended."""
+        return self._process.poll() is not None
+
+    def _close(self) -> None:
+        for stream in (self._asks, self._tells):
+            with contextlib.suppress(OSError):
+                stream.close()

@@ -1,0 +1,73 @@
+"""An empty FUSE file system whose client is silent when told so: as one that hangs.
+
+It has taken the requests that it does not answer, so that who waits cannot be killed. Speaks the
+kernel's protocol, 7.31. Source: Linux include/uapi/linux/fuse.h.
+"""
+
+import ctypes
+import os
+import pathlib
+import struct
+import threading
+
+from host import mounts
+
+_GETATTR, _STATFS, _INIT, _OPENDIR, _READDIR, _RELEASEDIR = 3, 17, 26, 27, 28, 29
+_FORGET = frozenset({2, 42})
+_HEADER = struct.Struct("<IIQQIIII")
+_ANSWER = struct.Struct("<IiQ")
+_ENOSYS = 38
+_DIRECTORY = 0o040755
+BLOCKS, FREE, BLOCK_BYTES = 1000, 400, 4096
+
+_BODIES = {
+    _INIT: struct.pack("<IIIIHHIIHHI7I", 7, 31, 0, 0, 12, 9, 4096, 1, 1, 0, 0, *[0] * 7),
+    _GETATTR: struct.pack("<QII6Q10I", 60, 0, 0, 1, *[0] * 5, 0, 0, 0, _DIRECTORY, 2, *[0] * 5),
+    _OPENDIR: struct.pack("<QII", 1, 0, 0),
+    _READDIR: b"",
+    _RELEASEDIR: b"",
+    _STATFS: struct.pack(
+        "<5Q4I6I", BLOCKS, FREE, FREE, 10, 5, BLOCK_BYTES, 255, BLOCK_BYTES, *[0] * 7
+    ),
+}
+
+
+class SlowFuse:
+    """Mounted at *path*, which it makes. answers: cleared, it keeps silent."""
+
+    def __init__(self, path: pathlib.Path) -> None:
+        self.path = path
+        self.answers = threading.Event()
+        self.answers.set()
+        self.silent = threading.Event()
+        path.mkdir()
+        self._channel = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
+        options = f"fd={self._channel},rootmode=40000,user_id=0,group_id=0,allow_other"
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.mount(b"slow", os.fsencode(path), b"fuse", 0, options.encode()):
+            raise OSError(ctypes.get_errno(), "mounting FUSE")
+        self._thread = threading.Thread(target=self._serve, name="slow fuse", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Answer what waits, and unmount."""
+        self.answers.set()
+        mounts.detach(self.path)
+        self._thread.join(60)
+        os.close(self._channel)
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                request = os.read(self._channel, 1 << 20)
+            except OSError:
+                return  # unmounted
+            _, opcode, unique, *_ = _HEADER.unpack_from(request)
+            if not self.answers.is_set():
+                self.silent.set()
+                self.answers.wait()
+            if opcode in _FORGET:
+                continue
+            body = _BODIES.get(opcode)
+            error, body = (0, body) if body is not None else (-_ENOSYS, b"")
+            os.write(self._channel, _ANSWER.pack(_ANSWER.size + len(body), error, unique) + body)
