@@ -1,6 +1,8 @@
 """The Node service of OSS: what is told before the metadata service is asked."""
 
+import asyncio
 import pathlib
+import threading
 from collections.abc import Container, Mapping
 from typing import Any
 
@@ -9,8 +11,10 @@ import pytest
 from cloud import metadata
 from core import clock, errors, settings
 from csi._pb import csi_pb2 as pb
+from csi.node import at_path
 from csi.oss.node import node_requests, objects, publish, roles, service, usage
 from csi.oss.node import settings as node_settings
+from host import looks, nfs
 from tests.fakes import fake_kubernetes
 from tests.support import csi_client
 
@@ -37,6 +41,9 @@ class Noted(publish.Publisher):
 
     def publish(self, want: node_requests.Publishing, pod: roles.PodRole | None = None) -> None:
         self.wanted.append(want)
+
+    def describe(self, volume_id: str) -> str:
+        return ""
 
 
 @pytest.fixture
@@ -135,3 +142,34 @@ async def test_the_metadata_service_is_asked_for_what_is_needed(
     (want,) = publisher.wanted
     assert (want.volume.bucket, want.volume.region) == found
     assert cloud.asked == asked
+
+
+async def test_clients_that_hang_do_not_hold_up_the_statistics_of_others(
+    tmp_path: pathlib.Path, node: service.NodeServicer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+
+    def look(self: looks.Looks, path: pathlib.Path, *, timeout_s: float) -> nfs.Usage:
+        if path.name != "well":
+            assert go_on.wait(60)
+            raise nfs.SilentMount("it hangs")
+        return nfs.usage_of([10, 4, 4, 512, 7, 7])
+
+    def parse(request: pb.NodeGetVolumeStatsRequest, root: pathlib.Path) -> at_path.AtPath:
+        return at_path.AtPath(volume_id=request.volume_id, path=pathlib.Path(request.volume_path))
+
+    monkeypatch.setattr(looks.Looks, "usage", look)
+    monkeypatch.setattr(at_path, "parse_stats", parse)  # nothing is mounted
+
+    def asked(name: str) -> asyncio.Task[pb.NodeGetVolumeStatsResponse]:
+        made = pb.NodeGetVolumeStatsRequest(volume_id=name, volume_path=str(tmp_path / name))
+        return asyncio.create_task(node.NodeGetVolumeStats(made, None))
+
+    hanging = [asked(f"pv-{number}") for number in range(10)]
+    told = await asked("well")
+    go_on.set()
+    ill = await asyncio.gather(*hanging)
+
+    assert told.usage[0].total == 5120
+    assert not told.volume_condition.abnormal
+    assert {each.volume_condition.message for each in ill} == {"it hangs"}
