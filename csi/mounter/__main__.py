@@ -2,6 +2,6 @@
 
 import sys
 
-from csi.mounter import app
+from csi.mounter import main
 
-sys.exit(app.main())
+sys.exit(main.main())

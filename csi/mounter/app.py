@@ -1,4 +1,4 @@
-"""The command `csi-mounter` (`python -m csi.mounter`)."""
+"""What `csi-mounter` is made of: starts, serves, ends."""
 
 import argparse
 import asyncio
@@ -6,12 +6,11 @@ import contextlib
 import os
 import pathlib
 import sys
-from collections.abc import Sequence
 
 import structlog
 
 from core import errors, http_status, lifecycle, logs, metrics
-from csi.mounter import flags, keeper, mounter, server, volume
+from csi.mounter import mounter, server, volume
 
 log = structlog.get_logger()
 
@@ -19,12 +18,8 @@ READY = "csi-mounter ready"
 _EXIT_USAGE = 2
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run; the exit status: 0 stopped, 1 failed, 2 wrong usage."""
-    given = sys.argv[1:] if argv is None else list(argv)
-    options = flags.parser().parse_args(given)
-    if options.keep:
-        return keeper.run([word for word in given if word != flags.KEEP])
+def run(options: argparse.Namespace) -> int:
+    """Serve until a signal, as `csi.mounter.flags` says; the exit status."""
     logs.configure(json=options.logging_format == "json", verbosity=options.v)
     if os.geteuid() != 0:
         sys.stderr.write("csi-mounter: mounting needs root; run as root\n")

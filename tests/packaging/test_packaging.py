@@ -40,18 +40,49 @@ def test_the_help_of_each_program_explains_itself():
 
 
 HEAVY = """
+names = {name.partition(".")[0] for name in sys.modules if sys.modules[name] is not None}
+heavy = {
+    "ssl", "_hashlib", "requests", "aiohttp", "cryptography", "prometheus_client", "yaml",
+    "darabonba",
+}
+print(sorted((heavy & names) | {n for n in names if n.startswith(("alibabacloud", "Tea"))}))
+"""
+NODE = """
 import sys
 from csi import main
-main.main(["--driver=disk", "--run-controller-service=false", "--print-settings"])
-names = {name.partition(".")[0] for name in sys.modules if sys.modules[name] is not None}
-heavy = {"ssl", "requests", "aiohttp", "cryptography", "prometheus_client", "yaml", "darabonba"}
-print(sorted((heavy & names) | {n for n in names if n.startswith(("alibabacloud", "Tea"))}))
+words = ["--driver=disk,nas,oss,cpfs,local", "--run-controller-service=false"]
+main.main([*words, "--print-settings"])
+"""
+MOUNTER = """
+import os, sys
+from csi.mounter import main
+os.geteuid = lambda: 1  # it stops when all is imported
+main.main([])
+assert "csi.mounter.app" in sys.modules
+"""
+KEEPER = """
+import sys
+from csi.mounter import keeper, main
+keeper.run = lambda words: 0
+main.main(["--keep"])
+print(sorted({"asyncio", "csi.mounter.app", "structlog"} & set(sys.modules)))
 """
 
 
-def test_a_node_process_imports_no_sdk_and_nothing_heavy():
+def last_line(script: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", HEAVY], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
     )
+    return done.stdout.splitlines()[-1]
 
-    assert done.stdout.splitlines()[-1] == "[]"
+
+def test_a_node_process_imports_no_sdk_and_nothing_heavy():
+    assert last_line(NODE + HEAVY) == "[]"
+
+
+def test_a_mounter_imports_nothing_heavy():
+    assert last_line(MOUNTER + HEAVY) == "[]"
+
+
+def test_who_only_waits_for_a_mounter_imports_none_of_it():
+    assert last_line(KEEPER) == "[]"

@@ -4,6 +4,7 @@ The disk is detached next, so this is the last moment at which data can be lost.
 """
 
 import contextlib
+import hashlib
 import pathlib
 
 import structlog
@@ -126,8 +127,6 @@ class Unstager:
     ) -> list[pathlib.Path]:
         """Every mount point to remove, topmost first."""
         roots = (self._settings.real_kubelet_root, self._settings.ack_kubelet_root)
-        import hashlib  # noqa: PLC0415  # brings 1 MB of OpenSSL, and an idle node needs none
-
         hashed = hashlib.sha256(at.volume_id.encode()).hexdigest()
         named = [
             root / "plugins/kubernetes.io/csi" / DRIVER_NAME / hashed / "globalmount"
