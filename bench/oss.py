@@ -13,10 +13,11 @@ import time
 from collections.abc import Iterator
 
 from bench import report
+from csi._pb import csi_pb2 as pb
 from tests.sim.conftest import KEY_ID, SECRET
 from tests.support import oss_node, rpc
 
-ROUNDS, VOLUMES, KILLS = 15, 10, 5
+ROUNDS, VOLUMES, KILLS, STATS = 15, 10, 5, 100
 PUBLISH_GOAL, VOLUME_GOAL_MIB = 1.3, 2.0
 _KIB = 1024
 
@@ -29,6 +30,7 @@ def run() -> report.Report:
         node.start()
         _publish(told, node)
         _again(told, node)
+        _stats(told, node)
         _memory(told, node)
         _recovery(told, node)
     finally:
@@ -59,6 +61,26 @@ def _again(told: report.Report, node: oss_node.OssNode) -> None:
         node.publish()
         values.append(1000 * (time.monotonic() - began_s))
     told.add("publish again", report.OURS, values, "ms")
+    _unpublish(node, "pod", "pv-1")
+
+
+def _stats(told: report.Report, node: oss_node.OssNode) -> None:
+    """What kubelet asks about once a minute; its floors are a bare statvfs and an empty RPC."""
+    target = node.publish()
+    node.stats()
+    ours, bare, empty = [], [], []
+    for _ in range(STATS):
+        began_s = time.perf_counter()
+        node.stats()
+        asked_s = time.perf_counter()
+        os.statvfs(target)
+        looked_s = time.perf_counter()
+        node.client.node.NodeGetCapabilities(pb.NodeGetCapabilitiesRequest(), timeout=20)
+        ours.append(1000 * (asked_s - began_s))
+        bare.append(1000 * (looked_s - asked_s))
+        empty.append(1000 * (time.perf_counter() - looked_s))
+    told.add_pair("NodeGetVolumeStats", "statvfs", ours, bare, "ms")
+    told.add_pair("NodeGetVolumeStats", "NodeGetCapabilities", ours, empty, "ms")
     _unpublish(node, "pod", "pv-1")
 
 

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Mapping
 
 from cloud import imds
-from core import errors
+from core import call, errors
 from csi.fuse_type import FuseType
 from csi.oss import credentials
 from csi.oss.volume_context import AuthType, OssVolume
@@ -23,6 +23,10 @@ AUDIENCE = "sts.aliyuncs.com"
 TOKENS = "csi.storage.k8s.io/serviceAccount.tokens"
 _PROGRAM = "csi.oss.node.role_token"
 _TIMEOUT_S = 20.0
+AT_ONCE = 4
+"""Exchanges: each is a process of 55 MiB (measured 2026-11-28)."""
+_TURN_S = 60.0
+"""For a turn, where the call has no deadline."""
 _RENEW_BEFORE_S = 25 * 60
 """s3fs wants 20 minutes left, and asks again about once a minute."""
 
@@ -45,6 +49,7 @@ class Roles:
         self._imds_url = imds_url
         self._kept: dict[str, credentials.Credential] = {}
         self._lock = threading.Lock()
+        self._turns = threading.BoundedSemaphore(AT_ONCE)
 
     def credential(
         self, volume_id: str, volume: OssVolume, pod: PodRole | None
@@ -73,7 +78,14 @@ class Roles:
             kept = self._kept.get(volume_id)
         if kept is not None and _seconds_left(kept) > _RENEW_BEFORE_S:
             return kept
-        made = _exchange(volume_id, pod)
+        if not self._turns.acquire(timeout=call.remaining_s(_TURN_S)):
+            raise errors.Unavailable(
+                f"role {pod.role_arn} cannot be assumed yet: those of other volumes come first"
+            )
+        try:
+            made = _exchange(volume_id, pod)
+        finally:
+            self._turns.release()
         with self._lock:
             self._kept = {
                 name: row for name, row in self._kept.items() if _seconds_left(row) > 0
