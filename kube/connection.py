@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Mappin
 from typing import Any
 
 from core import errors
-from kube import api, settings
+from kube import api, http_library, settings
 
 TIMEOUT_S = 10.0
 """For a connection, and for the server to say something."""
@@ -104,7 +104,7 @@ class Connection:
 
 def timeout(read_s: float = TIMEOUT_S) -> Any:
     """As the HTTP library takes it; read_s: longest silence of the server."""
-    import httpx2  # noqa: PLC0415  # see the module
+    httpx2 = http_library.load()
 
     return httpx2.Timeout(TIMEOUT_S, read=read_s)
 
@@ -131,7 +131,7 @@ def refusal(what: str, status: int, body: bytes) -> errors.Error:
 @contextlib.asynccontextmanager
 async def translated(what: str) -> AsyncIterator[None]:
     """What libraries raise, as ours."""
-    import httpx2  # noqa: PLC0415  # see the module
+    httpx2 = http_library.load()
 
     try:
         yield
@@ -183,8 +183,7 @@ def _make(config: settings.KubeSettings) -> Any:
     """An HTTP client. No proxy of the environment: the API server is inside."""
     import ssl  # noqa: PLC0415  # see the module
 
-    import httpx2  # noqa: PLC0415
-
+    httpx2 = http_library.load()
     if not config.kubeconfig:
         account = pathlib.Path(config.account)
         return httpx2.AsyncClient(
@@ -243,7 +242,7 @@ def _stamp(file: pathlib.Path) -> _Stamp:
 
 def _token_auth(file: pathlib.Path) -> Any:
     """Our identity as a pod: the token in *file*, read again when it changes."""
-    import httpx2  # noqa: PLC0415  # see the module
+    import httpx2  # noqa: PLC0415  # see the module; it is loaded by now
 
     class TokenAuth(httpx2.Auth):
         def __init__(self) -> None:

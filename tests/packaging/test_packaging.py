@@ -86,3 +86,21 @@ def test_a_mounter_imports_nothing_heavy():
 
 def test_who_only_waits_for_a_mounter_imports_none_of_it():
     assert last_line(KEEPER) == "[]"
+
+
+COMPANION = """
+import asyncio, pathlib, sys, tempfile
+import certifi
+from kube import agent, connection, settings
+with tempfile.TemporaryDirectory() as name:
+    account = pathlib.Path(name)
+    (account / "token").write_text("t")
+    (account / "ca.crt").symlink_to(certifi.where())
+    config = settings.KubeSettings(account=name, server="https://10.0.0.1", is_configured=True)
+    made = asyncio.run(connection.Connection(config).http())
+print(sorted({"h2", "hpack", "lightkube"} & {n for n in sys.modules if sys.modules[n]}))
+"""
+
+
+def test_who_asks_the_api_server_imports_no_http_2_and_in_a_pod_no_kubernetes_library():
+    assert last_line(COMPANION) == "[]"
