@@ -24,21 +24,27 @@ class Ended(errors.Unavailable):
 
 
 class LookProcess:
-    """Starts at once; ends with `end` or `kill`, or with us. For one thread at a time."""
+    """Starts at once, or raises Unavailable; ends with `end` or `kill`, or with us.
+
+    For one thread at a time.
+    """
 
     def __init__(self) -> None:
         # vfork, not fork, as in `host.run`. Its words are answers; who holds our log open when it
         # hangs would keep a container from ending.
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", os.fspath(_PROGRAM)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            bufsize=0,
-            env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
-            process_group=0,
-            cwd="/",
-        )
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", os.fspath(_PROGRAM)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                bufsize=0,
+                env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
+                process_group=0,
+                cwd="/",
+            )
+        except OSError as e:
+            raise errors.Unavailable(f"nobody can be started who looks into mounts: {e}") from e
         self._asks = cast("IO[bytes]", self._process.stdin)
         self._tells = cast("IO[bytes]", self._process.stdout)
 

@@ -246,6 +246,15 @@ def _wait_gone(pid: int) -> None:
         os.close(there)
 
 
+def test_a_process_that_cannot_be_started_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+    monkeypatch.setattr(sys, "executable", os.fspath(tmp_path / "none"))
+
+    with pytest.raises(errors.Unavailable, match=r"nobody can be started .* No such file"):
+        looks.Looks().usage(tmp_path, timeout_s=60)
+
+
 def test_the_device_of_a_mount_is_that_of_the_kernels_table() -> None:
     root = mountinfo.mounts_at("/")[-1]
 
