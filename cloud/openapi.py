@@ -192,6 +192,7 @@ class OpenApi:
         sync_sdk.load()
         lazy_models.install(product.module)
         sdk = importlib.import_module(f"{product.module}.client")
+        sync_sdk.drop_async(sdk.Client)
         models = importlib.import_module("alibabacloud_tea_openapi.models")
         region_id = self._region()
         endpoint = self._settings.endpoint(product.name, region_id)

@@ -3,6 +3,8 @@ import sys
 
 import pytest
 
+from cloud import sync_sdk
+
 _LEAN = """
 import sys
 from cloud import sync_sdk
@@ -60,6 +62,24 @@ sync_sdk.load()
 import alibabacloud_tea_openapi.utils as utils
 assert isinstance(utils.hashes, types.ModuleType)
 """
+_CALLED = """
+import asyncio, sys
+from cloud import errors, openapi, settings
+from core import clock, metrics, settings as core_settings
+told = {"REGION_ID": "cn-hangzhou", "VPC_ENDPOINT": "127.0.0.1:9"}
+told |= {"ALIBABA_CLOUD_ACCESS_KEY_ID": "i", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "s"}
+api = openapi.OpenApi(
+    settings.read_cloud(core_settings.Reader(told)),
+    metrics.Metrics(), clock.SystemClock(), region=lambda: "cn-hangzhou",
+)
+try:
+    asyncio.run(api.call(openapi.VPC, "DescribeVSwitches", {}))
+except errors.CloudUnavailable:
+    pass
+made = vars(sys.modules["alibabacloud_vpc20160428.client"].Client)
+assert "describe_vswitches_with_options" in made
+assert not [name for name in made if name.endswith("_async")]
+"""
 
 
 @pytest.mark.parametrize(
@@ -67,6 +87,7 @@ assert isinstance(utils.hashes, types.ModuleType)
     [
         pytest.param(_LEAN, id="the SDK loads without what we do not use"),
         pytest.param(_TOO_LATE, id="a process that uses it keeps it"),
+        pytest.param(_CALLED, id="a client that calls has no async methods"),
         pytest.param(_RSA, id="RSA keys work, when somebody has one"),
         pytest.param(_TEXT, id="answers are read without a detector of character sets"),
         pytest.param(_SCHEDULER, id="the scheduler works"),
@@ -75,3 +96,14 @@ assert isinstance(utils.hashes, types.ModuleType)
 )
 def test_in_a_process_of_its_own(script):
     subprocess.run([sys.executable, "-W", "error", "-c", script], check=True)
+
+
+def test_only_methods_with_a_sync_one_beside_them_go():
+    class Client:
+        def read(self): ...
+        async def read_async(self): ...
+        async def write_async(self): ...
+
+    sync_sdk.drop_async(Client)
+
+    assert {name for name in vars(Client) if not name.startswith("__")} == {"read", "write_async"}
