@@ -174,7 +174,7 @@ def _serve(options: argparse.Namespace) -> int:
     world = world_module.load(options.world)
     if options.hardware and os.geteuid() != 0:
         raise UsageError("--hardware needs root; run as root or use --hardware none")
-    parts = hardware_app.make(options, world)
+    parts = hardware_app.make(options)
     for module in _PRODUCTS:
         importlib.import_module(module)
     with contextlib.closing(parts):

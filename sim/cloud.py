@@ -107,6 +107,12 @@ class Cloud:
         self.metadata_view.lag_s = self.latency("metadata_lag")
         self.remember("world", merged)
 
+    def release_instance(self, instance_id: str) -> None:
+        """Take an instance out of the world, for this and later runs; in a transaction."""
+        merged = world_changes.release(self.setting("world"), instance_id)
+        self.world = world_changes.apply(self._declared, merged)
+        self.store.put(_SETTING, "world", merged)
+
     def reset(self) -> None:
         """Forget every row and setting, run from the declared world again at the machine's time.
 

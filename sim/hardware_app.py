@@ -5,11 +5,9 @@ import dataclasses
 import pathlib
 import sys
 from collections.abc import Mapping
-from typing import Protocol
 
 from sim import hardware_control, network_app
-from sim import world as world_module
-from sim.hardware import linux, local_disks
+from sim.hardware import linux
 from sim.hardware.files import linux as files_module
 from sim.hardware.network import linux as network_module
 
@@ -22,7 +20,6 @@ class Parts:
     """What is real; None = records only."""
 
     disks: linux.LinuxHardware | None = None
-    local: local_disks.LocalDisks | None = None
     network: network_module.LinuxNetwork | None = None
     files: files_module.LinuxFiles | None = None
 
@@ -40,8 +37,6 @@ class Parts:
         """Remove all that does not hold data."""
         if self.disks is not None:
             release_disks(self.disks)
-        if self.local is not None:
-            release_disks(self.local)
         if self.network is not None:
             self.network.release()
         if self.files is not None:
@@ -60,14 +55,15 @@ def parse_kinds(text: str) -> frozenset[str]:
     return frozenset(kinds)
 
 
-def make(options: argparse.Namespace, world: world_module.World) -> Parts:
+def make(options: argparse.Namespace) -> Parts:
     """The parts that --hardware asks for. Raises HardwareError, OSError."""
     kinds: frozenset[str] = options.hardware
     if kinds:
         options.state_dir.mkdir(parents=True, exist_ok=True)
     return Parts(
-        disks=_disks(options, world) if "disks" in kinds else None,
-        local=_local(options, world) if "disks" in kinds else None,
+        disks=(
+            linux.LinuxHardware(options.state_dir, options.by_id_dir) if "disks" in kinds else None
+        ),
         network=(
             network_app.make(options.netns_prefix, options.state_dir)
             if "network" in kinds
@@ -80,44 +76,13 @@ def make(options: argparse.Namespace, world: world_module.World) -> Parts:
 def clean(state_dir: pathlib.Path, by_id_dir: pathlib.Path, netns_prefix: str) -> None:
     """Remove what any process left of a state directory that none uses."""
     release_disks(linux.LinuxHardware(state_dir, by_id_dir))
-    release_disks(local_disks.LocalDisks(state_dir, sizes_gib={}, by_id_dirs={}))
     network_app.release(netns_prefix, state_dir)
     if (state_dir / files_module.WORK).is_dir():
         files_module.LinuxFiles(state_dir).release()
 
 
-class _Releasable(Protocol):
-    """Frees devices; tells which are still in use."""
-
-    def release(self) -> list[pathlib.Path]: ...
-
-
-def release_disks(disks: _Releasable) -> None:
+def release_disks(disks: linux.LinuxHardware) -> None:
     """Free devices and links; tells which are still in use."""
     for device in disks.release():
         message = f"cloudsim: {device} is still in use; it goes when the last user closes it"
         print(message, file=sys.stderr)  # noqa: T201 - a command's message
-
-
-def _disks(options: argparse.Namespace, world: world_module.World) -> linux.LinuxHardware:
-    return linux.LinuxHardware(
-        options.state_dir,
-        options.by_id_dir,
-        instance_by_id_dirs={
-            row.instance_id: pathlib.Path(row.by_id_dir) for row in world.instances if row.by_id_dir
-        },
-    )
-
-
-def _local(options: argparse.Namespace, world: world_module.World) -> local_disks.LocalDisks:
-    """The instances' own disks, made and bound. Raises HardwareError."""
-    made = local_disks.LocalDisks(
-        options.state_dir,
-        sizes_gib={row.instance_id: row.local_disks_gib for row in world.instances},
-        by_id_dirs={
-            row.instance_id: pathlib.Path(row.by_id_dir or options.by_id_dir)
-            for row in world.instances
-        },
-    )
-    made.ensure()
-    return made

@@ -1,7 +1,10 @@
-"""Changes to the world at run time: which sections may change, and how they are merged. Pure."""
+"""Changes to the world at run time: which sections may change, and how they are merged. Pure.
+
+Released instances are in them too: they are out of the world whatever it declares.
+"""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sim import world as world_module
@@ -22,6 +25,8 @@ _ROWS: Mapping[str, tuple[Any, tuple[str, ...]]] = {
     "roles": (world_module.Role, ("role_name",)),
     "oidc_providers": (world_module.OidcProvider, ("provider_name",)),
 }
+_RELEASED = "released"
+"""Ids of instances that are gone for good."""
 
 
 def merge(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
@@ -29,7 +34,8 @@ def merge(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
 
     `latencies`, `quotas`, `throttle`: mappings, merged by entry. `disk_stock`, `vswitches`,
     `instances`, `users`, `access_keys`, `roles`, `oidc_providers`: lists of whole rows; a row
-    replaces the one with the same key. Raises WorldError for anything else.
+    replaces the one with the same key. Raises WorldError for anything else, and for an instance
+    that was released: its id is never used again.
     """
     merged = dict(old)
     faults = []
@@ -43,9 +49,22 @@ def merge(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
         else:
             known = ", ".join([*_SINGLE, *_ROWS])
             faults.append(f"{section} cannot be changed at run time; what can: {known}")
+    used = {_plain_key(row, ("instance_id",)) for row in merged.get("instances", ())}
+    faults += [
+        f"instances: {instance_id} was released; a new instance needs another id"
+        for instance_id in merged.get(_RELEASED, ())
+        if (instance_id,) in used
+    ]
     if faults:
         raise world_module.WorldError(faults)
     return merged
+
+
+def release(old: Mapping[str, Any], instance_id: str) -> dict[str, Any]:
+    """Changes of *old*, and an instance less. Again changes nothing."""
+    left = [row for row in old.get("instances", ()) if row["instance_id"] != instance_id]
+    gone = [*(each for each in old.get(_RELEASED, ()) if each != instance_id), instance_id]
+    return {**old, "instances": left, _RELEASED: gone}
 
 
 def apply(world: world_module.World, changes: Mapping[str, Any]) -> world_module.World:
@@ -53,6 +72,8 @@ def apply(world: world_module.World, changes: Mapping[str, Any]) -> world_module
     loader = world_file.Loader()
     replaced: dict[str, Any] = {}
     for section, change in changes.items():
+        if section == _RELEASED:
+            continue
         if section in _SINGLE:
             plain = {**dataclasses.asdict(getattr(world, section)), **change}
             replaced[section] = loader.load(_SINGLE[section], plain, section)
@@ -64,9 +85,36 @@ def apply(world: world_module.World, changes: Mapping[str, Any]) -> world_module
             replaced[section] = tuple(rows.values())
     if loader.faults:
         raise world_module.WorldError(loader.faults)
-    changed = dataclasses.replace(world, **replaced)
+    changed = _without(dataclasses.replace(world, **replaced), changes.get(_RELEASED, ()))
     world_module.check(changed)
     return changed
+
+
+def _without(world: world_module.World, gone: Collection[str]) -> world_module.World:
+    """*world* without these instances and the routes that it declares to them."""
+    names = {
+        name
+        for row in world.instances
+        if row.instance_id in gone
+        for name in (row.instance_id, row.eni_id)
+    }
+    if not names:
+        return world
+    return dataclasses.replace(
+        world,
+        instances=tuple(row for row in world.instances if row.instance_id not in gone),
+        vpcs=tuple(
+            dataclasses.replace(
+                vpc,
+                routes=tuple(
+                    route
+                    for route in vpc.routes
+                    if not names.intersection((route.instance_id, route.eni_id))
+                ),
+            )
+            for vpc in world.vpcs
+        ),
+    )
 
 
 def _key(row: object, keys: tuple[str, ...]) -> tuple[object, ...]:

@@ -180,6 +180,7 @@ class Latencies:
     create_vsc: float = 0.1
     attach_vsc: float = 0.2
     detach_vsc: float = 0.2
+    release_instance: float = 0.5
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ import dataclasses
 
 from sim import actions
 from sim import cloud as cloud_module
-from sim.ecs import behaviour, disk_model, hands, refusals
+from sim.ecs import behaviour, disk_model, hands, refusals, snapshots
 from sim.ecs.disk_model import AttachmentState, Disk
 
 
@@ -52,7 +52,10 @@ def remove(cloud: cloud_module.Cloud, disk: Disk) -> None:
 
 @actions.settler
 def settle(cloud: cloud_module.Cloud, now_s: float) -> float | None:
-    """End creations, attachments, detachments and deletions that are due."""
+    """End creations, attachments, detachments and deletions that are due.
+
+    A disk that leaves an instance that is gone is deleted then, if it was to be released with it.
+    """
     next_due_s: float | None = None
     for row in cloud.store.all(disk_model.KIND):
         due_s = row["due_s"]
@@ -89,11 +92,26 @@ def _settle_attachment(
             cloud, lambda hardware: hardware.attach(disk.disk_id, disk.serial_number, instance_id)
         ):
             return disk_model.finish_attach(disk, instance_id, at=at)
-    elif instance_id not in behaviour.of(cloud).stuck_instance_ids and hands.settle(
+    elif not _is_held(cloud, disk, instance_id) and hands.settle(
         cloud,
         lambda hardware: hardware.detach(
             disk.disk_id, disk.serial_number, instance_id, remaining=disk.others(instance_id)
         ),
     ):
-        return disk_model.finish_detach(disk, instance_id, at=at)
+        left = disk_model.finish_detach(disk, instance_id, at=at)
+        if _goes_with(cloud, disk, instance_id):
+            left = dataclasses.replace(left, delete_due_s=now_s)
+        return left
     return disk_model.retry_at(disk, instance_id, due_s=now_s + hands.RETRY_S)
+
+
+def _goes_with(cloud: cloud_module.Cloud, disk: Disk, instance_id: str) -> bool:
+    """Whether the instance is gone, and the disk is to be released with it."""
+    return disk.delete_with_instance and cloud.world.instance(instance_id) is None
+
+
+def _is_held(cloud: cloud_module.Cloud, disk: Disk, instance_id: str) -> bool:
+    """Whether it cannot leave yet: the instance hangs, or a snapshot is cut before its end."""
+    if cloud.world.instance(instance_id) is not None:
+        return instance_id in behaviour.of(cloud).stuck_instance_ids
+    return disk.delete_with_instance and snapshots.being_cut(cloud, disk.disk_id)

@@ -7,7 +7,17 @@ from typing import Any
 from sim import actions, errors, paging
 from sim import cloud as cloud_module
 from sim import params as params_module
-from sim.ecs import disks, eni_model, enis, hands, instance_view, instances, lists, names
+from sim.ecs import (
+    disks,
+    eni_model,
+    enis,
+    hands,
+    instance_release,
+    instance_view,
+    instances,
+    lists,
+    names,
+)
 from sim.ecs.disk_model import AttachmentState
 from sim.ecs.instances import Instance
 
@@ -172,6 +182,8 @@ def settle(cloud: cloud_module.Cloud, now_s: float) -> float | None:
 def _settle_power(
     cloud: cloud_module.Cloud, state: instances.InstanceState, now_s: float
 ) -> float | None:
+    if state.releasing:
+        return instance_release.settle(cloud, state, now_s)
     if state.status == "Stopping" and state.reboot:
         state = dataclasses.replace(state, status="Starting", due_s=now_s + _POWER_S)
     elif state.status == "Stopping":

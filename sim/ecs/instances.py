@@ -23,7 +23,8 @@ class InstanceState:
     """The changing part of an instance.
 
     status: Running, Stopping, Stopped, Starting. due_s: end of Stopping or Starting, simulated
-    epoch seconds. reboot: a stop that is followed by a start.
+    epoch seconds. reboot: a stop that is followed by a start. releasing: one that is followed by
+    the instance's end; while the world does not have it any more, the machine is still at it.
     operation_locks: "security" forbids everything.
     """
 
@@ -35,6 +36,7 @@ class InstanceState:
     operation_locks: tuple[str, ...] = ()
     due_s: float | None = None
     reboot: bool = False
+    releasing: bool = False
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:

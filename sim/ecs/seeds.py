@@ -66,6 +66,16 @@ def reconcile_hardware(cloud: cloud_module.Cloud) -> None:
     """
     if cloud.hardware is None:
         return
+    cloud.hardware.place(
+        [
+            api.Machine(
+                instance_id=row.instance_id,
+                by_id_dir=row.by_id_dir,
+                local_disks_gib=row.local_disks_gib,
+            )
+            for row in cloud.world.instances
+        ]
+    )
     rows = [Disk.from_row(row) for row in cloud.store.all(disk_model.KIND)]
     data_disks = [disk for disk in rows if disk.type != "system"]
     cloud.hardware.reconcile(

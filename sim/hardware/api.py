@@ -34,8 +34,26 @@ class Binding:
     instance_ids: tuple[str, ...]
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What plays an instance. by_id_dir: where its links appear; "" = where those of all do.
+
+    local_disks_gib: sizes of disks of its own.
+    """
+
+    instance_id: str
+    by_id_dir: str = ""
+    local_disks_gib: tuple[int, ...] = ()
+
+
 class Hardware(Protocol):
     """Block devices of one state directory. Every method is idempotent and raises HardwareError."""
+
+    def place(self, machines: Sequence[Machine]) -> None:
+        """Know these instances besides those known, and make their own disks."""
+
+    def forget(self, instance_id: str) -> None:
+        """The instance is gone, and its own disks with all that was on them. Unknown is fine."""
 
     def create_disk(self, disk_id: str, size_gib: int, *, snapshot_id: str = "") -> None:
         """Make the image, empty or as a copy of a snapshot, *size_gib* GiB long."""

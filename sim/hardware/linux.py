@@ -1,15 +1,16 @@
 """Disks as loop devices on this machine (root): sparse images, by-id links, copies.
 
 Layout under the state directory: `disks/<disk_id>.img`, `snapshots/<snapshot_id>.img`,
-`links/` (see links.py). Only loop devices whose backing file is in `disks/` are ever touched.
+`links/` (see links.py), and what local_disks.py has. Only loop devices whose backing file is in
+`disks/` or `local/` are ever touched.
 Not here: cloud rules; when a thing happens is decided in sim/ecs.
 """
 
 import contextlib
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
-from sim.hardware import api, images, links, loop
+from sim.hardware import api, images, links, local_disks, loop
 
 
 @contextlib.contextmanager
@@ -25,8 +26,8 @@ def _reported(doing: str) -> Iterator[None]:
 class LinuxHardware:
     """Implements api.Hardware with loop devices.
 
-    by_id_dir: where links appear; instance_by_id_dirs overrides it per instance id (several
-    simulated nodes on one machine). sysfs: the mounted sysfs.
+    by_id_dir: where links appear; a machine's own overrides it (several simulated nodes on one
+    machine). sysfs: the mounted sysfs.
     """
 
     def __init__(
@@ -34,17 +35,31 @@ class LinuxHardware:
         state_dir: pathlib.Path,
         by_id_dir: pathlib.Path = pathlib.Path("/dev/disk/by-id"),
         *,
-        instance_by_id_dirs: Mapping[str, pathlib.Path] | None = None,
         sysfs: pathlib.Path = pathlib.Path("/sys"),
     ) -> None:
         state_dir = state_dir.resolve()  # the kernel reports backing files resolved
         self._disks_dir = state_dir / "disks"
         self._snapshots_dir = state_dir / "snapshots"
         self._by_id_dir = by_id_dir
-        self._instance_by_id_dirs = dict(instance_by_id_dirs or {})
+        # Of instances that are gone, too: their disks may be on their way out.
+        self._by_id_dirs: dict[str, pathlib.Path] = {}
         self._sysfs = sysfs
         self._links = links.Links(state_dir / "links")
+        self._local = local_disks.LocalDisks(state_dir, sysfs=sysfs)
         self._devices: dict[str, pathlib.Path] = {}
+
+    def place(self, machines: Sequence[api.Machine]) -> None:
+        for machine in machines:
+            if machine.by_id_dir:
+                self._by_id_dirs[machine.instance_id] = pathlib.Path(machine.by_id_dir)
+            with _reported(f"making local disks of {machine.instance_id}"):
+                self._local.ensure(
+                    machine.instance_id, machine.local_disks_gib, self._by_id(machine.instance_id)
+                )
+
+    def forget(self, instance_id: str) -> None:
+        with _reported(f"removing local disks of {instance_id}"):
+            self._local.remove(instance_id)
 
     def create_disk(self, disk_id: str, size_gib: int, *, snapshot_id: str = "") -> None:
         image = self._image(disk_id)
@@ -141,7 +156,8 @@ class LinuxHardware:
             for device in bound.values():
                 loop.free(device)
             self._devices.clear()
-            return sorted(loop.bound_under(self._disks_dir, sysfs=self._sysfs).values())
+            left = sorted(loop.bound_under(self._disks_dir, sysfs=self._sysfs).values())
+            return left + self._local.release()
 
     def _image(self, disk_id: str) -> pathlib.Path:
         return self._disks_dir / f"{disk_id}.img"
@@ -150,7 +166,7 @@ class LinuxHardware:
         return self._snapshots_dir / f"{snapshot_id}.img"
 
     def _by_id(self, instance_id: str) -> pathlib.Path:
-        return self._instance_by_id_dirs.get(instance_id, self._by_id_dir)
+        return self._by_id_dirs.get(instance_id, self._by_id_dir)
 
     def _device(self, disk_id: str) -> pathlib.Path | None:
         """The bound device, looked up once and then checked against the kernel each time."""

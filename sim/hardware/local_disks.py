@@ -1,46 +1,49 @@
-"""Local disks of instances: they come with the machine, and no call of the cloud knows them.
+"""Local disks of instances: they come and go with the machine, and no call of the cloud knows them.
 
 Layout under the state directory: `local/<serial>.img`, `local-links/` (see links.py). An image is
-made once, and keeps its content as long as the state directory is there.
+made once, and keeps its content until the instance is released.
 """
 
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from sim.hardware import api, images, links, loop
+from sim.hardware import images, links, loop
 
 
 class LocalDisks:
     """Loop devices with `virtio-<serial>` links, as the machine has its own disks.
 
-    sizes_gib: instance id → sizes of its disks. by_id_dirs: where an instance's links appear.
+    Every method raises OSError.
     """
 
     def __init__(
-        self,
-        state_dir: pathlib.Path,
-        *,
-        sizes_gib: Mapping[str, Sequence[int]],
-        by_id_dirs: Mapping[str, pathlib.Path],
-        sysfs: pathlib.Path = pathlib.Path("/sys"),
+        self, state_dir: pathlib.Path, *, sysfs: pathlib.Path = pathlib.Path("/sys")
     ) -> None:
         state_dir = state_dir.resolve()  # the kernel reports backing files resolved
         self._directory = state_dir / "local"
-        self._sizes_gib = sizes_gib
-        self._by_id_dirs = by_id_dirs
         self._sysfs = sysfs
         self._links = links.Links(state_dir / "local-links")
 
-    def ensure(self) -> list[pathlib.Path]:
-        """Make what is missing; the links of all disks. Raises HardwareError."""
-        try:
-            return [
-                self._ensure(instance_id, number, size_gib)
-                for instance_id, sizes in self._sizes_gib.items()
-                for number, size_gib in enumerate(sizes)
-            ]
-        except OSError as e:
-            raise api.HardwareError(f"hardware: making local disks: {e}") from e
+    def ensure(
+        self, instance_id: str, sizes_gib: Sequence[int], by_id_dir: pathlib.Path
+    ) -> list[pathlib.Path]:
+        """Make what is missing; the links of the instance's disks."""
+        return [
+            self._ensure(serial_of(instance_id, number), size_gib, by_id_dir)
+            for number, size_gib in enumerate(sizes_gib)
+        ]
+
+    def remove(self, instance_id: str) -> None:
+        """Remove an instance's disks with their content; a device that is open goes when closed."""
+        names = {f"virtio-{path.stem}" for path in self._images(instance_id)}
+        for link in self._links.known():
+            if link.name in names:
+                self._links.drop(link)
+        bound = loop.bound_under(self._directory, sysfs=self._sysfs)
+        for path in self._images(instance_id):
+            if path.name in bound:
+                loop.free(bound[path.name])
+            images.remove(path)
 
     def release(self) -> list[pathlib.Path]:
         """Free devices and links, not images; devices that are still in use."""
@@ -50,8 +53,11 @@ class LocalDisks:
             loop.free(device)
         return sorted(loop.bound_under(self._directory, sysfs=self._sysfs).values())
 
-    def _ensure(self, instance_id: str, number: int, size_gib: int) -> pathlib.Path:
-        serial = serial_of(instance_id, number)
+    def _images(self, instance_id: str) -> list[pathlib.Path]:
+        """Of the instance, and of none whose id begins with its."""
+        return sorted(self._directory.glob(f"{_prefix(instance_id)}[0-9]*.img"))
+
+    def _ensure(self, serial: str, size_gib: int, by_id_dir: pathlib.Path) -> pathlib.Path:
         image = self._directory / f"{serial}.img"
         if not image.exists():
             self._directory.mkdir(parents=True, exist_ok=True)
@@ -59,9 +65,13 @@ class LocalDisks:
         device = loop.bound_under(self._directory, sysfs=self._sysfs).get(image.name)
         if device is None:
             device = loop.bind(image)
-        return self._links.make(self._by_id_dirs[instance_id], serial, device)
+        return self._links.make(by_id_dir, serial, device)
 
 
 def serial_of(instance_id: str, number: int) -> str:
     """Serial number of an instance's local disk; stable."""
-    return f"local{instance_id.removeprefix('i-')}-{number}"
+    return f"{_prefix(instance_id)}{number}"
+
+
+def _prefix(instance_id: str) -> str:
+    return f"local{instance_id.removeprefix('i-')}-"

@@ -16,6 +16,7 @@ from sim.nas import (
     recycle_actions,
     tag_actions,
     vsc_actions,
+    vsc_release,
     zone_actions,
 )
 
@@ -31,5 +32,6 @@ __all__ = [
     "recycle_actions",
     "tag_actions",
     "vsc_actions",
+    "vsc_release",
     "zone_actions",
 ]

@@ -1,5 +1,7 @@
 """The simulator's loop devices on the running kernel. Needs root; leaves nothing behind."""
 
+import dataclasses
+import json
 import os
 import pathlib
 import signal
@@ -30,11 +32,9 @@ def state_dir(tmp_path: pathlib.Path) -> Iterator[pathlib.Path]:
 
 @pytest.fixture
 def hardware(state_dir: pathlib.Path, tmp_path: pathlib.Path) -> linux.LinuxHardware:
-    return linux.LinuxHardware(
-        state_dir,
-        tmp_path / "by-id",
-        instance_by_id_dirs={"i-2": tmp_path / "by-id-2"},
-    )
+    made = linux.LinuxHardware(state_dir, tmp_path / "by-id")
+    made.place([api.Machine(instance_id="i-2", by_id_dir=str(tmp_path / "by-id-2"))])
+    return made
 
 
 def size_bytes(device: pathlib.Path) -> int:
@@ -349,8 +349,11 @@ def test_a_system_disk_is_a_record_whose_snapshots_are_empty(ecs, by_id_dir):
 
 def test_a_forced_attach_moves_the_link_to_the_new_instance(state_dir, tmp_path):
     directories = {NODE_1: tmp_path / "by-id-1", NODE_2: tmp_path / "by-id-2"}
-    hardware = linux.LinuxHardware(state_dir, tmp_path / "by-id", instance_by_id_dirs=directories)
-    ecs = Ecs(state_dir, hardware=hardware)
+    ecs = Ecs(state_dir, hardware=linux.LinuxHardware(state_dir, tmp_path / "by-id"))
+    rows = json.loads(json.dumps([dataclasses.asdict(row) for row in ecs.cloud.world.instances]))
+    for row in rows:
+        row["by_id_dir"] = str(directories[row["instance_id"]])
+    ecs.cloud.change_world({"instances": rows})
     try:
         disk_id = ecs.attached_disk(DiskCategory="cloud_regional_disk_auto", ZoneId=None)
         write_at(link_of(ecs, directories[NODE_1], disk_id), 0, b"kept")
@@ -362,6 +365,40 @@ def test_a_forced_attach_moves_the_link_to_the_new_instance(state_dir, tmp_path)
         assert read_at(link_of(ecs, directories[NODE_2], disk_id), 0, 4) == b"kept"
     finally:
         ecs.cloud.close()
+
+
+def test_a_released_instance_lets_go_of_its_devices_in_its_own_directory(state_dir, tmp_path):
+    ecs = Ecs(state_dir, hardware=linux.LinuxHardware(state_dir, tmp_path / "by-id"))
+    own = tmp_path / "by-id-1"
+    rows = json.loads(json.dumps([dataclasses.asdict(row) for row in ecs.cloud.world.instances]))
+    rows[0] |= {"by_id_dir": str(own), "local_disks_gib": [1]}
+    ecs.cloud.change_world({"instances": rows})
+    kept, gone = ecs.attached_disk(), ecs.new_disk()
+    ecs("AttachDisk", DiskId=gone, InstanceId=NODE_1, DeleteWithInstance=True)
+    ecs.wait()
+    write_at(link_of(ecs, own, kept), 0, b"kept")
+    assert len(list(own.iterdir())) == 3
+
+    ecs("DeleteInstance", InstanceId=NODE_1, Force=True)
+    for _ in ("it is released", "the disks leave", "one of them is deleted"):
+        ecs.wait()
+
+    assert list(own.iterdir()) == []
+    assert loop.bound_under(state_dir / "disks", sysfs=SYSFS) == {}
+    assert loop.bound_under(state_dir / "local", sysfs=SYSFS) == {}
+    assert [path.name for path in (state_dir / "disks").iterdir()] == [f"{kept}.img"]
+    new = rows[0] | {
+        "instance_id": "i-new",
+        "eni_id": "eni-new",
+        "mac": "00:16:3e:00:00:77",
+        "system_disk_id": "d-new",
+        "local_disks_gib": [],
+    }
+    ecs.cloud.change_world({"instances": [new]})
+    ecs("AttachDisk", DiskId=kept, InstanceId="i-new")
+    ecs.wait()
+    assert read_at(link_of(ecs, own, kept), 0, 4) == b"kept"
+    ecs.cloud.close()
 
 
 def test_a_reset_frees_the_devices_of_disks_that_vanish(ecs, by_id_dir, state_dir):

@@ -18,24 +18,22 @@ SYSFS = pathlib.Path("/sys")
 
 def test_local_disks_come_back_with_their_content(tmp_path: pathlib.Path) -> None:
     def made() -> local_disks.LocalDisks:
-        return local_disks.LocalDisks(
-            tmp_path / "state",
-            sizes_gib={"i-1": (1, 2), "i-2": ()},
-            by_id_dirs={"i-1": tmp_path / "by-id", "i-2": tmp_path / "by-id"},
-        )
+        return local_disks.LocalDisks(tmp_path / "state")
 
-    first, second = made().ensure()
+    by_id_dir = tmp_path / "by-id"
+    first, second = made().ensure("i-1", (1, 2), by_id_dir)
     try:
-        assert made().ensure() == [first, second]
+        assert made().ensure("i-1", (1, 2), by_id_dir) == [first, second]
+        assert made().ensure("i-2", (), by_id_dir) == []
         assert (first.name, second.name) == ("virtio-local1-0", "virtio-local1-1")
         with second.open("r+b") as disk:
             assert disk.seek(0, os.SEEK_END) == 2 << 30
             disk.seek(4096)
             disk.write(b"kept")
         assert made().release() == []
-        assert not list((tmp_path / "by-id").iterdir())
+        assert not list(by_id_dir.iterdir())
 
-        _, again = made().ensure()
+        _, again = made().ensure("i-1", (1, 2), by_id_dir)
 
         with again.open("rb") as disk:
             disk.seek(4096)
@@ -43,6 +41,25 @@ def test_local_disks_come_back_with_their_content(tmp_path: pathlib.Path) -> Non
     finally:
         assert made().release() == []
     assert loop.bound_under(tmp_path / "state/local", sysfs=SYSFS) == {}
+
+
+def test_local_disks_of_a_released_instance_are_gone_with_their_content(
+    tmp_path: pathlib.Path,
+) -> None:
+    made = local_disks.LocalDisks(tmp_path / "state")
+    by_id_dir = tmp_path / "by-id"
+    try:
+        made.ensure("i-1", (1, 1), by_id_dir)
+        (kept,) = made.ensure("i-10", (1,), by_id_dir)
+
+        made.remove("i-1")
+        made.remove("i-1")
+
+        assert list(by_id_dir.iterdir()) == [kept]
+        assert [path.name for path in (tmp_path / "state/local").iterdir()] == ["local10-0.img"]
+        assert list(loop.bound_under(tmp_path / "state/local", sysfs=SYSFS)) == ["local10-0.img"]
+    finally:
+        assert made.release() == []
 
 
 def test_a_world_tells_them() -> None:

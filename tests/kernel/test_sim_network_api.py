@@ -1,6 +1,10 @@
 """What calls to the simulated cloud do to packets: rules, routes, IPv6, prefixes. Needs root."""
 
+import dataclasses
+import json
 import os
+import pathlib
+import subprocess
 
 import pytest
 
@@ -13,6 +17,7 @@ pytestmark = [
 ]
 
 VPC, GROUP, OTHER = "vpc-bp1sim000000000001", "sg-bp1sim000000000001", "sg-2"
+VSWITCH = "vsw-bp1sim000000000003"
 TABLE = "vtb-bp1sim000000000001"
 ENI_1, ENI_2 = "eni-bp1sim000000000001", "eni-bp1sim000000000002"
 ONE, TWO = (NODE_1, "192.168.1.11"), (NODE_2, "192.168.1.12")
@@ -152,3 +157,40 @@ def test_the_network_is_the_same_after_a_restart(cloud, vpc, tmp_path):
 
     assert vpc.dump() == before
     again.cloud.close()
+
+
+def test_a_released_instance_loses_its_links_and_another_of_its_name_has_a_network_of_its_own(
+    cloud, vpc
+):
+    let_all_in(cloud)
+    assert vpc.arrives(ONE, TWO)
+    eni_id = cloud("CreateNetworkInterface", VSwitchId=VSWITCH, SecurityGroupIds=[OTHER])[
+        "NetworkInterfaceId"
+    ]
+    cloud.wait()
+    cloud("AttachNetworkInterface", NetworkInterfaceId=eni_id, InstanceId=NODE_1)
+    cloud.wait()
+    with pathlib.Path(f"/run/netns/{vpc.namespace(NODE_1)}").open("rb") as held:
+        inside = ["nsenter", f"--net=/proc/self/fd/{held.fileno()}", "ip", "-o", "link"]
+
+        def links():
+            done = subprocess.run(
+                inside, check=True, capture_output=True, text=True, pass_fds=[held.fileno()]
+            )
+            return [line.split()[1].split("@")[0] for line in done.stdout.splitlines()]
+
+        assert {"eth0", "eth1"} <= set(links())
+
+        cloud("DeleteInstance", InstanceId=NODE_1, Force=True)
+        cloud.wait()
+
+        assert not {"eth0", "eth1"} & set(links())
+    assert not pathlib.Path(f"/run/netns/{vpc.namespace(NODE_1)}").exists()
+
+    row = json.loads(json.dumps(dataclasses.asdict(world_of().instances[0])))
+    row |= {"instance_id": "i-new", "eni_id": "eni-new", "mac": "00:16:3e:00:00:77"}
+    cloud.cloud.change_world({"instances": [row]})
+
+    assert "00:16:3e:00:00:77" in vpc.sh("node-1", "ip link show eth0")
+    assert vpc.arrives(ONE, TWO)
+    assert vpc.arrives(TWO, ONE)

@@ -28,6 +28,12 @@ class StrictHardware:
         self.visible: dict[str, set[str]] = collections.defaultdict(set)
         self.busy: set[str] = set()
 
+    def place(self, machines):
+        self.machines = {row.instance_id: row for row in machines}
+
+    def forget(self, instance_id):
+        self.machines.pop(instance_id, None)
+
     def create_disk(self, disk_id, size_gib, *, snapshot_id=""):
         assert disk_id not in self.disks
         assert not snapshot_id or snapshot_id in self.snapshots

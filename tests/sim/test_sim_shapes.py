@@ -99,6 +99,7 @@ def run_every_action(ecs: Ecs) -> None:
     ecs("DeleteDisk", DiskId=disk_id)
     ecs("DeleteSnapshotGroup", SnapshotGroupId=group_id)
     ecs("DeleteSnapshot", SnapshotId=snapshot_id, Force=True)
+    ecs("DeleteInstance", InstanceId=NODE_2, Force=True)
 
 
 def run_every_eni_action(ecs: Ecs) -> None:
