@@ -161,6 +161,7 @@ class App:
         self._worker = node_worker.NodeWorker(
             open_store=lambda: store.Store(process.state_dir / _DATABASE),
             make_datapath=lambda node_ip: _make_datapath(node_ip, process.mtu),
+            read_link_macs=_read_link_macs,
             imds=cloud_imds.Imds(cloud.imds_endpoint),
             counted=self._counted,
         )
@@ -249,6 +250,12 @@ def _make_datapath(node_ip: ipaddress.IPv4Address, mtu: int) -> node_worker.Data
 
     made: node_worker.Datapath = veth_policy_route.VethPolicyRoute(node_ip, mtu)
     return made
+
+
+def _read_link_macs() -> frozenset[str]:
+    from ipamd.datapath import enis  # noqa: PLC0415
+
+    return enis.read_macs()
 
 
 def _loggable(request: Any) -> object:

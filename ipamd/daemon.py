@@ -255,7 +255,11 @@ class Daemon:
         return maker
 
     async def _read_facts(self) -> tuple[node_facts.NodeFacts, list[eni_model.Eni] | None]:
-        """From metadata and cloud; what was remembered when they are silent."""
+        """From metadata and cloud; what was remembered when they are silent.
+
+        What another instance remembered is forgotten, and never believed.
+        """
+        remembered = node_facts.from_json(self._stored.facts.get(_FACTS, ""))
         instance_id = ""
         try:
             instance_id = await self._metadata.get(cloud_metadata.Key.INSTANCE_ID)
@@ -263,13 +267,29 @@ class Daemon:
                 self._metadata, self._alibaba.instances, self._alibaba.enis
             )
         except errors.Error as e:
-            remembered = node_facts.recall(self._stored.facts.get(_FACTS, ""), instance_id)
-            if remembered is None:
+            if remembered is None or not await self._is_own(remembered, instance_id):
                 raise
             log.warning("starting with what is remembered about this node", error=str(e))
             return remembered, None
+        if remembered is not None and remembered.instance_id != facts.instance_id:
+            told = f"the state of another instance, {remembered.instance_id}, is forgotten"
+            log.warning("this machine is new", why=told, leases=len(self._stored.leases))
+            self._tell.node(events.Reason.RESOURCE_INVALID, told)
+            await self._worker.begin_anew()
+            self._stored = model.StoredState()
         await self._worker.put_fact(_FACTS, node_facts.to_json(facts))
         return facts, attached
+
+    async def _is_own(self, remembered: node_facts.NodeFacts, instance_id: str) -> bool:
+        own = node_facts.is_of_this_machine(
+            remembered,
+            instance_id=instance_id,
+            link_macs=await self._worker.read_link_macs(),
+            eni_macs={record.mac for record in self._stored.enis},
+        )
+        if not own:
+            log.warning("what is remembered is about another machine", of=remembered.instance_id)
+        return own
 
     def _make_maker(
         self, facts: node_facts.NodeFacts

@@ -3,6 +3,7 @@
 import dataclasses
 import ipaddress
 import json
+from collections.abc import Collection
 from typing import Any, Protocol
 
 from cloud import ecs_model, eni_model
@@ -14,7 +15,8 @@ from core import errors
 class NodeFacts:
     """eni_quantity: interfaces of the instance type, the primary one included.
 
-    vswitch_id, security_group_ids: of the primary interface.
+    vswitch_id, security_group_ids, mac: of the primary interface; mac: "" when an older version
+    remembered the rest.
     """
 
     instance_id: str
@@ -25,6 +27,7 @@ class NodeFacts:
     addresses_per_eni: int
     vswitch_id: str
     security_group_ids: tuple[str, ...]
+    mac: str = ""
 
 
 class InstanceApi(Protocol):
@@ -62,17 +65,28 @@ async def read(
         addresses_per_eni=kind.eni_ipv4_quantity,
         vswitch_id=primary.vswitch_id,
         security_group_ids=primary.security_group_ids,
+        mac=primary.mac,
     )
     return facts, attached
 
 
-def recall(text: str, instance_id: str) -> NodeFacts | None:
-    """What `to_json` wrote about this node; None for anything else. instance_id: "" = not known.
+def is_of_this_machine(
+    remembered: NodeFacts,
+    *,
+    instance_id: str,
+    link_macs: Collection[str],
+    eni_macs: Collection[str],
+) -> bool:
+    """Whether facts that were remembered are about the machine we are on. Pure.
 
-    The machine may have been made of another one's image, with that one's files on it.
+    A machine made from another's image, or with its name and files, has that one's state.
+    instance_id: what a source of metadata tells, "" = none does. link_macs: of the machine's
+    links. eni_macs: of the interfaces remembered with the facts. No two interfaces share a MAC.
     """
-    found = from_json(text)
-    return None if found is None or instance_id not in ("", found.instance_id) else found
+    if instance_id and instance_id != remembered.instance_id:
+        return False
+    own = {remembered.mac, *eni_macs} - {""}
+    return not own.isdisjoint(link_macs)
 
 
 def to_json(facts: NodeFacts) -> str:

@@ -53,13 +53,17 @@ class Datapath(Protocol):
 
 
 class NodeWorker:
-    """Opens the database and makes the datapath in its own thread, at `open` and `connect`."""
+    """Opens the database and makes the datapath in its own thread, at `open` and `connect`.
+
+    read_link_macs: called in that thread, too.
+    """
 
     def __init__(
         self,
         *,
         open_store: Callable[[], store.Store],
         make_datapath: Callable[[ipaddress.IPv4Address], Datapath],
+        read_link_macs: Callable[[], frozenset[str]],
         imds: cloud_imds.Imds,
         counted: counters.Counters,
     ) -> None:
@@ -67,6 +71,7 @@ class NodeWorker:
         self._imds_threads = executor.BoundedExecutor("imds", 4)
         self._open_store = open_store
         self._make_datapath = make_datapath
+        self._read_link_macs = read_link_macs
         self._imds = imds
         self._counted = counted
         self._store: store.Store | None = None
@@ -115,6 +120,14 @@ class NodeWorker:
     ) -> None:
         """Forget the lease in the database. keep: the address waits for the pod's successor."""
         await self._thread.run(lambda: self._db.end_lease(key, ipv4, released_at, keep=keep))
+
+    async def begin_anew(self) -> None:
+        """Forget all that is stored."""
+        await self._thread.run(self._db.begin_anew)
+
+    async def read_link_macs(self) -> frozenset[str]:
+        """MACs of the node's links, in lower case; `connect` need not have been called."""
+        return await self._thread.run(self._read_link_macs)
 
     async def put_fact(self, name: str, value: str) -> None:
         """Remember something about this node."""

@@ -57,6 +57,7 @@ CREATE TABLE IF NOT EXISTS unlearned (
 """kept: addresses kept for a pod's successor; released_at: NULL while the pod has it. unlearned:
 leases whose pods are still to be looked up. An older ipamd does without: it knows nothing of these
 tables, and neither reads nor breaks what is in them."""
+_TABLES = ("leases", "cooling", "enis", "facts", "kept", "unlearned")
 _DAMAGED = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 """SQLITE_ERROR: a table or column is missing. Others, such as SQLITE_BUSY, tell of no damage."""
 _KEY_IS = "network = ? AND container_id = ? AND ifname = ?"
@@ -181,6 +182,12 @@ class Store:
                     else "DELETE FROM kept WHERE ? IS NOT NULL AND ipv4 = ?",
                     (released_at, str(ipv4)),
                 )
+
+    def begin_anew(self) -> None:
+        """Forget everything: it is of another machine."""
+        with self._transaction():
+            for table in _TABLES:
+                self._db.execute(f"DELETE FROM {table}")  # noqa: S608  # our own words
 
     def put_fact(self, name: str, value: str) -> None:
         """Remember something about this node under *name*."""

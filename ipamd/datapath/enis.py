@@ -33,6 +33,15 @@ def find(links: Sequence[rtnl_read.Link], mac: str) -> rtnl_read.Link | None:
     return min(found, key=lambda link: (link.kind, link.index), default=None)
 
 
+def read_macs() -> frozenset[str]:
+    """MACs of the links in this thread's network namespace, in lower case."""
+    asking = netlink.Socket()
+    try:
+        return frozenset(link.mac for link in rtnl_read.read_links(asking))
+    finally:
+        asking.close()
+
+
 class EniPreparer:
     """node_ip, node_ipv6: of the node, which every ENI carries as the source for its neighbours."""
 

@@ -30,7 +30,7 @@ from ipamd import (
     store,
 )
 from ipamd._pb import ipamd_pb2
-from ipamd.datapath import veth_policy_route
+from ipamd.datapath import enis, veth_policy_route
 from ipamd.readiness import Phase
 from tests.fakes import fake_enis
 from tests.support import netns
@@ -134,6 +134,7 @@ class Daemon:
         self.worker = node_worker.NodeWorker(
             open_store=self._open_store,
             make_datapath=self._make_datapath,
+            read_link_macs=enis.read_macs,
             imds=cloud_imds.Imds("http://127.0.0.1:1", total_s=0.1),
             counted=counted,
         )

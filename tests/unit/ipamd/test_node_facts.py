@@ -1,30 +1,59 @@
+"""What a daemon remembers about its node, and whether it is about this machine."""
+
+import dataclasses
 import ipaddress
+import json
 
 import pytest
 
 from cloud import eni_model
 from ipamd import app, eni_conf, limits, node_facts, startup
 
+OWN, ENI, OTHER = "00:16:3e:00:00:01", "00:16:3e:00:00:02", "00:16:3e:00:00:03"
 FACTS = node_facts.NodeFacts(
     instance_id="i-1",
     instance_type="ecs.g7.large",
-    zone_id="cn-hangzhou-h",
-    node_ip=ipaddress.IPv4Address("10.0.0.5"),
-    eni_quantity=4,
+    zone_id="cn-hangzhou-k",
+    node_ip=ipaddress.IPv4Address("10.0.0.1"),
+    eni_quantity=3,
     addresses_per_eni=10,
     vswitch_id="vsw-1",
     security_group_ids=("sg-1",),
+    mac=OWN,
 )
+OLD = dataclasses.replace(FACTS, mac="")
 
 
 @pytest.mark.parametrize(
-    ("instance_id", "expected"), [("i-1", FACTS), ("", FACTS), ("i-of-the-image", None)]
+    ("facts", "instance_id", "link_macs", "own"),
+    [
+        pytest.param(FACTS, "i-1", {OWN}, True, id="all agrees"),
+        pytest.param(FACTS, "", {OWN, OTHER}, True, id="no source tells the id"),
+        pytest.param(FACTS, "i-2", {OWN}, False, id="another id"),
+        pytest.param(FACTS, "", {OTHER}, False, id="other hardware"),
+        pytest.param(FACTS, "i-1", {OTHER}, False, id="a Node object of the former instance"),
+        pytest.param(FACTS, "", {ENI}, True, id="an interface of the pool"),
+        pytest.param(OLD, "", {ENI, ""}, True, id="of an older version, with an interface"),
+        pytest.param(OLD, "i-1", {OWN, ""}, False, id="of an older version, without"),
+    ],
 )
-def test_what_another_instance_remembered_is_not_taken(instance_id, expected):
-    text = node_facts.to_json(FACTS)
+def test_what_is_remembered_is_believed_on_the_machine_it_is_about(
+    facts: node_facts.NodeFacts, instance_id: str, link_macs: set[str], *, own: bool
+) -> None:
+    found = node_facts.is_of_this_machine(
+        facts, instance_id=instance_id, link_macs=link_macs, eni_macs={ENI}
+    )
 
-    assert node_facts.recall(text, instance_id) == expected
-    assert node_facts.recall("{}", instance_id) is None
+    assert found is own
+
+
+def test_facts_come_back_from_the_database_those_of_an_older_version_too() -> None:
+    assert node_facts.from_json(node_facts.to_json(FACTS)) == FACTS
+    plain = json.loads(node_facts.to_json(FACTS))
+    del plain["mac"]
+    assert node_facts.from_json(json.dumps(plain)) == OLD
+    assert node_facts.from_json("{}") is None
+    assert node_facts.from_json("") is None
 
 
 def an_eni(kind, **other):

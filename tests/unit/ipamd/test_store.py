@@ -50,6 +50,22 @@ def test_what_is_stored_is_there_after_a_restart(path):
     assert loaded.facts == {"node": "{}"}
 
 
+def test_nothing_is_left_when_a_machine_begins_anew(path):
+    db = store.Store(path)
+    db.put_lease(dataclasses.replace(LEASE, keep_s=60.0, learned=False))
+    db.put_enis((ENI,))
+    db.put_fact("node", "{}")
+    other = dataclasses.replace(LEASE.key, container_id="c2")
+    db.end_lease(other, ENI.primary, 99.0)
+
+    db.begin_anew()
+    db.begin_anew()
+
+    assert db.load() == model.StoredState()
+    db.put_lease(LEASE)
+    assert db.load().leases == (LEASE,)
+
+
 def test_an_ended_lease_becomes_a_cool_down(path):
     db = store.Store(path)
     db.put_lease(LEASE)
