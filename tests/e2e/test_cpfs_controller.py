@@ -12,7 +12,16 @@ import grpc
 import pytest
 
 from csi._pb import csi_pb2 as pb
-from tests.support import control, crash, csi_client, processes, rpc, signed_api, worlds
+from tests.support import (
+    control,
+    crash,
+    csi_client,
+    instances,
+    processes,
+    rpc,
+    signed_api,
+    worlds,
+)
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
@@ -280,6 +289,21 @@ def test_g43_a_node_that_may_have_no_channel_is_refused_with_the_clouds_word(cpf
     assert refused(lambda: cpfs.publish(volume, "worker-3"))[0] is Code.NOT_FOUND
     for gone in ("vsc:i-gone", "lingjun:gone"):
         assert refused(functools.partial(cpfs.publish, volume, gone))[0] is Code.NOT_FOUND
+
+
+def test_a_node_whose_instance_is_released_is_gone_with_its_channel(cpfs: Cpfs) -> None:
+    volume = cpfs.create("pvc-1")
+    cpfs.publish(volume, VSC_NODE)
+    instances.release(f"127.0.0.1:{cpfs.rig.port}", cpfs.control, processes.NODE_1)
+    assert cpfs.things()["channels"] == 0
+
+    # The driver remembers a channel for minutes: the first of these calls finds that it is gone.
+    for _ in range(2):
+        assert refused(lambda: cpfs.publish(volume, VSC_NODE))[0] is Code.NOT_FOUND
+        cpfs.unpublish(volume, VSC_NODE)
+
+    assert cpfs.things()["attachments"] == []
+    cpfs.delete(volume)
 
 
 @pytest.mark.parametrize("node", [LINGJUN_NODE, VSC_NODE])
