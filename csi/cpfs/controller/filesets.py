@@ -4,7 +4,6 @@ A fileset is found by its path, which holds the volume's name: that works for ev
 process. A client token covers the moments until it is seen. Source: spec/csi-driver.md 4.2.
 """
 
-import re
 from collections.abc import Callable
 from typing import Protocol
 
@@ -15,7 +14,7 @@ from cloud import nas_model
 from core import call, clock, errors, units
 from csi import token_chain
 from csi.cpfs import handles
-from csi.cpfs.controller import params
+from csi.cpfs.controller import marks, params
 
 log = structlog.get_logger()
 
@@ -23,9 +22,6 @@ Fileset = nas_model.Fileset
 
 _LOOKS = 3
 """A fileset made by somebody else shows up in lists within seconds."""
-_DESCRIPTION_MAX = 128
-_NOT_IN_DESCRIPTION = re.compile(r"[^A-Za-z0-9:_-]")
-"""No blanks, no dots. Source: NAS API, CreateFileset."""
 _CREATED = "created"
 _GOING = ("releasing", "deleting")
 _PATH_TAKEN = "OperationDenied.AlreadyExists"
@@ -74,11 +70,12 @@ class FilesetApi(Protocol):
 
 
 class Filesets:
-    """Makes, grows and deletes them."""
+    """Makes, grows and deletes them. cluster_id: what another made is left alone; "" = unknown."""
 
-    def __init__(self, api: FilesetApi, time: clock.Clock) -> None:
+    def __init__(self, api: FilesetApi, time: clock.Clock, *, cluster_id: str = "") -> None:
         self._api = api
         self._clock = time
+        self._cluster_id = cluster_id
 
     async def create(self, name: str, size_bytes: int, wish: params.CpfsParameters) -> Fileset:
         """The fileset of volume *name*, made now or before, ready to be used.
@@ -89,7 +86,7 @@ class Filesets:
         found = await self._api.find(file_system_id, path=path)
         if found is None:
             found = await self._make(name, size_bytes, wish)
-        _require_ours(found, name)
+        self._require_ours(found, name)
         _require_same(found, name, size_bytes)
         ready = await self._api.wait(
             file_system_id,
@@ -119,6 +116,7 @@ class Filesets:
     async def delete(self, handle: handles.Handle) -> None:
         """Return when the fileset is gone with its files; one that never was is fine."""
         file_system_id, fileset_id = handle.file_system_id, handle.fileset_id
+        await self._require_no_other_clusters(handle)
         await self._begin_to_delete(handle)
         await self._api.wait(
             file_system_id,
@@ -150,6 +148,28 @@ class Filesets:
                 file_count=found.file_count,
             )
         return max(wanted_bytes, found.size_bytes)
+
+    def _require_ours(self, found: Fileset, name: str) -> None:
+        """DeleteVolume deletes the volume's fileset: it must be one that was made for it."""
+        wanted = marks.Mark.of(name, cluster_id=self._cluster_id)
+        told = marks.Mark.parse(found.description)
+        if told is None or not told.is_of(name) or told.is_foreign_to(self._cluster_id):
+            raise errors.Exists(
+                f"{found.path} holds fileset {found.fileset_id}, which was not made for volume "
+                f"{name}: its description is {found.description!r}, not {str(wanted)!r}; use "
+                "another parameters[path], or publish it as a static volume"
+            )
+
+    async def _require_no_other_clusters(self, handle: handles.Handle) -> None:
+        """Raise Precondition for a fileset that another cluster made."""
+        found = await self.read(handle) if self._cluster_id else None
+        told = marks.Mark.parse(found.description) if found else None
+        if told is not None and told.is_foreign_to(self._cluster_id):
+            raise errors.Precondition(
+                f"fileset {handle.fileset_id} of {handle.file_system_id} was made by cluster "
+                f"{told.cluster} and is not deleted by cluster {self._cluster_id}; when that "
+                "cluster is gone for good, change the fileset's description, then retry"
+            )
 
     async def _begin_to_delete(self, handle: handles.Handle) -> None:
         """Return when the fileset is going or gone.
@@ -199,7 +219,7 @@ class Filesets:
             return await self._api.create(
                 file_system_id,
                 path,
-                description=_description(name),
+                description=str(marks.Mark.of(name, cluster_id=self._cluster_id)),
                 size_bytes=size_bytes,
                 file_count=wish.file_count,
                 client_token=token,
@@ -237,21 +257,6 @@ class Filesets:
                     "it may hold files, so move it away by hand"
                 ) from e
             return found
-
-
-def _description(name: str) -> str:
-    """What the fileset of volume *name* says of itself."""
-    return _NOT_IN_DESCRIPTION.sub("_", f"CSI:volume:{name}")[:_DESCRIPTION_MAX]
-
-
-def _require_ours(found: Fileset, name: str) -> None:
-    """DeleteVolume deletes the volume's fileset: it must be one that was made for it."""
-    if found.description != _description(name):
-        raise errors.Exists(
-            f"{found.path} holds fileset {found.fileset_id}, which was not made for volume {name}: "
-            f"its description is {found.description!r}, not {_description(name)!r}; use another "
-            "parameters[path], or publish it as a static volume"
-        )
 
 
 def _require_same(found: Fileset, name: str, size_bytes: int) -> None:

@@ -16,7 +16,7 @@ def build(context: driver.DriverContext) -> service.ControllerServicer:
         node_ids.Reach.LINGJUN: channels.Channels(cloud.lingjun_vscs, context.clock),
     }
     return service.ControllerServicer(
-        filesets.Filesets(cloud.filesets, context.clock),
+        filesets.Filesets(cloud.filesets, context.clock, cluster_id=config.cluster_id),
         attach.Attachments(
             cloud.vscs, primary, users.Users(context.kubernetes, _NAME), context.clock, config
         ),

@@ -11,7 +11,7 @@ import pytest
 from cloud import cpfs_filesets
 from core import errors
 from csi.cpfs import handles
-from csi.cpfs.controller import filesets, params
+from csi.cpfs.controller import filesets, marks, params
 from tests.fakes import fake_refusals, virtual_clock
 
 FS, OTHER = "bmcpfs-0a1b", "bmcpfs-0c2d"
@@ -39,7 +39,7 @@ class Nas:
         self.there[fs][fileset_id] = {
             "path": f"/{name}/",
             "status": status,
-            "description": f"CSI:volume:{name}",
+            "description": f"CSI::{name}",
             "size": 20 * GIB,
         }
 
@@ -214,7 +214,7 @@ async def test_a_fileset_is_found_however_its_path_is_shown(
     do: filesets.Filesets, nas: Nas, shown: str
 ) -> None:
     nas.put("fset-1", "CREATED", name="pathtoroot/pvc-1")
-    nas.there[FS]["fset-1"]["description"] = "CSI:volume:pvc-1"
+    nas.there[FS]["fset-1"]["description"] = "CSI::pvc-1"
     nas.shown = lambda _: shown
     wish = params.parse({"bmcpfsId": FS, "path": "/pathtoroot"})
 
@@ -229,6 +229,65 @@ async def test_a_volumes_name_that_a_description_may_not_have_is_no_obstacle(
     name = "pvc-1.of.a_namespace" + "x" * 200
 
     assert await create(do, name=name) == await create(do, name=name)
+
+
+async def test_what_another_cluster_made_is_neither_taken_nor_deleted(
+    api: cpfs_filesets.Filesets,
+    do: filesets.Filesets,
+    nas: Nas,
+    time: virtual_clock.VirtualClock,
+) -> None:
+    """A restored backup brings the volume ids of the cluster that it was made in."""
+    first = filesets.Filesets(api, time, cluster_id="c-1")
+    second = filesets.Filesets(api, time, cluster_id="c-2")
+    made = await create(first)
+
+    with pytest.raises(errors.Exists, match="CSI:c-1:pvc-1"):
+        await create(second)
+    with pytest.raises(errors.Precondition, match="c-1"):
+        await second.delete(handles.Handle(FS, made))
+
+    assert nas.there[FS][made]["status"] == "CREATED"
+    assert made == await create(first) == await create(do), "one that knows no cluster"
+    running = asyncio.create_task(first.delete(handles.Handle(FS, made)))
+    await virtual_clock.settle()
+    del nas.there[FS][made]
+    await time.advance(5.0)
+    await running
+
+
+async def test_what_was_made_before_the_clusters_id_was_known_is_its_own(
+    api: cpfs_filesets.Filesets,
+    do: filesets.Filesets,
+    nas: Nas,
+    time: virtual_clock.VirtualClock,
+) -> None:
+    made = await create(do)
+    known = filesets.Filesets(api, time, cluster_id="c-1")
+
+    assert await create(known) == made
+    running = asyncio.create_task(known.delete(handles.Handle(FS, made)))
+    await virtual_clock.settle()
+    assert nas.there[FS][made]["status"] == "RELEASING"
+    running.cancel()
+
+
+@pytest.mark.parametrize("name", ["pvc-1", "pvc-1.of.a_namespace" + "x" * 200, "a" * 128])
+@pytest.mark.parametrize("cluster_id", ["", "c0123456789abcdef", "some cluster: of mine" * 9])
+def test_a_mark_fits_into_a_description_and_is_read_again(name: str, cluster_id: str) -> None:
+    mark = marks.Mark.of(name, cluster_id=cluster_id)
+
+    assert re.fullmatch(r"[A-Za-z][A-Za-z0-9:_-]{1,127}", str(mark))
+    assert marks.Mark.parse(str(mark)) == mark
+    assert mark.is_of(name)
+    assert not mark.is_of(f"x{name}")
+    assert not mark.is_foreign_to(cluster_id)
+    assert mark.is_foreign_to("other") is bool(cluster_id)
+
+
+@pytest.mark.parametrize("text", ["", "team-data", "CSI volume pvc-1", "CSI:c-1:", "CSI:a:b:c"])
+def test_other_descriptions_are_no_marks(text: str) -> None:
+    assert marks.Mark.parse(text) is None
 
 
 async def test_what_another_process_made_meanwhile_is_the_volume(
