@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from cloud import nas_model
 from core import errors
 from csi import class_parameters, values
-from csi.nas import clients, cnfs, paths, server
+from csi.nas import clients, cnfs, layout, paths, server
 from csi.nas.controller import params
 
 _SYSCTL = re.compile(r"bdi/read_ahead_kb=\d{1,9}")
@@ -178,13 +178,21 @@ def _accesspoint(own: Mapping[str, str], common: params.Common) -> params.Access
 def _places(own: Mapping[str, str]) -> tuple[server.Place, ...]:
     """Servers of *own*; `path` goes between a server's base and the volume."""
     places = server.parse_list("parameters[server]", _required(own, "server"))
-    if not own.get("path"):
-        return places
-    below = paths.parse("parameters[path]", own["path"])
-    return tuple(
-        dataclasses.replace(place, base=paths.join(place.base, below.strip("/")))
-        for place in places
-    )
+    if own.get("path"):
+        below = paths.parse("parameters[path]", own["path"])
+        places = tuple(
+            dataclasses.replace(place, base=paths.join(place.base, below.strip("/")))
+            for place in places
+        )
+    for place in places:
+        if layout.RECORDS in place.base.split("/"):
+            raise errors.InvalidField(
+                "parameters[server]",
+                "lies among the records of other volumes",
+                value=place.export,
+                allowed=f"a directory that is not in {layout.RECORDS}",
+            )
+    return places
 
 
 def _common_context(own: Mapping[str, str], volume_as: params.VolumeAs) -> dict[str, str]:

@@ -22,7 +22,7 @@ _WORK_DIR = pathlib.Path("/run/csi-plugin/nas")
 
 
 class _Zones:
-    """Zones of vSwitches, each asked for once."""
+    """Zones of vSwitches, each asked for until it is there."""
 
     def __init__(self, vswitches: Any) -> None:
         self._vswitches = vswitches
@@ -32,7 +32,9 @@ class _Zones:
         """The vSwitch's zone, "" when there is no such vSwitch."""
         if vswitch_id not in self._known:
             found = await self._vswitches.read(vswitch_id)
-            self._known[vswitch_id] = found.zone_id if found else ""
+            if found is None:
+                return ""
+            self._known[vswitch_id] = found.zone_id
         return self._known[vswitch_id]
 
 

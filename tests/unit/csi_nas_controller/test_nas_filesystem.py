@@ -1,13 +1,15 @@
 """File systems of volumes' own: what is on them beside the volume, and which way leads to them."""
 
 import dataclasses
+import types
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
 
 from cloud import nas_model
 from core import clock, errors
-from csi.nas.controller import filesystem, settings, tags
+from csi.nas.controller import filesystem, settings, tags, wiring
 from tests.fakes import fake_nas
 
 
@@ -98,3 +100,27 @@ async def test_one_with_access_points_of_other_volumes_keeps_its_mount_targets()
         await filesystems(cloud).delete(OWN)
 
     assert cloud.deleted == []
+
+
+class VSwitches:
+    """None is there yet; asked counts."""
+
+    def __init__(self) -> None:
+        self.there: dict[str, Any] = {}
+        self.asked = 0
+
+    async def read(self, vswitch_id: str) -> Any:
+        self.asked += 1
+        return self.there.get(vswitch_id)
+
+
+async def test_a_vswitch_that_was_not_seen_yet_is_asked_for_again() -> None:
+    vswitches = VSwitches()
+    zones = wiring._Zones(vswitches)
+
+    before = await zones.of_vswitch("vsw-1")
+    vswitches.there["vsw-1"] = types.SimpleNamespace(zone_id="zone-a")
+    after = [await zones.of_vswitch("vsw-1") for _ in range(2)]
+
+    assert (before, after) == ("", ["zone-a", "zone-a"])
+    assert vswitches.asked == 2

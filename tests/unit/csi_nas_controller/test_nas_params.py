@@ -127,6 +127,21 @@ def test_what_no_node_would_mount_is_refused_at_once(told: dict[str, str]) -> No
         parse_params.parse({"server": STANDARD, **told})
 
 
+@pytest.mark.parametrize("kind", ["subpath", "sharepath"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        {"server": f"{STANDARD}:/base/.csi-volumes"},
+        {"server": f"{STANDARD}:/.csi-volumes/pvc-1"},
+        {"server": f"{STANDARD}:/base", "path": "/.csi-volumes"},
+        {"server": f"{STANDARD}:/base,{STANDARD}:/other/.csi-volumes/"},
+    ],
+)
+def test_no_volume_is_put_among_the_records_of_others(kind: str, place: dict[str, str]) -> None:
+    with pytest.raises(errors.InvalidField, match="among the records of other volumes"):
+        parse_params.parse({"volumeAs": kind, **place})
+
+
 def test_a_file_system_of_its_own_has_defaults() -> None:
     found = parse_params.parse(FILES)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import pathlib
+import threading
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
@@ -24,15 +25,22 @@ class Choice:
 
     async def resolve(self, told: Mapping[str, str], target: pathlib.Path) -> Mapping[str, str]:
         self.targets.append(target)
+        if "containerNetworkFileSystem" not in told:
+            return told
         await self.ready.wait()
         return {"server": "chosen.nas", "path": "/a"}
 
 
 class Publisher:
+    """Publishes; what is of the server `dead.test` waits for *back*."""
+
     def __init__(self) -> None:
         self.wanted: list[node_requests.Publishing] = []
+        self.back = threading.Event()
 
     def publish(self, want: node_requests.Publishing) -> None:
+        if want.volume.place.host == "dead.test":
+            self.back.wait(30)
         self.wanted.append(want)
 
 
@@ -60,11 +68,12 @@ class Rig:
         )
         self.service._publisher = cast("Any", self.publisher)
 
-    async def publish(self, volume_id: str = "v") -> None:
+    async def publish(self, volume_id: str = "v", server: str = "") -> None:
+        told = {"server": server} if server else {"containerNetworkFileSystem": "shared"}
         request = pb.NodePublishVolumeRequest(
             volume_id=volume_id,
-            target_path=str(self.link / "pods/mount"),
-            volume_context={"containerNetworkFileSystem": "shared"},
+            target_path=str(self.link / "pods" / f"mount-{volume_id}"),
+            volume_context=told,
             volume_capability=pb.VolumeCapability(
                 mount=pb.VolumeCapability.MountVolume(),
                 access_mode=pb.VolumeCapability.AccessMode(
@@ -87,8 +96,8 @@ async def test_the_choice_looks_where_the_mount_table_has_the_target(rig: Rig) -
 
     await rig.publish()
 
-    assert rig.choice.targets == [rig.root / "pods/mount"]
-    assert rig.publisher.wanted[0].target_path == rig.root / "pods/mount"
+    assert rig.choice.targets == [rig.root / "pods/mount-v"]
+    assert rig.publisher.wanted[0].target_path == rig.root / "pods/mount-v"
     assert rig.publisher.wanted[0].volume.place.host == "chosen.nas"
 
 
@@ -109,3 +118,18 @@ async def test_a_request_without_a_volume_asks_nobody(rig: Rig) -> None:
         await rig.publish("")
 
     assert rig.choice.targets == []
+
+
+async def test_however_many_wait_for_a_dead_server_another_ones_volumes_are_mounted(
+    rig: Rig,
+) -> None:
+    waiting = [asyncio.create_task(rig.publish(f"dead-{n}", "dead.test")) for n in range(20)]
+    await virtual_clock.settle()
+
+    await asyncio.wait_for(rig.publish("alive", "alive.test"), timeout=30)
+    mounted = [want.volume_id for want in rig.publisher.wanted]
+    rig.publisher.back.set()
+    await asyncio.gather(*waiting)
+
+    assert mounted == ["alive"]
+    assert len(rig.publisher.wanted) == 21
