@@ -4,15 +4,15 @@
 changes what has its name: who puts a symbolic link there in between has root change any file of the
 node. Here the entry that was looked at is held, and no link is ever followed. Source: NEWS of
 coreutils 9.5; tried with 9.1 and a process that exchanges files for links: it won in 0.2 s.
+
+Many may run at once, one for each volume: what it imports is part of the interpreter.
 """
 
-import dataclasses
 import errno
 import os
 import resource
 import stat
 import sys
-from collections.abc import Sequence
 
 _LOOK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -24,13 +24,15 @@ _DEPTH_MAX = 2000
 """A level takes two descriptors and the room of its name. PATH_MAX is at twice as many."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
 class _Level:
     """A directory that is being read."""
 
-    name: str
-    fd: int
-    entries: "os._ScandirIterator[str]"
+    __slots__ = ("entries", "fd", "name")
+
+    def __init__(self, name: str, fd: int) -> None:
+        self.name = name
+        self.fd = fd
+        self.entries = os.scandir(fd)
 
     def close(self) -> None:
         self.entries.close()
@@ -92,7 +94,7 @@ class Walk:
             raise OSError(errno.ELOOP, f"lies below {_DEPTH_MAX} directories")
         fd = os.open(".", _READ, dir_fd=held)
         try:
-            self._levels.append(_Level(name, fd, os.scandir(fd)))
+            self._levels.append(_Level(name, fd))
         except OSError:
             os.close(fd)
             raise
@@ -104,7 +106,7 @@ class Walk:
             self.first = f"{path}: {why.strerror}"
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Status of the program: 0 = all is changed."""
     mode, top = int(arguments[0], 8), arguments[1]
     walk = Walk(mode)

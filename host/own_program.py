@@ -35,5 +35,9 @@ def start(
 
 
 def job(module: str, *arguments: str, ended: Callable[[int], None]) -> background.Job:
-    """`python -m` *module* in the background. ended: as of `background.Job`."""
-    return background.Job([sys.executable, "-m", module, *arguments], ended, cwd=_CODE)
+    """`python -m` *module* in the background, for one that needs the standard library only.
+
+    ended: as of `background.Job`.
+    """
+    argv = [sys.executable, "-S", "-m", module, *arguments]  # -S: no site-packages
+    return background.Job(argv, ended, cwd=_CODE)
