@@ -63,7 +63,7 @@ class Roots:
         self._work_dir = work_dir
         self._port = port
         self._guard = threading.Lock()
-        self._shared: dict[server.Place, _Shared] = {}
+        self._shared: dict[tuple[server.Place, int], _Shared] = {}
 
     def leftovers(self) -> list[pathlib.Path]:
         """Mounts that a killed process left; to be asked for before the first `opened`."""
@@ -85,60 +85,64 @@ class Roots:
         return places[0]
 
     @contextlib.contextmanager
-    def opened(self, place: server.Place, *, create: bool = False) -> Iterator[pathlib.Path]:
+    def opened(
+        self, place: server.Place, *, create: bool = False, port: int = 0
+    ) -> Iterator[pathlib.Path]:
         """The directory *place* names, mounted during the block; once for all who ask at once.
 
-        create: make it when it is missing. Raises NotFound without it, NoAnswer when the server
-        does not answer, Unavailable when it goes away meanwhile, and what `host.nfs.mount` raises.
+        create: make it when it is missing. port: of the server, 0 = the usual one.
+        Raises NotFound without *create*, NoAnswer when the server does not answer, Unavailable when
+        it goes away meanwhile, and what `host.nfs.mount` raises.
         """
+        key = (place, port)
         with self._guard:
-            shared = self._shared.setdefault(place, _Shared())
+            shared = self._shared.setdefault(key, _Shared())
             shared.users += 1
         try:
             with shared.mounting:
                 if shared.path is None:
-                    shared.path = self._mount(place, create=create)
+                    shared.path = self._mount(place, create=create, port=port)
             with _told(place):
                 yield shared.path
         except errors.Unavailable:
             # Who comes next needs a mount of its own: this one may be dead.
             with self._guard:
-                if self._shared.get(place) is shared:
-                    del self._shared[place]
+                if self._shared.get(key) is shared:
+                    del self._shared[key]
             raise
         finally:
             with self._guard:
                 shared.users -= 1
                 last = not shared.users
-                if last and self._shared.get(place) is shared:
-                    del self._shared[place]
+                if last and self._shared.get(key) is shared:
+                    del self._shared[key]
             if last and shared.path is not None:
                 self._remove(shared.path)
 
-    def _mount(self, place: server.Place, *, create: bool) -> pathlib.Path:
-        nfs.require_port(place.host, timeout_s=_PORT_TIMEOUT_S, port=self._port)
+    def _mount(self, place: server.Place, *, create: bool, port: int) -> pathlib.Path:
+        nfs.require_port(place.host, timeout_s=_PORT_TIMEOUT_S, port=port or self._port)
         self._work_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = pathlib.Path(tempfile.mkdtemp(prefix=_PREFIX, dir=self._work_dir))
         try:
             try:
-                _mount(place, path)
+                _mount(place, path, port)
             except (nfs.NoSuchDirectory, nfs.AccessDenied) as e:
                 # NAS says "access denied" for a directory that is not there, too.
                 if place == server.root_of(place):
                     raise
                 if not create:
                     raise self._missing(place, e) from e
-                self._make(place)
-                _mount(place, path)
+                self._make(place, port)
+                _mount(place, path, port)
         except BaseException:
             self._remove(path)
             raise
         return path
 
-    def _make(self, place: server.Place) -> None:
+    def _make(self, place: server.Place, port: int) -> None:
         """Make the base with its parents, from the server's root."""
         root = server.root_of(place)
-        with self.opened(root) as path:
+        with self.opened(root, port=port) as path:
             files.ensure_dirs_below(path, server.below(place, root), mode=_BASE_MODE)
 
     def _missing(self, place: server.Place, said: errors.Error) -> errors.Error:
@@ -154,9 +158,10 @@ class Roots:
             path.rmdir()
 
 
-def _mount(place: server.Place, path: pathlib.Path) -> None:
+def _mount(place: server.Place, path: pathlib.Path, port: int) -> None:
+    more = (f"port={port}",) if port else ()
     for version in _VERSIONS:
-        options = (f"vers={version}", *(_ONLY_V3 if version == "3" else ()), *_OPTIONS)
+        options = (f"vers={version}", *(_ONLY_V3 if version == "3" else ()), *_OPTIONS, *more)
         try:
             nfs.mount(place.export, path, options)
         except (nfs.WrongVersion, nfs.NoAnswer):

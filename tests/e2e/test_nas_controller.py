@@ -166,6 +166,64 @@ def test_a_file_system_is_kept_unless_its_class_says_otherwise(nas: Nas) -> None
     assert volume.volume_context["fileSystemId"] in nas.control.resources("nas_file_system")
 
 
+@pytest.mark.parametrize("other", ["subpath", "accesspoint"])
+def test_a_volumes_file_system_is_kept_whole_while_another_volume_is_on_it(
+    nas: Nas, other: str
+) -> None:
+    own = nas.create("pvc-own", "filesystem").volume_context
+    CLASSES["other"] = {
+        "subpath": {"server": f"{own['server']}:/base"},
+        "accesspoint": {**CLASSES["accesspoint"], "fileSystemId": own["fileSystemId"]},
+    }[other]
+    volume = nas.create("pvc-other", "other")
+    before = nas.things()
+
+    with pytest.raises(grpc.RpcError) as caught:
+        nas.client.delete("pvc-own", timeout_s=30)
+
+    assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+    assert own["fileSystemId"] in (caught.value.details() or "")
+    assert nas.things() == before
+    if other == "accesspoint":
+        nas.delete(volume)
+        nas.client.delete("pvc-own", timeout_s=30)
+        assert own["fileSystemId"] not in nas.control.resources("nas_file_system")
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        ("filesystem", {"encryptType": "1"}),
+        ("extreme", {"encryptType": "1"}),
+        ("accesspoint", {"accesspointPosixUserId": "0"}),
+        ("accesspoint", {"accesspointPermission": "0700"}),
+    ],
+)
+def test_a_wish_that_the_cloud_does_not_show_is_told_from_another_one(
+    nas: Nas, kind: str, change: dict[str, str]
+) -> None:
+    first = nas.create("pvc-1", kind)
+    before = nas.things()
+    CLASSES["changed"] = {**CLASSES[kind], **change}
+
+    with pytest.raises(grpc.RpcError) as caught:
+        nas.create("pvc-1", "changed", size=SIZES.get(kind, 0))
+
+    assert caught.value.code() is grpc.StatusCode.ALREADY_EXISTS
+    assert nas.create("pvc-1", kind) == first
+    assert nas.things() == before
+
+
+@pytest.mark.parametrize("kind", ["subpath", "accesspoint"])
+def test_a_retry_of_create_leaves_a_quota_that_has_grown(nas: Nas, kind: str) -> None:
+    volume = nas.create("pvc-1", kind)
+    grown = nas.expand(volume, volume.capacity_bytes + 10 * GIB)
+
+    assert nas.create("pvc-1", kind).capacity_bytes == grown
+    (quota,) = nas.control.resources("nas_dir_quota").values()
+    assert quota["size_gib"] * GIB == grown
+
+
 def test_the_node_is_told_where_the_volume_is(nas: Nas) -> None:
     directory = nas.create("pvc-1", "subpath").volume_context
     extreme = nas.create("pvc-2", "extreme").volume_context

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import structlog
 
 from core import errors
-from csi.nas import clients, roots, server
+from csi.nas import clients, mount_options, roots, server
 from csi.nas.node import access_keys
 from csi.nas.node import settings as node_settings
 from csi.node import network_mounts
@@ -117,7 +117,8 @@ class Mounter(network_mounts.NetworkMounts):
         """Make the directory through the server's root; its refusal is *missing*."""
         try:
             if want.client is clients.Client.NFS:
-                with self._roots.opened(place, create=True):
+                port = mount_options.port_of(want.options, 0)
+                with self._roots.opened(place, create=True, port=port):
                     pass
             else:
                 self._make_by_broker(want, place, tag, key)

@@ -207,3 +207,26 @@ def test_of_several_ways_in_the_first_that_answers_is_taken(made: roots.Roots) -
 
     assert made.choose([closed, PLACE, another]) == PLACE
     assert made.choose([another, closed]) == another
+
+
+def test_a_server_at_another_port_is_asked_and_mounted_there_and_so_is_its_root(
+    mounting: Mounts,
+    tmp_path: pathlib.Path,
+    listening: socket.socket,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(files, "ensure_dirs_below", lambda *_, **__: None)
+    port = listening.getsockname()[1]
+    at_usual_port = roots.Roots(tmp_path / "work", port=1)
+    mounting.answer(DENIED)
+
+    with at_usual_port.opened(PLACE, create=True, port=port):
+        pass
+    with pytest.raises(nfs.NoAnswer, match="port 1 "), at_usual_port.opened(PLACE):
+        pass
+
+    calls = mounting.log.read_text().splitlines()
+    assert [source for source, _ in mounting.asked] == [
+        *("127.0.0.1:/a/b", "127.0.0.1:/", "127.0.0.1:/a/b"),
+    ]
+    assert all(line.endswith(f",port={port}") for line in calls)
