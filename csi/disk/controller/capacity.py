@@ -57,7 +57,8 @@ class CapacityReader:
             zones = (zone_id,) if zone_id else allowed
             offers += [o for o in found if o.zone_id and (not zones or o.zone_id in zones)]
         if any(kind.regional for kind in kinds):
-            offers += await self._instances.available_disks(region_scope=True)
+            found = await self._instances.available_disks(region_scope=True)
+            offers += [o for o in found if category.of(o.category).regional]
         return choose_capacity(want.parameters, offers)
 
 

@@ -5,6 +5,7 @@ earlier call or process has started is waited for, so a retry resumes.
 Source: spec/csi-driver.md 2.10.
 """
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -82,6 +83,7 @@ class Modifier:
         """
         disk = await settled.require(self._disks, volume_id, purpose="it can be changed")
         require_change(disk, wanted)
+        wanted = _without_needless(disk, wanted)
         dirty = wanted.changes_spec and await self._is_dirty(disk, wanted)
         await self._retag(disk, wanted)
         if dirty:
@@ -174,6 +176,15 @@ def require_change(disk: Disk, wanted: mutable_params.MutableParameters) -> None
             raise errors.InvalidField(f"{_FIELD}[provisionedIops]", f"does not fit: {fault}")
     kept = {key for key in disk.tags if key not in wanted.remove_tags}
     tags.require_count(kept | set(wanted.add_tags))
+
+
+def _without_needless(
+    disk: Disk, wanted: mutable_params.MutableParameters
+) -> mutable_params.MutableParameters:
+    """*wanted* without "no provisioned IOPS" for a type that has none: the cloud may refuse it."""
+    if _target(disk, wanted).provisions:
+        return wanted
+    return dataclasses.replace(wanted, provisioned_iops=None)
 
 
 def _target(disk: Disk, wanted: mutable_params.MutableParameters) -> category.Category:

@@ -342,6 +342,7 @@ OFFERS = (
     ecs_model.AvailableDisk(zone_id="b", category="cloud_ssd", max_gib=100),
     ecs_model.AvailableDisk(zone_id="b", category="cloud_auto", sold_out=True),
     ecs_model.AvailableDisk(zone_id="", category="cloud_regional_disk_auto"),
+    ecs_model.AvailableDisk(zone_id="", category="cloud_auto"),
 )
 
 
@@ -359,6 +360,7 @@ OFFERS = (
         ({"type": "cloud_auto"}, {}, (0, 0)),
         ({"type": "cloud_regional_disk_auto"}, {}, (10, 65536)),
         ({"type": "cloud_ssd,cloud_regional_disk_auto"}, {}, (10, 65536)),
+        ({"type": "cloud_auto,cloud_regional_disk_auto"}, {}, (10, 65536)),
     ],
 )
 async def test_capacity_is_the_largest_disk_on_sale(

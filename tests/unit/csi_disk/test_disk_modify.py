@@ -116,6 +116,14 @@ async def test_what_the_tables_refuse_needs_no_call(
     assert changes(parts) == []
 
 
+async def test_no_provisioned_iops_are_no_change_of_a_type_that_has_none() -> None:
+    parts, does = modifier()
+
+    await does.modify("d-one", wish(provisionedIops="0", diskTags__a="1"))
+
+    assert changes(parts) == ["tag"]
+
+
 async def test_too_many_tags_are_refused_beforehand() -> None:
     parts, does = modifier(tags={f"k{n}": "v" for n in range(20)})
 
