@@ -151,13 +151,14 @@ class Attacher:
         A note left by an earlier publish on the same instance is removed.
         """
         key = tags.read_only_key(want.instance_id)
-        wanted = {key: "true"} if want.readonly else {}
+        noted = want.readonly and not want.capability.mode.reader_only
+        wanted = {key: "true"} if noted else {}
         if self._config.tag_on_attach:
             wanted[tags.MANAGED] = "true"
         missing = {k: v for k, v in wanted.items() if disk.tags.get(k) != v}
         if missing:
             await self._disks.tag(disk.disk_id, missing)
-        if key in disk.tags and not want.readonly:
+        if key in disk.tags and not noted:
             await self._disks.untag(disk.disk_id, [key])
 
 
@@ -177,7 +178,13 @@ def _require(disk: Disk | None, want: controller_requests.PublishRequest) -> Dis
 
 
 def _require_same_readonly(disk: Disk, want: controller_requests.PublishRequest) -> None:
-    """Raise Exists when *disk* is published on the instance with the other readonly flag."""
+    """Raise Exists when *disk* is published on the instance with the other readonly flag.
+
+    In a mode in which nobody writes the flag says nothing, and is not noted: a disk of sixteen
+    instances has not tags enough.
+    """
+    if want.capability.mode.reader_only:
+        return
     noted = tags.read_only_key(want.instance_id) in disk.tags
     if noted != want.readonly:
         raise errors.Exists(

@@ -173,6 +173,20 @@ async def test_publishing_again_with_another_readonly_flag_is_refused(readonly: 
         await other.attacher.attach(harness.publish_to(readonly=not readonly))
 
 
+async def test_readers_on_many_nodes_use_up_no_tags() -> None:
+    parts = parts_with(harness.disk_of(multi_attach=True))
+    readers = harness.capability(requests.AccessMode.MULTI_NODE_READER_ONLY)
+    nodes = [f"i-node{n}" for n in range(16)]
+
+    for node in nodes:
+        wanted = harness.publish_to(node, capability=readers, readonly=True)
+        await parts.attacher.attach(wanted)
+        await parts.attacher.attach(wanted)
+
+    assert parts.disks.disks["d-one"].tags == {}
+    assert set(parts.disks.disks["d-one"].attached_instance_ids) == set(nodes)
+
+
 async def test_the_readonly_note_goes_with_the_detach() -> None:
     parts = parts_with()
     await parts.attacher.attach(harness.publish_to(readonly=True))
