@@ -160,6 +160,7 @@ class Provisioner:
     async def _plan(
         self, want: controller_requests.VolumeRequest, region_id: str, base: Base
     ) -> plan.Plan:
+        topology.require_region(want.requirement, region_id)
         zone_ids: tuple[str, ...] = ()
         if plan.needs_zone(want.parameters):
             zone_ids = topology.choose_zones(

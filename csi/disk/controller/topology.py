@@ -60,6 +60,15 @@ def region_of(term: Segments) -> str:
     return term.get(topology_keys.DISK_REGION, "") or term.get(topology_keys.REGION, "")
 
 
+def require_region(requirement: Requirement, region_id: str) -> list[Segments]:
+    """Terms that can be met in *region_id*. Raises Unreachable when all are elsewhere."""
+    terms = [t for t in requirement.terms if region_of(t) in ("", region_id)]
+    if requirement.terms and not terms:
+        regions = ", ".join(sorted({region_of(t) for t in requirement.terms}))
+        raise Unreachable(f"accessibility_requirements ask for {regions}; this is {region_id}")
+    return terms
+
+
 def choose_zones(
     requirement: Requirement, *, wanted: Sequence[str], region_id: str
 ) -> tuple[str, ...]:
@@ -68,10 +77,7 @@ def choose_zones(
     wanted: zones of the StorageClass, in its order, empty = any.
     Raises Unreachable when a requirement rules out every wanted zone.
     """
-    terms = [t for t in requirement.terms if region_of(t) in ("", region_id)]
-    if requirement.terms and not terms:
-        regions = ", ".join(sorted({region_of(t) for t in requirement.terms}))
-        raise Unreachable(f"accessibility_requirements ask for {regions}; this is {region_id}")
+    terms = require_region(requirement, region_id)
     zones = tuple(dict.fromkeys(zone for t in terms if (zone := zone_of(t))))
     if zones:
         chosen = tuple(zone for zone in zones if not wanted or zone in wanted)

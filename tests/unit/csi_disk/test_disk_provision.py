@@ -256,6 +256,18 @@ async def test_a_regional_disk_needs_no_zone() -> None:
     assert disk.zone_id == ""
 
 
+async def test_a_regional_disk_is_not_made_for_nodes_of_another_region() -> None:
+    parts = harness.Parts()
+    far = topology.Requirement(requisite=({topology_keys.REGION: "cn-far"},))
+
+    with pytest.raises(topology.Unreachable, match="cn-far"):
+        await parts.provisioner.create(
+            wish(parameters={"type": "cloud_regional_disk_auto"}, requirement=far)
+        )
+
+    assert parts.disks.disks == {}
+
+
 async def test_another_region_is_refused() -> None:
     with pytest.raises(errors.InvalidField, match="regionId"):
         await harness.Parts().provisioner.create(wish(parameters={"regionId": "us-east-1"}))
