@@ -3,15 +3,21 @@
 Used for the CO's snapshots and for the temporary ones of clones.
 """
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+import structlog
+
 from cloud import ecs_model
+from cloud import errors as cloud_errors
 from core import call, clock, errors
 from csi import token_chain
-from csi.disk.controller import cloud_codes
+from csi.disk.controller import cloud_codes, tags
+
+log = structlog.get_logger()
 
 _LOOKS = 10
 """A new snapshot shows up within seconds; after ten looks an absent one was deleted."""
@@ -113,7 +119,9 @@ class SnapshotMaker:
     async def wait_cut(self, snapshot: Snapshot) -> Snapshot:
         """*snapshot* once its content is fixed.
 
-        Raises Internal when the cloud could not make it, NotFound when it was deleted meanwhile.
+        One that failed before it was cut holds nothing, and nobody was told its id: it is deleted,
+        and Unavailable raised, so that a retry makes another. Raises Internal when it failed later,
+        NotFound when it was deleted meanwhile.
         """
         snapshot_id = snapshot.snapshot_id
         seen: Snapshot | None = snapshot
@@ -122,6 +130,15 @@ class SnapshotMaker:
             seen = await self._snapshots.wait(snapshot_id, _is_cut, what=what)
         if seen is None:
             raise errors.NotFound(f"snapshot {snapshot_id} was deleted while it was made")
+        ours = seen.tags.get(tags.CREATED_BY) == tags.CREATED_BY_US
+        if seen.status == FAILED and seen.creation_time is None and ours:
+            log.warning("deleting a snapshot that could not be made", snapshot_id=snapshot_id)
+            with contextlib.suppress(cloud_errors.CloudNotFound):
+                await self._snapshots.delete(snapshot_id)
+            raise errors.Unavailable(
+                f"the cloud could not make snapshot {snapshot_id} of disk {seen.source_disk_id}; "
+                "it is deleted, a retry makes another"
+            )
         if seen.status == FAILED:
             raise errors.Internal(f"the cloud could not make snapshot {snapshot_id}: delete it")
         return seen

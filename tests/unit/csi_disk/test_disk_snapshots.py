@@ -106,15 +106,31 @@ async def test_a_missing_source_is_not_found() -> None:
         await harness.Parts().snapshotter.create(wish())
 
 
-async def test_a_snapshot_the_cloud_could_not_make_is_told() -> None:
+async def test_a_snapshot_the_cloud_could_not_cut_makes_room_for_another() -> None:
     parts = parts_with_disks()
     made = await parts.snapshotter.create(wish())
     parts.snapshots.snapshots[made.snapshot_id] = ecs_model.Snapshot(
         snapshot_id=made.snapshot_id, source_disk_id="d-one", tags=made.tags, status="failed"
     )
 
+    with pytest.raises(errors.Unavailable, match="retry makes another"):
+        await parts.snapshotter.create(wish())
+    parts.snapshots.settle(made.snapshot_id)
+    second = await parts.snapshotter.create(wish())
+
+    assert list(parts.snapshots.snapshots) == [second.snapshot_id]
+
+
+async def test_a_snapshot_that_failed_after_it_was_cut_is_told_and_kept() -> None:
+    parts = parts_with_disks()
+    made = await parts.snapshotter.create(wish())
+    failed = dataclasses.replace(made, status="failed")
+    parts.snapshots.snapshots[made.snapshot_id] = failed
+
     with pytest.raises(errors.Internal, match="delete it"):
         await parts.snapshotter.create(wish())
+
+    assert parts.snapshots.snapshots == {made.snapshot_id: failed}
 
 
 async def test_delete_twice_and_delete_of_nothing_are_fine() -> None:
