@@ -4,6 +4,7 @@ The cloud's answer decides each step, so a call that was killed anywhere is resu
 in any process. Decisions are in `csi.disk.attachment`.
 """
 
+import asyncio
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -62,7 +63,7 @@ class DiskApi(detach.DiskApi, Protocol):
 
 
 class Attacher:
-    """Attaches disks."""
+    """Attaches disks. patience_s: a detach that takes longer is taken for one that hangs."""
 
     def __init__(
         self,
@@ -72,8 +73,10 @@ class Attacher:
         node_slots: slots.NodeSlots,
         time: clock.Clock,
         config: settings.DiskSettings,
+        patience_s: float = settings.DETACH_PATIENCE_S,
     ) -> None:
         self._disks = disks
+        self._patience_s = patience_s
         self._detacher = detacher
         self._slots = node_slots
         self._clock = time
@@ -87,6 +90,7 @@ class Attacher:
         Exhausted when the instance takes no more disks, Busy when it is worth another try.
         """
         disk = await self._disks.read(want.volume_id)
+        waited = False
         for _ in range(_REFUSALS_MAX):
             disk = _require(disk, want)
             match self._choose(disk, want):
@@ -96,6 +100,10 @@ class Attacher:
                 case Action.WAIT:
                     what = f"disk {disk.disk_id}, which is {disk.state}, before it can be attached"
                     disk = await self._disks.wait(disk.disk_id, attach_plan.is_settled, what=what)
+                    continue
+                case Action.FORCE_ATTACH if not waited:
+                    waited = True
+                    disk = await self._wait_a_while(disk)
                     continue
                 case Action.DETACH_FIRST:
                     log.warning("taking a disk from its instance", disk_id=disk.disk_id)
@@ -107,6 +115,15 @@ class Attacher:
                     await self._clock.sleep(_LOOK_AGAIN_S)
             disk = await self._disks.read(want.volume_id)
         raise errors.Busy(f"disk {want.volume_id} or {want.instance_id} stays busy; retry later")
+
+    async def _wait_a_while(self, disk: Disk) -> Disk | None:
+        """The disk when its detach has ended, or has had its time: only then it hangs."""
+        what = f"disk {disk.disk_id}, which is {disk.state}, before it is taken by force"
+        try:
+            async with asyncio.timeout(self._patience_s):
+                return await self._disks.wait(disk.disk_id, attach_plan.is_settled, what=what)
+        except TimeoutError:
+            return await self._disks.read(disk.disk_id)
 
     def _choose(self, disk: Disk, want: controller_requests.PublishRequest) -> Action:
         return attach_plan.choose_attach_action(

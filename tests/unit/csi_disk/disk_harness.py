@@ -126,6 +126,7 @@ class Parts:
             node_slots=node_slots,
             time=self.time,
             config=self.config,
+            patience_s=self.patience_s,
         )
         self.deleter = delete.Deleter(
             disks=self.disks,

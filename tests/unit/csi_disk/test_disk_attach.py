@@ -86,6 +86,27 @@ async def test_a_second_node_takes_the_disk_when_the_settings_say_so() -> None:
     assert changes(parts) == ["detach", "attach"]
 
 
+@pytest.mark.parametrize("hangs", [False, True])
+async def test_a_regional_disk_is_taken_by_force_only_when_its_detach_hangs(hangs: bool) -> None:
+    disk = harness.used_by(OTHER, category="cloud_regional_disk_auto", zone_id="")
+    parts = parts_with(disk, config=STEAL, patience_s=0.0 if hangs else 5.0)
+    await parts.disks.detach("d-one", OTHER)
+    if hangs:
+        real, waits = parts.disks.wait, 0
+
+        async def wait(*arguments: Any, **options: Any) -> ecs_model.Disk | None:
+            nonlocal waits
+            waits += 1
+            return await (_forever() if waits == 1 else real(*arguments, **options))
+
+        parts.disks.wait = wait  # type: ignore[method-assign]
+
+    attached = await parts.attacher.attach(harness.publish_to())
+
+    forced = [a["force"] for name, a in parts.disks.record.calls if name == "attach"]
+    assert (attached.instance_id, forced) == (NODE, [hangs])
+
+
 async def test_a_shared_disk_goes_to_both_nodes() -> None:
     parts = parts_with(harness.disk_of(multi_attach=True))
 
