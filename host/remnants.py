@@ -20,6 +20,7 @@ _EXT_MAGIC_AT, _EXT_MAGIC = 0x38, (0xEF53).to_bytes(2, "little")
 _EXT_GROUP_AT, _EXT_GROUP = 0x5A, (1).to_bytes(2, "little")
 """s_magic and s_block_group_nr. Source: Linux fs/ext4/ext4.h, struct ext4_super_block."""
 _EXT_HEAD_BYTES = 1024
+_COPY_UNIT_BYTES = 1024
 _EXT_ALWAYS = frozenset({".", "..", "lost+found"})
 _EXT_NAME_FIELD = 5
 
@@ -58,18 +59,24 @@ def require_no_copies(device: pathlib.Path) -> None:
     anew; mkfs.xfs writes the first superblock first. Only for devices that were blank when they
     were made: what a logical volume starts with is others'.
     """
-    if _read(device, _xfs_second_group(device), len(_XFS_MAGIC)) == _XFS_MAGIC:
-        raise Remains(
-            device, "an xfs whose superblock is gone (see `xfs_repair`)", "overwrite all of it"
-        )
+    offset = _xfs_second_group(device)
+    if _read(device, offset, len(_XFS_MAGIC)) == _XFS_MAGIC:
+        what = "an xfs whose superblock is gone (`xfs_repair` may bring it back)"
+        raise Remains(device, what, _overwrite(device, offset))
     for block_bytes, first in _EXT_SECOND_GROUP:
-        if _is_ext_copy(device, block_bytes * first) and _has_files(device, block_bytes, first):
-            raise Remains(
-                device,
-                f"files of an ext file system whose superblock is gone (`e2fsck -b {first} "
-                f"-B {block_bytes}` brings it back)",
-                "write zeros over its first 256 MiB",
+        offset = block_bytes * first
+        if _is_ext_copy(device, offset) and _has_files(device, block_bytes, first):
+            what = (
+                "files of an ext file system whose superblock is gone "
+                f"(`e2fsck -b {first} -B {block_bytes}` brings it back)"
             )
+            raise Remains(device, what, _overwrite(device, offset))
+
+
+def _overwrite(device: pathlib.Path, offset: int) -> str:
+    """How to make an end of the copy of a superblock at byte *offset*."""
+    blocks = f"bs={_COPY_UNIT_BYTES} seek={offset // _COPY_UNIT_BYTES} count=1"
+    return f"overwrite the copy of its superblock: `dd if=/dev/zero of={device} {blocks}`"
 
 
 def _is_ext_copy(device: pathlib.Path, offset: int) -> bool:
