@@ -92,9 +92,6 @@ def _require_free(disk: Disk, name: str, *, cluster_id: str) -> None:
     owner = disk.tags.get(tags.VOLUME_NAME, "")
     if owner not in ("", names.tag_value(name)):
         raise errors.Exists(f"disk {disk.disk_id} is volume {owner} already")
-    cluster = disk.tags.get(tags.CLUSTER, "")
-    if cluster_id and cluster not in ("", cluster_id):
-        raise errors.Exists(
-            f"disk {disk.disk_id} is of cluster {cluster}; remove its tag {tags.CLUSTER} when "
-            "that cluster does not use it any more"
-        )
+    conflict = tags.cluster_conflict(disk.tags, cluster_id=cluster_id)
+    if conflict:
+        raise errors.Exists(f"disk {disk.disk_id} {conflict}")

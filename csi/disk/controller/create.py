@@ -120,7 +120,9 @@ class Provisioner:
         disk = await self._creator.find(want.name)
         if disk is None:
             disk = await self._make(want, region_id)
-        conflict = existing.choose_conflict(disk, want)
+        conflict = existing.choose_conflict(disk, want) or tags.cluster_conflict(
+            disk.tags, cluster_id=self._config.cluster_id
+        )
         if conflict:
             raise errors.Exists(
                 f"volume {want.name} exists as disk {disk.disk_id} and differs: {conflict}"

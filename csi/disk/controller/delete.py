@@ -73,13 +73,14 @@ class Deleter:
         """Return when the disk is gone; one that never was is fine.
 
         Raises Precondition for a disk in use (unless DISK_DETACH_BEFORE_DELETE), a system disk,
-        and one under deletion protection.
+        one of another cluster, and one under deletion protection.
         """
         disk = await self._disks.read(volume_id)
         if disk is None:
             return
         if disk.disk_type != "data":
             raise errors.Precondition(f"disk {volume_id} is a system disk; it is never deleted")
+        tags.require_own(f"disk {volume_id}", disk.tags, cluster_id=self._config.cluster_id)
         await self._release(disk)
         if self._wants_snapshot(disk):
             await self._keep_content(disk)

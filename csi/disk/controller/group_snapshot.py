@@ -112,12 +112,15 @@ class GroupSnapshotter:
     async def delete(self, group_id: str, snapshot_ids: Sequence[str]) -> None:
         """Return when the group and its snapshots are gone; one that never was is fine.
 
-        Raises Invalid when the group has snapshots that *snapshot_ids* does not name.
+        Raises Invalid when the group has snapshots that *snapshot_ids* does not name, Precondition
+        for another cluster's.
         """
         group = await self._read(group_id)
         if group is None:
             return
         _require_members(group, snapshot_ids)
+        what = f"group snapshot {group_id}"
+        tags.require_own(what, group.tags, cluster_id=self._config.cluster_id)
         try:
             await self._snapshots.delete_group(group_id)
         except cloud_errors.CloudNotFound:

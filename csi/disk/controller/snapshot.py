@@ -87,7 +87,8 @@ class Snapshotter:
     async def delete(self, snapshot_id: str) -> None:
         """Return when the snapshot is gone; one that never was is fine.
 
-        Raises Invalid for a member of a group: groups are deleted as a whole.
+        Raises Invalid for a member of a group: groups are deleted as a whole. Raises Precondition
+        for another cluster's.
         """
         found = await self.read(snapshot_id)
         if found is None:
@@ -97,6 +98,7 @@ class Snapshotter:
             raise errors.Invalid(
                 f"snapshot {snapshot_id} belongs to group snapshot {group_id}; delete the group"
             )
+        tags.require_own(f"snapshot {snapshot_id}", found.tags, cluster_id=self._config.cluster_id)
         try:
             await self._snapshots.delete(snapshot_id)
         except cloud_errors.CloudNotFound:

@@ -82,6 +82,28 @@ def snapshot_tags(
     return told
 
 
+def cluster_conflict(held: Mapping[str, str], *, cluster_id: str) -> str:
+    """Why what has the tags *held* is not this cluster's, "" when it may be. Pure.
+
+    A backup that is restored into a second cluster brings volume ids of the first one along.
+    cluster_id: "" = not known, and then nothing is asked.
+    """
+    owner = held.get(CLUSTER, "")
+    if not cluster_id or owner in ("", cluster_id):
+        return ""
+    return (
+        f"is of cluster {owner}, not of {cluster_id}; when that cluster is gone for good, remove "
+        f"its tag {CLUSTER}"
+    )
+
+
+def require_own(what: str, held: Mapping[str, str], *, cluster_id: str) -> None:
+    """Raise Precondition when the tags *held* of *what* name another cluster."""
+    conflict = cluster_conflict(held, cluster_id=cluster_id)
+    if conflict:
+        raise errors.Precondition(f"{what} {conflict}")
+
+
 def require_user_tag(field: str, key: str, value: str) -> None:
     """Refuse a tag that the cloud would refuse, or that carries our own state."""
     require_user_key(field, key)

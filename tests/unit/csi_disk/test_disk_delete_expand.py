@@ -32,6 +32,38 @@ async def test_delete_answers_when_the_disk_is_gone_and_a_repeat_is_fine() -> No
     assert parts.disks.record.names().count("delete") == 1
 
 
+OF_ANOTHER_CLUSTER = {tags.CLUSTER: "c-other"}
+IN_CLUSTER = settings.DiskSettings(cluster_id="c-1")
+
+
+async def test_a_disk_of_another_cluster_is_not_deleted() -> None:
+    parts = parts_with(harness.disk_of(tags=OF_ANOTHER_CLUSTER), config=IN_CLUSTER)
+
+    with pytest.raises(errors.Precondition, match="c-other"):
+        await parts.deleter.delete("d-one")
+
+    assert "delete" not in parts.disks.record.names()
+
+
+@pytest.mark.parametrize(
+    ("held", "config"),
+    [
+        (OF_ANOTHER_CLUSTER, settings.DiskSettings()),
+        ({}, IN_CLUSTER),
+        ({tags.CLUSTER: "c-1"}, IN_CLUSTER),
+    ],
+    ids=["we know no cluster", "it names none", "ours"],
+)
+async def test_a_disk_that_may_be_this_cluster_s_is_deleted(
+    held: dict[str, str], config: settings.DiskSettings
+) -> None:
+    parts = parts_with(harness.disk_of(tags=held), config=config)
+
+    await parts.deleter.delete("d-one")
+
+    assert parts.disks.disks == {}
+
+
 async def test_a_disk_in_use_is_not_deleted() -> None:
     parts = parts_with(harness.used_by(NODE))
 

@@ -495,6 +495,15 @@ async def test_a_disk_that_is_not_what_the_class_promises_is_not_adopted(
     assert "tag" not in parts.disks.record.names()
 
 
+async def test_the_disk_that_another_cluster_made_for_the_same_name_is_not_taken() -> None:
+    theirs = harness.Parts(config=settings.DiskSettings(cluster_id="c-1"))
+    await theirs.provisioner.create(wish())
+    ours = harness.Parts(cloud=theirs.cloud, config=settings.DiskSettings(cluster_id="c-2"))
+
+    with pytest.raises(errors.Exists, match="c-1"):
+        await ours.provisioner.create(wish())
+
+
 async def test_a_disk_is_not_adopted_in_place_of_a_copy() -> None:
     parts = harness.Parts()
     parts.put_disk(disk_id="d-mine", size_gib=20)

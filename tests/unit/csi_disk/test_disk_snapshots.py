@@ -133,6 +133,20 @@ async def test_a_snapshot_that_failed_after_it_was_cut_is_told_and_kept() -> Non
     assert parts.snapshots.snapshots == {made.snapshot_id: failed}
 
 
+async def test_snapshots_and_groups_of_another_cluster_are_not_deleted() -> None:
+    theirs = parts_with_disks(config=settings.DiskSettings(cluster_id="c-1"))
+    made = await theirs.snapshotter.create(wish())
+    group = await theirs.grouper.create(group_wish())
+    ours = harness.Parts(cloud=theirs.cloud, config=settings.DiskSettings(cluster_id="c-2"))
+
+    with pytest.raises(errors.Precondition, match="c-1"):
+        await ours.snapshotter.delete(made.snapshot_id)
+    with pytest.raises(errors.Precondition, match="c-1"):
+        await ours.grouper.delete(group.group_id, [row.snapshot_id for row in group.snapshots])
+
+    assert not {"delete", "delete_group"} & set(theirs.snapshots.record.names())
+
+
 async def test_delete_twice_and_delete_of_nothing_are_fine() -> None:
     parts = parts_with_disks()
     made = await parts.snapshotter.create(wish())
