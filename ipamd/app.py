@@ -211,7 +211,7 @@ class App:
         self._daemon.begin()
         if self._kubernetes.has_node:
             following = asyncio.create_task(self._follow(), name="node's own configuration")
-            following.add_done_callback(lambda task: task.cancelled() or task.result())
+            following.add_done_callback(self._daemon.note_end)
             stack.callback(following.cancel)
 
     async def _follow(self) -> None:

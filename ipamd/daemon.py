@@ -155,6 +155,10 @@ class Daemon:
         )
         health_pb2_grpc.add_HealthServicer_to_server(_Health(self._ready), server)
 
+    def note_end(self, task: "asyncio.Task[None]") -> None:
+        """A task beside ours ended; one that broke fails the liveness probe."""
+        self._ready.note_end(task)
+
     def begin(self) -> None:
         """Start to recover, in the background, again and again until it works."""
         self._task(self._live(), "daemon")
