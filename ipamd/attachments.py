@@ -63,6 +63,7 @@ class Attachments:
         self._tell = tell
         self._mtu = mtu
         self._locks = keyed_lock.KeyedLock()
+        self._adding: list[tuple[str, model.Pod]] = []
         self.leases: dict[model.AttachmentKey, model.Lease] = {}
 
     async def add(self, config: cni_config.NetworkConfig, asked: cni_config.Attachment) -> Added:
@@ -249,13 +250,15 @@ class Attachments:
 
     @contextlib.contextmanager
     def _holding(self, asked: cni_config.Attachment) -> Iterator[None]:
-        """For an ADD: nobody else works on the attachment, nor on what is named as its link."""
-        with (
-            self._locks.hold(str(asked.key)),
-            self._told(asked.pod),
-            self._locks.hold(self._own_link(asked)),
-        ):
-            yield
+        """For an ADD: nobody else works on the attachment, and its link is no other pod's."""
+        with self._locks.hold(str(asked.key)), self._told(asked.pod):
+            named = (_host_ifname(asked), asked.pod)
+            self._require_own_link(*named)
+            self._adding.append(named)
+            try:
+                yield
+            finally:
+                self._adding.remove(named)
 
     @contextlib.contextmanager
     def _told(self, pod: model.Pod) -> Iterator[None]:
@@ -408,14 +411,13 @@ class Attachments:
         others = (each for each in self.leases.values() if each.key != lease.key)
         return None if any(each.holder == kept.holder for each in others) else kept
 
-    def _own_link(self, asked: cni_config.Attachment) -> str:
-        """Name of the node's end. Raises LinkTaken when it is that of another pod."""
-        name = _host_ifname(asked)
-        for lease in self.leases.values():
-            both_known = lease.pod.name and asked.pod.name
-            if both_known and lease.host_ifname == name and str(lease.pod) != str(asked.pod):
-                raise attachment_errors.LinkTaken(name, lease.pod, asked.pod)
-        return name
+    def _require_own_link(self, ifname: str, pod: model.Pod) -> None:
+        """Raise LinkTaken when *ifname* is the node's end of another pod; a sandbox may follow."""
+        leased = [(lease.host_ifname, lease.pod) for lease in self.leases.values()]
+        for taken, holder in (*leased, *self._adding):
+            both_known = holder.name and pod.name
+            if both_known and taken == ifname and str(holder) != str(pod):
+                raise attachment_errors.LinkTaken(ifname, holder, pod)
 
     def _lease(
         self,

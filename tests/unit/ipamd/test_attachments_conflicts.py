@@ -70,7 +70,7 @@ async def test_a_pod_whose_link_has_the_name_of_another_s_does_not_take_it_away(
     assert rig.told.reasons[-1] == "AllocIPFailed"
 
 
-async def test_of_two_such_pods_at_once_one_is_told_to_try_again():
+async def test_of_two_such_pods_at_once_one_is_refused():
     rig = Rig()
     both = [rig.add("foonet1", "c1"), rig.served.add(CONFIG, of_interface(*SECOND))]
 
@@ -78,6 +78,19 @@ async def test_of_two_such_pods_at_once_one_is_told_to_try_again():
 
     assert sum(isinstance(each, errors.Error) for each in found) == 1
     assert len(rig.worker.wired) == 1
+
+
+async def test_a_sandbox_whose_add_hangs_does_not_hold_up_the_next_one_of_its_pod():
+    rig = Rig(count=1)
+    await rig.add("first", "c0")  # no address is left, so the next two wait
+    waiting = [asyncio.create_task(rig.add("web", container)) for container in ("c1", "c2")]
+    while rig.pool.waiting < 2 and not any(each.done() for each in waiting):
+        await asyncio.sleep(0)
+
+    for each in waiting:
+        each.cancel()
+    ended = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(each) for each in ended] == [asyncio.CancelledError] * 2
 
 
 @pytest.mark.parametrize("pod", [model.Pod(namespace="shop", name="web"), model.NO_POD])
