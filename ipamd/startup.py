@@ -212,7 +212,14 @@ def _restore_lease(
             "node any more: delete the pod",
         )
         return False
-    state.restore(lease.key, lease.ipv4, lease.eni_id, now_s)
+    try:
+        state.restore(lease.key, lease.ipv4, lease.eni_id, now_s)
+    except errors.Exists as e:
+        # Two links with one address: who made the second was not us. The node must start all the
+        # same, and the other pod has the address.
+        del served.leases[lease.key]
+        tell.node(events.Reason.RESOURCE_INVALID, f"{e}: delete the pod of {lease.host_ifname}")
+        return False
     return True
 
 

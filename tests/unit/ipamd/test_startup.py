@@ -1,0 +1,85 @@
+"""What a start makes of what it finds, where that contradicts itself."""
+
+from ipamd import model, startup
+from ipamd.datapath import model as datapath_model
+from tests.unit.ipamd.test_attachments_pods import Rig
+from tests.unit.ipamd.test_pool_state import eni
+
+
+class Kernel:
+    def __init__(self, host):
+        self.host = host
+        self.stored = []
+
+    async def read_host_state(self):
+        return self.host
+
+    async def put_lease(self, lease):
+        self.stored.append(lease)
+
+    async def remove_stale(self, *, rules, links):
+        assert links == ()
+
+
+def links_to(*addresses):
+    """A link of ours to each address."""
+    numbered = list(enumerate(addresses, 1))
+    return datapath_model.HostState(
+        links=tuple(
+            datapath_model.HostLink(ifname=f"cali{n}", index=n, alias=f"net/c{n}/eth0", up=True)
+            for n, _ in numbered
+        ),
+        rules=(),
+        routes=tuple(datapath_model.HostRoute(address=a, index=n) for n, a in numbered),
+    )
+
+
+async def restore(rig, kernel, stored=()):
+    await startup.restore(
+        startup.Sources(stored=model.StoredState(leases=stored), attached=None, rebuilt=False),
+        worker=kernel,
+        state=rig.pool.state,
+        served=rig.served,
+        time=rig.time,
+        tell=rig.told,
+    )
+
+
+async def test_two_links_with_one_address_do_not_keep_the_node_from_starting():
+    rig = Rig()
+    address = rig.pool.state.enis["eni-1"].primary
+    kernel = Kernel(links_to(address, address))
+
+    await restore(rig, kernel)
+
+    assert [lease.key.container_id for lease in rig.served.leases.values()] == ["c1"]
+    assert len(kernel.stored) == 1
+    assert "ResourceInvalid" in rig.told.reasons
+
+
+async def test_a_lease_is_found_on_the_interface_that_has_its_address_now():
+    rig = Rig(count=1)
+    before = await rig.add("web", "c1")
+    rig.pool.state.clear()
+    moved = eni(2, count=1)
+    moved.addresses = {
+        before.ipv4: model.Address(ipv4=before.ipv4, state=model.AddressState.WARM, since_s=0.0)
+    }
+    for each in (eni(1, count=1), moved):
+        each.addresses = each.addresses if each is moved else {}
+        rig.pool.state.add_eni(each)
+    rig.served.leases.clear()
+    host = datapath_model.HostState(
+        links=(
+            datapath_model.HostLink(
+                ifname=before.host_ifname, index=9, alias=before.alias, up=True
+            ),
+        ),
+        rules=(),
+        routes=(datapath_model.HostRoute(address=before.ipv4, index=9),),
+    )
+
+    await restore(rig, Kernel(host), stored=(before,))
+
+    assert rig.served.leases[before.key].eni_id == "eni-2"
+    assert rig.pool.state.find(before.key)[1].state is model.AddressState.LEASED
