@@ -69,7 +69,8 @@ class EniPreparer:
             mac=link.mac, ifname=link.ifname, index=link.index, table=_TABLE_BASE + link.index
         )
         self._ensure_routers(links)
-        self._ensure_ipv4(asking, made, eni.gateway)
+        if not self._is_ready(asking, link, made, eni.gateway):
+            self._ensure_ipv4(asking, made, eni.gateway)
         if self._node_ipv6 is not None and eni.ipv6_gateway is not None:
             self._ensure_ipv6(asking, made, self._node_ipv6, eni.ipv6_gateway)
         return made
@@ -96,6 +97,25 @@ class EniPreparer:
             sysctl.ensure_router(ifname)
             if self._node_ipv6 is not None:
                 sysctl.ensure_router_v6(ifname)
+
+    def _is_ready(
+        self,
+        asking: netlink.Socket,
+        link: rtnl_read.Link,
+        made: model.EniLink,
+        gateway: ipaddress.IPv4Address,
+    ) -> bool:
+        """Whether nothing is to be done for IPv4.
+
+        A route put again makes the kernel forget those of connections, and this is looked at each
+        minute.
+        """
+        if not (link.up and link.mtu == self._mtu and link.forwards and not link.filters):
+            return False
+        there = _global_addresses(asking, made, socket.AF_INET)
+        routes = rtnl_read.read_routes(asking, socket.AF_INET, table=made.table, index=made.index)
+        defaults = [route.gateway for route in routes if route.network == plan.DEFAULT]
+        return there == [ipaddress.ip_interface(self._node_ip)] and defaults == [gateway]
 
     def _ensure_ipv4(
         self, asking: netlink.Socket, made: model.EniLink, gateway: ipaddress.IPv4Address
@@ -130,12 +150,18 @@ class EniPreparer:
     ) -> list[netlink.Request]:
         """Only one global address of a family stays on an ENI."""
         family = socket.AF_INET if kept.version == 4 else socket.AF_INET6
-        wrong = [
-            each.interface
-            for each in rtnl_read.read_addresses(asking, made.index, family)
-            if each.scope == rtnl_codes.SCOPE_UNIVERSE
-            and each.interface != ipaddress.ip_interface(kept)
-        ]
+        own = ipaddress.ip_interface(kept)
+        wrong = [each for each in _global_addresses(asking, made, family) if each != own]
         for interface in wrong:
             log.info("address taken off the interface", ifname=made.ifname, address=str(interface))
         return [rtnl.delete_address(made.index, interface) for interface in wrong]
+
+
+def _global_addresses(
+    asking: netlink.Socket, made: model.EniLink, family: int
+) -> list[rtnl_codes.Interface]:
+    return [
+        each.interface
+        for each in rtnl_read.read_addresses(asking, made.index, family)
+        if each.scope == rtnl_codes.SCOPE_UNIVERSE
+    ]

@@ -61,6 +61,21 @@ def test_preparing_again_changes_nothing(lab):
     assert lab.snapshot() == before
 
 
+def test_preparing_again_asks_the_kernel_for_no_change(lab):
+    asked = []
+
+    def watch():
+        asking = lab.datapath._node.asking
+        really = asking.exchange
+        asking.exchange = lambda requests: asked.extend(requests) or really(requests)
+
+    lab.do(watch)
+
+    assert lab.do(lab.datapath.prepare_eni, lab.eni) == lab.link
+
+    assert asked == []
+
+
 def test_addresses_that_dhcp_gave_are_taken_off_with_their_routes(lab):
     add_eni(lab)
     lab.node.batch(
