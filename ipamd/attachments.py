@@ -17,6 +17,7 @@ import structlog
 
 from core import clock, errors, keyed_lock
 from ipamd import (
+    attachment_checks,
     attachment_errors,
     cni_config,
     cni_error,
@@ -133,11 +134,21 @@ class Attachments:
                 raise attachment_errors.NoAttachment(asked.key)
             if asked.netns_path is None:
                 raise cni_error.CniError(cni_error.INVALID_ENVIRONMENT, "CNI_NETNS is missing")
-            _check_previous(config, lease)
+            attachment_checks.require_previous(config, lease)
             wiring = self.wiring(dataclasses.replace(lease, netns=str(asked.netns_path)))
-            differences = await self._worker.check(wiring)
+            differences = await self.differences(lease, wiring)
         if differences:
             raise attachment_errors.CheckFailed(differences)
+
+    async def differences(
+        self, lease: model.Lease, wiring: datapath_model.Wiring
+    ) -> list[datapath_model.Difference]:
+        """What is not as ADD made it: in the kernel, and whether the cloud has the address."""
+        found = await self._worker.check(wiring)
+        place = self._pool.state.find(lease.key)
+        if place is not None and place[1].state is model.AddressState.MISSING:
+            found = [*found, attachment_checks.taken_away(lease)]
+        return found
 
     async def collect(self, network: str, valid: frozenset[tuple[str, str]]) -> list[str]:
         """Remove every attachment of *network* that is not in *valid*; what could not be removed.
@@ -454,21 +465,6 @@ def _age(lease: model.Lease) -> float:
 def _is_learned(asked: cni_config.Attachment, wishes: pod_wishes.Wishes | None) -> bool:
     """Whether there is nothing left to look up about the pod."""
     return wishes is not None or not asked.pod.name
-
-
-def _check_previous(config: cni_config.NetworkConfig, lease: model.Lease) -> None:
-    """CHECK's prevResult must name the address we gave. Source: CNI specification, "CHECK"."""
-    if config.previous is None:
-        raise cni_error.CniError(
-            cni_error.INVALID_CONFIG, "prevResult is missing", "CHECK needs the result of ADD"
-        )
-    told = [str(each.get("address", "")) for each in config.previous.get("ips") or []]
-    if f"{lease.ipv4}/32" not in told:
-        raise cni_error.CniError(
-            cni_error.CHECK_FAILED,
-            f"prevResult does not name {lease.ipv4}/32",
-            f"it names {', '.join(told) or 'no address'}",
-        )
 
 
 async def _finish(work: Coroutine[Any, Any, T]) -> T:

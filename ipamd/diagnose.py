@@ -94,7 +94,7 @@ class Diagnosis:
                 advice="it is collected within some minutes; nothing to do",
             )
         try:
-            differences = await self._worker.check(self._served.wiring(lease))
+            differences = await self._served.differences(lease, self._served.wiring(lease))
         except errors.Error as e:
             return Finding(severity=Severity.ERROR, subject=subject, message=str(e))
         if not differences:

@@ -44,6 +44,24 @@ async def test_a_pod_follows_its_address_to_the_other_interface():
     assert rig.served.leases[lease.key].ipv4 == ipaddress.IPv4Address("10.0.1.1")
 
 
+async def test_check_tells_of_an_address_that_the_cloud_took_away():
+    rig = Rig()
+    lease = await rig.add("web", "c1")
+    told = cni_config.NetworkConfig(
+        cni_version="1.0.0", name="net", previous={"ips": [{"address": f"{lease.ipv4}/32"}]}
+    )
+
+    async def nothing_differs(_):
+        return []
+
+    rig.worker.check = nothing_differs
+    await rig.served.check(told, asked("web", "c1"))
+    rig.pool.state.find(lease.key)[1].state = AddressState.MISSING
+
+    with pytest.raises(attachment_errors.CheckFailed, match="taken away by somebody"):
+        await rig.served.check(told, asked("web", "c1"))
+
+
 CONFIG = cni_config.NetworkConfig(cni_version="1.0.0", name="net")
 
 
