@@ -287,6 +287,8 @@ def test_g43_a_node_that_may_have_no_channel_is_refused_with_the_clouds_word(cpf
     assert code is Code.FAILED_PRECONDITION
     assert "VscNotEnabled" in said
     assert refused(lambda: cpfs.publish(volume, "worker-3"))[0] is Code.NOT_FOUND
+    bare = pb.Volume(volume_id=volume.volume_id)
+    assert refused(lambda: cpfs.publish(bare, "worker-3"))[0] is Code.NOT_FOUND
     for gone in ("vsc:i-gone", "lingjun:gone"):
         assert refused(functools.partial(cpfs.publish, volume, gone))[0] is Code.NOT_FOUND
 

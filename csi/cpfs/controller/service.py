@@ -91,14 +91,14 @@ class ControllerServicer(csi_pb2_grpc.ControllerServicer):
         requests.check_secrets(request.secrets)
         told = volume_context.parse(requests.string_map("volume_context", request.volume_context))
         file_system, fileset = await self._find(volume_id)
-        if fileset is not None:
-            volume_context.require_in_fileset(volume_id, told.path, fileset.path)
         node = node_ids.NodeId.parse(node_id)
         if node is None:
             raise errors.NotFound(
                 f"node {node_id} is none of this driver's, whose ids begin with "
                 f"{', '.join(f'{each}:' for each in node_ids.Reach)}"
             )
+        if fileset is not None:
+            volume_context.require_in_fileset(volume_id, told.path, fileset.path)
         want = attach.Publishing(file_system=file_system, node=node, volume=told)
         with self._locks.hold(f"volume {volume_id} on {node_id}"):
             answer = await self._links.publish(want)
