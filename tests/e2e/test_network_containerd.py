@@ -111,6 +111,19 @@ def test_the_bandwidth_annotation_of_kubernetes_becomes_a_limit(node, runtime):
         runtime.remove(pod)
 
 
+def test_a_limit_that_no_kernel_reaches_keeps_no_pod_from_starting_and_ending(node, runtime):
+    before = kernel(node)
+    annotations = {
+        "kubernetes.io/ingress-bandwidth": "100G",
+        "kubernetes.io/egress-bandwidth": "1P",
+    }
+
+    pod = runtime.run_sandbox(runtime.sandbox_config("boundless", annotations=annotations))
+    runtime.remove(pod)
+
+    assert kernel(node) == before
+
+
 def test_dns_of_the_pod_is_what_kubelet_asked_for(runtime):
     pod = runtime.run_pod(runtime.sandbox_config("dns", dns=["10.96.0.10"]))
     try:
