@@ -47,5 +47,5 @@ def parse(told: api.Object, wanted: Collection[str]) -> Pod:
             key: str(annotations[key])[:_VALUE_MAX] for key in wanted if key in annotations
         },
         owner_kind=next((each.get("kind", "") for each in owners if each.get("controller")), ""),
-        static_uid=str(annotations.get(_STATIC_UID, "")),
+        static_uid=str(annotations.get(_STATIC_UID, ""))[:_VALUE_MAX],
     )

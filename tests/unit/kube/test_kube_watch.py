@@ -254,6 +254,12 @@ async def test_a_wait_ends_when_its_time_is_up():
     assert cache._waiters == {}
 
 
+def test_what_says_that_a_pod_is_static_is_kept_in_short():
+    told = {"metadata": {"annotations": {"kubernetes.io/config.hash": "x" * 250_000}}}
+
+    assert len(pods.parse(told, set()).static_uid) == 512
+
+
 def test_of_a_pod_only_what_is_used_is_kept():
     found = pods.parse(
         {
