@@ -24,7 +24,7 @@ class PodRefused(cni_error.CniError):
 
 
 class LinkTaken(errors.Precondition):
-    """Two pods have one name of their links: 44 bits, which can be found on purpose."""
+    """Two pods have one name of their links, and nobody may choose another one."""
 
     def __init__(self, ifname: str, holder: model.Pod, asking: model.Pod) -> None:
         super().__init__(

@@ -35,6 +35,9 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
+_NAMES_TRIED = 8
+"""For the link of a pod; the first is Terway's."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Added:
@@ -64,7 +67,8 @@ class Attachments:
         self._tell = tell
         self._mtu = mtu
         self._locks = keyed_lock.KeyedLock()
-        self._adding: list[tuple[str, model.Pod]] = []
+        self._adding: dict[model.AttachmentKey, tuple[str, model.Pod]] = {}
+        """ADDs under way, with the names of their links on the node."""
         self.leases: dict[model.AttachmentKey, model.Lease] = {}
 
     async def add(self, config: cni_config.NetworkConfig, asked: cni_config.Attachment) -> Added:
@@ -92,8 +96,8 @@ class Attachments:
         return added
 
     async def lease_only(self, asked: cni_config.Attachment) -> model.Lease:
-        """Give an address to an attachment whose interface the caller makes."""
-        with self._holding(asked):
+        """Give an address to an attachment whose interface the caller makes, and names."""
+        with self._holding(asked, names_tried=1):
             known = self.leases.get(asked.key)
             if known is not None:
                 return known
@@ -260,16 +264,16 @@ class Attachments:
             self._tell.pod(pod, note.reason, note.message)
 
     @contextlib.contextmanager
-    def _holding(self, asked: cni_config.Attachment) -> Iterator[None]:
+    def _holding(
+        self, asked: cni_config.Attachment, *, names_tried: int = _NAMES_TRIED
+    ) -> Iterator[None]:
         """For an ADD: nobody else works on the attachment, and its link is no other pod's."""
         with self._locks.hold(str(asked.key)), self._told(asked.pod):
-            named = (_host_ifname(asked), asked.pod)
-            self._require_own_link(*named)
-            self._adding.append(named)
+            self._adding[asked.key] = (self._own_link(asked, names_tried), asked.pod)
             try:
                 yield
             finally:
-                self._adding.remove(named)
+                del self._adding[asked.key]
 
     @contextlib.contextmanager
     def _told(self, pod: model.Pod) -> Iterator[None]:
@@ -422,13 +426,31 @@ class Attachments:
         others = (each for each in self.leases.values() if each.key != lease.key)
         return None if any(each.holder == kept.holder for each in others) else kept
 
-    def _require_own_link(self, ifname: str, pod: model.Pod) -> None:
-        """Raise LinkTaken when *ifname* is the node's end of another pod; a sandbox may follow."""
-        leased = [(lease.host_ifname, lease.pod) for lease in self.leases.values()]
-        for taken, holder in (*leased, *self._adding):
-            both_known = holder.name and pod.name
-            if both_known and taken == ifname and str(holder) != str(pod):
-                raise attachment_errors.LinkTaken(ifname, holder, pod)
+    def _own_link(self, asked: cni_config.Attachment, names_tried: int) -> str:
+        """Name of the node's end: the usual one, unless another pod has it.
+
+        One of a pod's earlier sandbox is its own. Raises LinkTaken.
+        """
+        known = self.leases.get(asked.key)
+        if known is not None:
+            return known.host_ifname
+        holder = model.NO_POD
+        for number in range(names_tried):
+            ifname = _host_ifname(asked, number)
+            found = self._other_pod_of(ifname, asked.pod)
+            if found is None:
+                return ifname
+            holder = holder if holder.name else found
+        raise attachment_errors.LinkTaken(_host_ifname(asked, 0), holder, asked.pod)
+
+    def _other_pod_of(self, ifname: str, pod: model.Pod) -> model.Pod | None:
+        """Who has a link of that name, or is about to, and is another pod for certain."""
+        leased = ((lease.host_ifname, lease.pod) for lease in self.leases.values())
+        for taken, holder in (*leased, *self._adding.values()):
+            both_known = taken == ifname and holder.name and pod.name
+            if both_known and str(holder) != str(pod):
+                return holder
+        return None
 
     def _lease(
         self,
@@ -442,7 +464,7 @@ class Attachments:
             key=asked.key,
             ipv4=address.ipv4,
             eni_id=eni.eni_id,
-            host_ifname=_host_ifname(asked),
+            host_ifname=self._adding[asked.key][0],
             created_at=self._clock.now().timestamp(),
             pod=asked.pod,
             netns=str(asked.netns_path or ""),
@@ -451,11 +473,11 @@ class Attachments:
         )
 
 
-def _host_ifname(asked: cni_config.Attachment) -> str:
+def _host_ifname(asked: cni_config.Attachment, number: int) -> str:
     """Without a pod the container names the link: cnitool and tests have no Kubernetes."""
     pod, key = asked.pod, asked.key
     named = (pod.namespace, pod.name) if pod.name else (key.network, key.container_id)
-    return names.host_ifname(*named, key.ifname)
+    return names.host_ifname(*named, key.ifname, number=number)
 
 
 def _age(lease: model.Lease) -> float:
