@@ -23,6 +23,7 @@ from ipamd import (
     cni_error,
     events,
     kube_pods,
+    link_names,
     model,
     node_worker,
     pod_wishes,
@@ -34,9 +35,6 @@ from ipamd.datapath import names
 log = structlog.get_logger()
 
 T = TypeVar("T")
-
-_NAMES_TRIED = 8
-"""For the link of a pod; the first is Terway's."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,7 +263,7 @@ class Attachments:
 
     @contextlib.contextmanager
     def _holding(
-        self, asked: cni_config.Attachment, *, names_tried: int = _NAMES_TRIED
+        self, asked: cni_config.Attachment, *, names_tried: int = link_names.TRIES
     ) -> Iterator[None]:
         """For an ADD: nobody else works on the attachment, and its link is no other pod's."""
         with self._locks.hold(str(asked.key)), self._told(asked.pod):
@@ -427,30 +425,12 @@ class Attachments:
         return None if any(each.holder == kept.holder for each in others) else kept
 
     def _own_link(self, asked: cni_config.Attachment, names_tried: int) -> str:
-        """Name of the node's end: the usual one, unless another pod has it.
-
-        One of a pod's earlier sandbox is its own. Raises LinkTaken.
-        """
+        """Name of the node's end; a known attachment's stays. Raises LinkTaken."""
         known = self.leases.get(asked.key)
         if known is not None:
             return known.host_ifname
-        holder = model.NO_POD
-        for number in range(names_tried):
-            ifname = _host_ifname(asked, number)
-            found = self._other_pod_of(ifname, asked.pod)
-            if found is None:
-                return ifname
-            holder = holder if holder.name else found
-        raise attachment_errors.LinkTaken(_host_ifname(asked, 0), holder, asked.pod)
-
-    def _other_pod_of(self, ifname: str, pod: model.Pod) -> model.Pod | None:
-        """Who has a link of that name, or is about to, and is another pod for certain."""
         leased = ((lease.host_ifname, lease.pod) for lease in self.leases.values())
-        for taken, holder in (*leased, *self._adding.values()):
-            both_known = taken == ifname and holder.name and pod.name
-            if both_known and str(holder) != str(pod):
-                return holder
-        return None
+        return link_names.choose(asked, (*leased, *self._adding.values()), tries=names_tried)
 
     def _lease(
         self,
@@ -471,13 +451,6 @@ class Attachments:
             mtu=mtu,
             bandwidth=bandwidth,
         )
-
-
-def _host_ifname(asked: cni_config.Attachment, number: int) -> str:
-    """Without a pod the container names the link: cnitool and tests have no Kubernetes."""
-    pod, key = asked.pod, asked.key
-    named = (pod.namespace, pod.name) if pod.name else (key.network, key.container_id)
-    return names.host_ifname(*named, key.ifname, number=number)
 
 
 def _age(lease: model.Lease) -> float:
