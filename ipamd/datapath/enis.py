@@ -42,6 +42,20 @@ def read_macs() -> frozenset[str]:
         asking.close()
 
 
+def is_there(asking: netlink.Socket, eni: model.EniLink) -> bool:
+    """Whether the kernel still has the ENI's link, also under another name.
+
+    The name of an index costs a tenth of all that netlink tells of a link, and each ADD asks.
+    """
+    try:
+        if socket.if_indextoname(eni.index) == eni.ifname:
+            return True
+    except OSError:
+        return False
+    link = rtnl_read.read_link_at(asking, eni.index)
+    return link is not None and link.mac == eni.mac.lower()
+
+
 class EniPreparer:
     """node_ip, node_ipv6: of the node, which every ENI carries as the source for its neighbours."""
 

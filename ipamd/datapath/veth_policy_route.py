@@ -59,8 +59,7 @@ class VethPolicyRoute:
         Unavailable.
         """
         here = self._node
-        eni = rtnl_read.read_link_at(here.asking, wiring.eni.index)
-        if eni is None or eni.mac != wiring.eni.mac.lower():
+        if not enis.is_there(here.asking, wiring.eni):
             # Nothing of a pod's own touches it: all would be made, and lead nowhere.
             raise model.EniGone(wiring.eni)
         with here.pod(wiring.netns_path) as pod:

@@ -173,6 +173,15 @@ def test_nothing_is_made_on_an_interface_that_is_gone_or_another_one(lab):
         before = lab.snapshot()
 
 
+def test_an_interface_that_was_renamed_is_there(lab):
+    pod = lab.netns()
+    lab.node.batch("link set eni1 down\nlink set eni1 name ens6\nlink set ens6 up\n")
+
+    lab.setup(lab.wiring(pod))
+
+    assert "eth0" in pod.sh("ip -br link")
+
+
 def test_host_state_is_what_was_made(lab):
     made = [lab.setup(lab.wiring(lab.netns(), number)) for number in range(2)]
     lab.node.batch(
