@@ -7,6 +7,7 @@ kernel's protocol, 7.31. Source: Linux include/uapi/linux/fuse.h.
 import ctypes
 import os
 import pathlib
+import select
 import struct
 import threading
 
@@ -46,22 +47,31 @@ class SlowFuse:
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.mount(b"slow", os.fsencode(path), b"fuse", 0, options.encode()):
             raise OSError(ctypes.get_errno(), "mounting FUSE")
+        os.set_blocking(self._channel, False)
+        self._end = os.eventfd(0, os.EFD_CLOEXEC)
         self._thread = threading.Thread(target=self._serve, name="slow fuse", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Answer what waits, and unmount."""
+        """Answer what waits, and unmount. Copies in other mount namespaces are dead then."""
         self.answers.set()
         mounts.detach(self.path)
+        os.eventfd_write(self._end, 1)
         self._thread.join(60)
-        os.close(self._channel)
+        for each in (self._channel, self._end):
+            os.close(each)
 
     def _serve(self) -> None:
         while True:
+            ready, _, _ = select.select([self._channel, self._end], [], [])
+            if self._end in ready:
+                return
             try:
                 request = os.read(self._channel, 1 << 20)
+            except BlockingIOError:
+                continue
             except OSError:
-                return  # unmounted
+                return  # unmounted, or aborted
             _, opcode, unique, *_ = _HEADER.unpack_from(request)
             if not self.answers.is_set():
                 self.silent.set()
