@@ -2,6 +2,8 @@
 
 import collections
 import contextlib
+import dataclasses
+import json
 import pathlib
 import tempfile
 
@@ -9,11 +11,25 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
-from sim import errors
+from sim import errors, world
 from sim.hardware import api
-from tests.sim.sim_ecs_harness import NODE_1, NODE_2, ZONE, Ecs
+from tests.sim.sim_ecs_harness import NODE_1, NODE_2, ZONE, Ecs, world_of
 
-NODES = st.sampled_from([NODE_1, NODE_2])
+RELEASED = "i-bp1simreleased00001"
+"""May be released at any time."""
+NODES = st.sampled_from([NODE_1, NODE_2, RELEASED])
+DECLARED = world_of(
+    instances=[
+        {
+            **json.loads(json.dumps(dataclasses.asdict(world.load().instances[0]))),
+            "instance_id": RELEASED,
+            "private_ip": "192.168.1.99",
+            "mac": "00:16:3e:00:00:99",
+            "eni_id": "eni-released",
+            "system_disk_id": "",
+        }
+    ]
+)
 
 
 class StrictHardware:
@@ -92,7 +108,7 @@ class Machine(RuleBasedStateMachine):
         self._directory = tempfile.TemporaryDirectory()
         self.state_dir = pathlib.Path(self._directory.name)
         self.hardware: api.Hardware = StrictHardware()
-        self.ecs = Ecs(self.state_dir, hardware=self.hardware)
+        self.ecs = Ecs(self.state_dir, hardware=self.hardware, declared=DECLARED)
 
     def teardown(self) -> None:
         self.ecs.cloud.close()
@@ -152,6 +168,15 @@ class Machine(RuleBasedStateMachine):
         self.attempt(action, InstanceId=node)
 
     @rule(disk_id=disks)
+    def attach_to_the_end(self, disk_id):
+        wanted = {"DiskId": disk_id, "InstanceId": RELEASED, "DeleteWithInstance": True}
+        self.attempt("AttachDisk", **wanted)
+
+    @rule()
+    def release_an_instance(self):
+        self.attempt("DeleteInstance", InstanceId=RELEASED, Force=True)
+
+    @rule(disk_id=disks)
     def hold_device_open(self, disk_id):
         self.hardware.busy.add(disk_id)
 
@@ -167,7 +192,7 @@ class Machine(RuleBasedStateMachine):
     def restart(self):
         now_s = self.ecs.cloud.clock.now_s()
         self.ecs.cloud.close()
-        self.ecs = Ecs(self.state_dir, hardware=self.hardware)
+        self.ecs = Ecs(self.state_dir, hardware=self.hardware, declared=DECLARED)
         self.ecs.cloud.clock.advance(max(0.0, now_s - self.ecs.cloud.clock.now_s()))
 
     @invariant()
@@ -190,7 +215,9 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def an_instance_does_one_thing_at_a_time(self):
-        for node in (NODE_1, NODE_2):
+        for node in (NODE_1, NODE_2, RELEASED):
+            if not self.ecs.cloud.world.instance(node):
+                continue  # all of its disks leave at once
             states = [
                 item["state"]
                 for row in self.ecs.cloud.store.all("disk")

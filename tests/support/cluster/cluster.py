@@ -248,7 +248,7 @@ class Cluster:
 
     def instance_id(self, node: str) -> str:
         """What the cloud calls a node."""
-        return components.INSTANCE_IDS[node]
+        return components.instance_id(self.where, node)
 
     def component(self, name: str) -> components.Component:
         """One of its processes, such as `node-1/kubelet`. Raises KeyError for an unknown name.
@@ -323,8 +323,7 @@ class Cluster:
 
     def _all_components(self, settings: dict[str, str]) -> list[components.Component]:
         programs = build_programs() / "bin"
-        world = self.where.state_dir / "world/world.yaml"
-        cloud = components.cloudsim(self.where, world, int(settings["cloud_port"]))
+        cloud = components.cloudsim(self.where, self.where.world, int(settings["cloud_port"]))
         made = [cloud, *components.control_plane(self.where, programs)]
         for node in self.nodes:
             made += components.node(self.where, node, programs)

@@ -1,7 +1,7 @@
 """The processes of a cluster: where each runs, its command line, and what it says when it serves.
 
-All of it is pure: the same layout gives the same command lines, by which a running process is
-found again.
+The same layout gives the same command lines, by which a running process is found again. All of
+it is pure but `instance_id`.
 """
 
 import dataclasses
@@ -71,7 +71,7 @@ def node(where: layout.Layout, name: str, programs: pathlib.Path) -> list[Compon
             f"--hostname-override={name}",
             f"--node-ip={layout.ADDRESSES[name]}",
             f"--node-labels={_labels(name)}",
-            f"--provider-id=cn-hangzhou.{INSTANCE_IDS[name]}",
+            f"--provider-id=cn-hangzhou.{instance_id(where, name)}",
         ),
         ready="Started kubelet",
     )
@@ -93,11 +93,17 @@ def cloud_environment() -> Mapping[str, str]:
     }
 
 
-INSTANCE_IDS = {
+INSTANCE_IDS = {  # of the first instances
     "node-1": processes.NODE_1,
     "node-2": processes.NODE_2,
     layout.FAR: "i-bp1simfar0000000001",
 }
+
+
+def instance_id(where: layout.Layout, name: str) -> str:
+    """What the cloud calls a node: the first instance, or the one that came in its place."""
+    note = where.instance_note(name)
+    return note.read_text() if note.exists() else INSTANCE_IDS[name]
 
 
 def _labels(name: str) -> str:

@@ -34,9 +34,8 @@ POD_BLOCKS = {"node-1": "10.64.1.0/24", "node-2": "10.64.2.0/24", layout.FAR: "1
 
 def write_world(where: layout.Layout) -> pathlib.Path:
     """The cloud before anybody calls: big nodes and a machine for the control plane."""
-    directory = where.state_dir / "world"
-    directory.mkdir(exist_ok=True)
-    path = worlds.big_nodes(directory)
+    where.world.parent.mkdir(exist_ok=True)
+    path = worlds.big_nodes(where.world.parent)
     plain = yaml.safe_load(path.read_text())
     by_name = {row["name"]: row for row in plain["instances"]}
     for node in layout.NODES:
@@ -147,6 +146,7 @@ def write_node(
     home = where.home(node)
     for made in ("net.d", "eni", "by-id"):
         (home / made).mkdir(parents=True, exist_ok=True)
+    where.manifests(node).mkdir(exist_ok=True)
     (home / "containerd.toml").write_text(_CONTAINERD.format(image=image))
     (home / "resolv.conf").touch()
     _write_json(home / "kubelet.json", kubelet(where, node, status_s))
@@ -173,6 +173,7 @@ def kubelet(where: layout.Layout, node: str, status_s: float) -> Mapping[str, An
         "tlsCertFile": str(pki / f"{node}-serving.crt"),
         "tlsPrivateKeyFile": str(pki / f"{node}-serving.key"),
         "cgroupDriver": "cgroupfs",
+        "staticPodPath": str(where.manifests(node)),
         "failSwapOn": False,
         # A volume is mounted once the status told that it is in use: 10 s is long to wait.
         # It is also how long kubelet waits for an answer.

@@ -72,6 +72,11 @@ class Layout:
         return self.state_dir / "kubectl"
 
     @property
+    def world(self) -> pathlib.Path:
+        """What cloudsim was told to begin with."""
+        return self.state_dir / "world/world.yaml"
+
+    @property
     def local_files(self) -> pathlib.Path:
         """Of node-local volumes, as every machine sees its own: `node-1/local` on this one."""
         return self.state_dir / "local"
@@ -79,6 +84,14 @@ class Layout:
     def home(self, machine: str) -> pathlib.Path:
         """A machine's own files."""
         return self.state_dir / machine
+
+    def manifests(self, node: str) -> pathlib.Path:
+        """Of static pods; kubelet looks there."""
+        return self.home(node) / "manifests"
+
+    def instance_note(self, node: str) -> pathlib.Path:
+        """Tells the id of a node's instance, once the first one was replaced."""
+        return self.home(node) / "instance-id"
 
     def netns(self, machine: str) -> pathlib.Path:
         """A machine's network namespace, which cloudsim makes."""

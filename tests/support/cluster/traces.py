@@ -15,7 +15,7 @@ _POOL = (
     f"import sys; sys.path.insert(0, {str(processes.ROOT)!r}); "
     "from ipamd.cli import main; sys.exit(main.main(['-o', 'json', 'mapping']))"
 )
-_IDLE = ("warm", "cooling", "reserved")
+IDLE = ("warm", "cooling", "reserved")
 """States of addresses that no pod has. Reserved: for the next pod of a StatefulSet."""
 _LOOK = f"""
 cut -d ' ' -f 5 /proc/1/mountinfo | sed 's/^/mount /'
@@ -53,13 +53,16 @@ def is_trace(line: str) -> bool:
     return True
 
 
+def pool(of: cluster.Cluster, node: str) -> list[dict[str, Any]]:
+    """What the node's daemon has: rows of `terway-cli mapping`. Needs no API server."""
+    rows: list[dict[str, Any]] = json.loads(of.run(node, sys.executable, "-c", _POOL))
+    return rows
+
+
 def _addresses(of: cluster.Cluster) -> list[str]:
     if not any(each.name.endswith("/ipamd") for each in of.parts()):
         return []
-    pools = {}
-    for node in of.nodes:
-        told = of.run(node, sys.executable, "-c", _POOL)
-        pools[of.instance_id(node)] = json.loads(told)
+    pools = {of.instance_id(node): pool(of, node) for node in of.nodes}
     # What `layout.FAR` had stays attached when it is ended at once, as with any machine.
     elsewhere = of.instance_id(layout.FAR)
     enis = of.control.resources("eni").values()
@@ -77,7 +80,7 @@ def address_faults(
         f"{row['ip']} is {row['state']}, for {row['pod']}"
         for rows in pools.values()
         for row in rows
-        if row["state"] not in _IDLE
+        if row["state"] not in IDLE
     ]
     known = {(row["eni"], row["ip"]) for rows in pools.values() for row in rows}
     for eni in enis:
