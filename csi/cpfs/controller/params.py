@@ -8,6 +8,8 @@ from csi import class_parameters, values
 from csi.cpfs import handles, volume_context
 
 _FILE_SYSTEM = "bmcpfsId"
+_GENERAL_EDITION = "cpfs-"
+"""Its filesets have no quotas. Source: NAS API, CreateFileset, Quota."""
 _FILE_COUNT = "fileCountLimit"
 _FILE_COUNT_DEFAULT = 1_000_000
 """The reference's. Source: spec/csi-driver.md 4.2."""
@@ -48,7 +50,7 @@ def parse(parameters: Mapping[str, str]) -> CpfsParameters:
         )
     file_system_id = told.get(_FILE_SYSTEM, "")
     handle = handles.Handle.parse(file_system_id)
-    if handle is None or handle.fileset_id:
+    if handle is None or handle.fileset_id or file_system_id.startswith(_GENERAL_EDITION):
         raise errors.InvalidField(
             f"parameters[{_FILE_SYSTEM}]",
             "is required and names a file system of CPFS for Lingjun",

@@ -257,6 +257,12 @@ def test_a_block_device_or_another_file_system_is_refused() -> None:
         node_requests.parse_publish(request(volume_capability=csi_client.block_capability()), ROOT)
 
 
+@pytest.mark.parametrize("told", ["", "cpfs-0a1b", "bmcpfs-1+fset-1", "0a1b2c3d4e"])
+def test_a_class_names_a_file_system_of_cpfs_for_lingjun(told: str) -> None:
+    with pytest.raises(errors.InvalidField, match="bmcpfsId"):
+        params.parse({"bmcpfsId": told})
+
+
 @pytest.mark.parametrize(
     ("required", "limit", "size"),
     [(0, 0, 10), (GIB, 0, 10), (10 * GIB + 1, 0, 11), (20 * GIB, 20 * GIB, 20)],
