@@ -35,6 +35,11 @@ def parse_sys_config(text: str) -> tuple[tuple[str, str], ...]:
     return tuple(pairs)
 
 
+def serial_of(volume_id: str) -> str:
+    """Serial number of the disk *volume_id*: its id without `d-`; "" for other ids."""
+    return volume_id.removeprefix("d-") if volume_id.startswith("d-") else ""
+
+
 def parse_serial(volume_id: str, publish_context: Mapping[str, str]) -> str:
     """Serial number of the disk's device, "" when neither argument tells it.
 
@@ -44,7 +49,7 @@ def parse_serial(volume_id: str, publish_context: Mapping[str, str]) -> str:
     """
     serial = publish_context.get(SERIAL_KEY)
     if serial is None:
-        serial = volume_id[2:] if volume_id.startswith("d-") else ""
+        serial = serial_of(volume_id)
     elif not serial:
         raise errors.Precondition(
             f"disk {volume_id} has no serial number (it was created before ECS gave disks one), so "

@@ -342,6 +342,18 @@ async def test_a_lost_raw_volume_is_unstaged_while_the_disk_that_has_its_number_
     assert harness.tool("blockdev", "--getro", str(readers.device)).strip() == "1"
 
 
+async def test_a_lost_raw_volume_does_not_grow_to_the_size_of_the_disk_that_has_its_number(
+    node: harness.Node, own_dev: pathlib.Path
+) -> None:
+    lost = with_device_file_in(own_dev, node, node.add_disk(16 * MIB))
+    staging = await node.stage(lost, block=True)
+    lose(node, lost)
+    attach_with_number_of(node, lost)
+
+    with pytest.raises(errors.Unavailable, match="was taken away"):
+        await node.expand(lost, staging, 32 * MIB)
+
+
 async def test_a_raw_volume_that_came_back_as_another_device_is_staged_again(
     node: harness.Node, own_dev: pathlib.Path
 ) -> None:

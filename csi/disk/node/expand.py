@@ -4,6 +4,7 @@ import pathlib
 from collections.abc import Collection, Iterable
 
 from core import call, errors
+from csi.disk import disk_options
 from csi.disk.node import device, node_requests
 from csi.node import grow, node_mounts
 from host import block, mountinfo
@@ -13,11 +14,17 @@ def expand(want: node_requests.Expansion, devices: device.Devices) -> int:
     """Make the volume as large as its disk; size of the disk in bytes.
 
     Raises NotFound when the volume is not at its path, Busy when the disk has not grown yet,
-    Precondition when the file system is mounted read-only everywhere.
+    Precondition when the file system is mounted read-only everywhere, Unavailable when the disk of
+    a raw volume was taken away.
     """
     there = node_mounts.locate(want.volume_id, want.volume_path)
     path = pathlib.Path(there.mount_point)
     is_block = node_mounts.is_device_file(there)
+    if is_block and devices.is_left_over(there, disk_options.serial_of(want.volume_id)):
+        raise errors.Unavailable(
+            f"the disk of volume {want.volume_id} was taken away while it was staged at {path}; "
+            "unstage it"
+        )
     number = block.device_number(path) if is_block else there.device
     disk, partition = devices.whole_disk(number)
     size_bytes = block.size_bytes(disk.path)

@@ -9,6 +9,7 @@ import pathlib
 import structlog
 
 from core import call, errors, executor
+from csi.disk import disk_options
 from csi.disk.node import device, node_settings
 from csi.node import at_path, device_state, node_mounts
 from host import block, mountinfo, mounts, run
@@ -105,7 +106,7 @@ class Unstager:
         there = node_mounts.top_mount(at.path)
         if there is not None and node_mounts.has_device(there.device):
             return {there.device}
-        serial = at.volume_id.removeprefix("d-") if at.volume_id.startswith("d-") else ""
+        serial = disk_options.serial_of(at.volume_id)
         if file is not None:
             there = node_mounts.top_mount(file)
             if (
