@@ -141,6 +141,29 @@ def test_a_multi_attach_block_volume_is_on_two_nodes(cloud: stack.Stack) -> None
     volume.tear_down()
 
 
+def test_a_multi_attach_volume_moves_on_while_a_dead_node_does_not_let_go_of_it(
+    cloud: stack.Stack,
+) -> None:
+    capability = csi_client.block_capability("MULTI_NODE_MULTI_WRITER")
+    parameters = {"type": "cloud_essd", "multiAttach": "true"}
+    volume = cloud.volume(capability=capability, parameters=parameters).attach()
+    cloud.control.request("POST", "settings/ecs", {"stuck_instance_ids": [processes.NODE_1]})
+
+    gave_up = rpc.refusal(lambda: cloud.client.detach(volume.volume_id, processes.NODE_1, 2.0))
+    cloud.client.attach(volume.message, processes.NODE_2, capability=capability)
+    cloud.client.detach(volume.volume_id, processes.NODE_2)
+    cloud.client.attach(volume.message, processes.NODE_2, capability=capability)
+
+    assert gave_up.code is Code.DEADLINE_EXCEEDED
+    assert cloud.control.attachments(volume.volume_id) == {
+        processes.NODE_1: "detaching",
+        processes.NODE_2: "attached",
+    }
+    cloud.control.request("POST", "settings/ecs", {"stuck_instance_ids": []})
+    cloud.client.detach(volume.volume_id, "")
+    volume.tear_down()
+
+
 @pytest.mark.parametrize("size_gib", [10, 20])
 def test_expanding_to_what_is_there_changes_nothing(cloud: stack.Stack, size_gib: int) -> None:
     volume = cloud.volume()
