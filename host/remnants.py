@@ -21,6 +21,7 @@ _EXT_GROUP_AT, _EXT_GROUP = 0x5A, (1).to_bytes(2, "little")
 """s_magic and s_block_group_nr. Source: Linux fs/ext4/ext4.h, struct ext4_super_block."""
 _EXT_HEAD_BYTES = 1024
 _COPY_UNIT_BYTES = 1024
+_LOOK_BYTES = 1 << 20
 _EXT_ALWAYS = frozenset({".", "..", "lost+found"})
 _EXT_NAME_FIELD = 5
 
@@ -106,10 +107,17 @@ def _read(device: pathlib.Path, offset: int, size: int) -> bytes:
 
 
 def _has_files(device: pathlib.Path, block_bytes: int, first: int) -> bool:
-    """Whether the top directory has more in it than mkfs makes; False when it cannot be read."""
+    """Whether the top directory has more in it than mkfs makes.
+
+    False when there is none: mkfs was killed before it wrote that. Raises Unavailable when it may
+    be there, where nothing can be read.
+    """
     ask = ["-c", "-b", str(block_bytes), "-s", str(first), "-R", "ls -p /", str(device)]
     rows = run.run(["debugfs", *ask], timeout_s=_TIMEOUT_S, check=False).stdout.splitlines()
     # /inode/mode/owner/group/name/size/
     fields = [row.split("/") for row in rows if row.startswith("/")]
     names = {row[_EXT_NAME_FIELD] for row in fields if len(row) > _EXT_NAME_FIELD}
+    if not names:
+        for offset in range(0, block_bytes * first, _LOOK_BYTES):
+            _read(device, offset, _LOOK_BYTES)
     return bool(names - _EXT_ALWAYS)

@@ -1,6 +1,7 @@
 """What the node refuses, and that a refusal changes nothing: above all no disk with data."""
 
 import asyncio
+import errno
 import os
 import pathlib
 import subprocess
@@ -103,6 +104,33 @@ async def test_files_that_lost_their_superblock_are_not_formatted_away(
 
     assert disk.checksum() == before
     await _stage_after_the_remedy(node, disk, str(caught.value))
+
+
+async def test_a_top_directory_that_cannot_be_read_is_not_one_without_files(
+    node: harness.Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = node.add_disk()
+    harness.tool("mkfs.ext4", "-q", "-b", "4096", str(disk.device))
+    _zero_start(disk)
+    before = disk.checksum()
+    blind = node.directory / "bin/debugfs"
+    blind.parent.mkdir()
+    blind.write_text("#!/bin/sh\n")
+    blind.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{blind.parent}:{os.environ['PATH']}")
+    usual = os.pread
+
+    def pread(fd: int, size: int, offset: int) -> bytes:
+        if offset <= 64 * MIB < offset + size:
+            raise OSError(errno.EIO, "Input/output error")
+        return usual(fd, size, offset)
+
+    monkeypatch.setattr(os, "pread", pread)
+
+    with pytest.raises(errors.Unavailable, match="cannot be read"):
+        await node.stage(disk, fs_type="ext4")
+
+    assert disk.checksum() == before
 
 
 async def test_an_xfs_that_lost_its_superblock_is_not_formatted_away(node: harness.Node) -> None:
