@@ -174,8 +174,8 @@ def test_giving_one_volume_up_fails_no_write_that_another_one_waits_with(
 ) -> None:
     """Directories of one server are one file system to the kernel; `umount -f` fails all of it."""
     one, _ = drivers
-    waiting, given_up = static(one, "waiting", vers="4.1"), static(one, "given-up", vers="4.1")
-    here, there = one.publish(waiting), one.publish(given_up)
+    waiting, given_up = static(one, "waiting", vers="3"), static(one, "given-up", vers="3")
+    here, there = one.publish(waiting), one.publish(given_up, pod="other")
     user = subprocess.Popen(one.machine.argv("sh", "-c", f"cd {there}; exec sleep 300"))
     time.sleep(1)
 
