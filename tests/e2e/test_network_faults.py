@@ -151,6 +151,19 @@ def test_a_dry_vswitch_is_told_and_comes_back(rig, node):
     assert any(row["severity"] == "ERROR" and row["subject"] == "addresses" for row in findings)
 
 
+def test_a_full_node_is_ready_again_after_an_update_while_the_cloud_gives_nothing(rig, node):
+    for action in ("AssignPrivateIpAddresses", "CreateNetworkInterface"):
+        fault(rig, action, "error", status=403, code="Forbidden.RAM", always=True)
+    while any(row["state"] == "warm" for row in node.cli("mapping")):
+        add(rig, node)
+    assert node.ipamd.terminate() == 0
+    assert not (node.cni_dir / "10-terway.conflist").exists()
+
+    node.start_daemon()
+
+    assert (node.cni_dir / "10-terway.conflist").exists()
+
+
 def test_where_there_is_a_choice_a_vswitch_with_addresses_is_taken(rig):
     """Through the real SDK: the vSwitches are read, and a dry one is left alone."""
     dry = {"vswitch_id": DRY, "cidr_block": "192.168.2.0/24", "available_limit": 0}
