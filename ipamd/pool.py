@@ -409,6 +409,11 @@ class Pool:
             self._why = str(e)
         except errors.Error as e:
             self._block(e)
+        except Exception as e:
+            # A fault of ours, or an answer that makes no sense: what was asked for may be there
+            # all the same, so it is not asked for again at once.
+            log.exception("pool task broke")
+            self._block(errors.Internal(f"{type(e).__name__}; see ipamd's log"))
         else:
             self._backoff_s, self._why, self._hopeless = 0.0, "", False
             await self._changed()

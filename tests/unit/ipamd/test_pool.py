@@ -138,6 +138,19 @@ async def test_who_gave_up_is_no_demand_any_more():
         await asking[0]
 
 
+async def test_what_breaks_is_not_asked_for_again_at_once():
+    wanted = limits.Targets(max_enis=2, addresses_per_eni=10, min_free=3, max_free=5)
+    async with running(wanted) as (served, maker, told):
+        maker.failures = [ValueError("an address that is none")]
+        while not told.messages:
+            await asyncio.sleep(0.01)
+        for _ in range(3):
+            served._turn()
+
+        assert maker.calls == [("create", 3)]
+        assert "ValueError" in served.growth_blocked
+
+
 async def test_a_warm_address_costs_no_call():
     async with running(
         limits.Targets(max_enis=1, addresses_per_eni=10, min_free=3, max_free=9)
