@@ -318,12 +318,13 @@ class Daemon:
         )
         return maker, choice
 
-    async def _managed(self) -> set[str]:
+    async def _managed(self) -> dict[str, bool]:
         facts = self._facts
         if facts is None:
-            return set()
+            return {}
         attached = await self._alibaba.enis.find(instance_id=facts.instance_id)
-        return {e.eni_id for e in attached if startup.is_managed(e, self._process.conf)}
+        conf = self._process.conf
+        return {e.eni_id: startup.is_ours(e) for e in attached if startup.is_managed(e, conf)}
 
     async def _store_enis(self) -> None:
         await self._worker.put_enis(startup.records_of(self._state))

@@ -7,7 +7,7 @@ those that are busy. Source of what to mend: spec/terway.md 4.13, 5.10.
 import asyncio
 import dataclasses
 import pathlib
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 
@@ -48,7 +48,8 @@ class Counts:
 class Janitor:
     """period_s: between two rounds.
 
-    managed: ids of interfaces that pods may use, asked when a new one appears.
+    managed: interfaces that pods may use, by id: whether they are ours to give back. Asked when a
+    new one appears.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class Janitor:
         maker: eni_maker.EniMaker,
         time: clock.Clock,
         tell: events.Events,
-        managed: Callable[[], Awaitable[Collection[str]]],
+        managed: Callable[[], Awaitable[Mapping[str, bool]]],
         changed: Callable[[], Awaitable[None]],
         period_s: float,
         pending: pending_dels.PendingDels,
@@ -104,6 +105,7 @@ class Janitor:
             ("remove stale objects", self.remove_stale),
         ]
         if sweep:
+            self._foreign.clear()  # the cloud may have told of one of ours too late
             steps.append(("sweep interfaces", self.sweep))
         for name, step in steps:
             try:
@@ -256,7 +258,8 @@ class Janitor:
         told = await self._worker.read_interface(mac)
         if told is None:
             return
-        if told.eni_id not in await self._managed():
+        managed = await self._managed()
+        if told.eni_id not in managed:
             self._foreign.add(mac)
             return
         if any(eni.eni_id == told.eni_id for eni in self._pool.state.enis.values()):
@@ -270,7 +273,7 @@ class Janitor:
         if link is None or self._maker.is_making(told.eni_id):
             return
         appeared = eni_maker.pool_eni(told, link, now_s)
-        appeared.ours = False  # its tags are not known here; the next start looks at them
+        appeared.ours = managed[told.eni_id]
         self._pool.state.add_eni(appeared)
         for lease in self._served.leases.values():
             if lease.eni_id == told.eni_id:

@@ -1,12 +1,13 @@
 """Interfaces that the kernel loses, has again under another index, or refuses to make ready."""
 
 import ipaddress
+import pathlib
 
 import pytest
 
 from cloud import eni_model, imds_network
 from core import errors
-from ipamd import eni_conf, janitor, limits, model, plan, startup
+from ipamd import eni_conf, janitor, limits, model, pending_dels, plan, startup
 from ipamd.datapath import model as datapath_model
 from ipamd.model import AddressState
 from tests.unit.ipamd.test_attachments_pods import Rig, nothing
@@ -33,6 +34,12 @@ class Kernel:
             raise found
         return found
 
+    async def read_addresses(self, mac):
+        return ()
+
+    async def read_host_state(self):
+        return datapath_model.HostState(links=(), rules=(), routes=())
+
     async def read_primary_mac(self):
         return "00:16:3e:00:00:00"
 
@@ -51,18 +58,26 @@ class Kernel:
         )
 
 
-def rounds(rig, kernel):
+class Making:
+    def is_making(self, eni_id):
+        return False
+
+    async def sweep(self):
+        return []
+
+
+def rounds(rig, kernel, managed=nothing):
     return janitor.Janitor(
         addresses=rig.pool,
         served=rig.served,
         worker=kernel,
-        maker=None,
+        maker=Making(),
         time=rig.time,
         tell=rig.told,
-        managed=nothing,
+        managed=managed,
         changed=nothing,
         period_s=60.0,
-        pending=None,
+        pending=pending_dels.PendingDels(pathlib.Path("/nonexistent"), None),
     )
 
 
@@ -104,6 +119,24 @@ async def test_an_add_that_finds_the_interface_gone_is_the_last_one_to_be_given_
 
     assert rig.pool.state.enis["eni-1"].link is None
     assert rig.served.leases == {}
+
+
+async def test_an_interface_whose_making_was_not_answered_is_ours_to_give_back_once_known():
+    rig, told = Rig(), {}
+    kernel = Kernel({ONE: link(1), TWO: link(99, TWO)})
+
+    async def managed():
+        return dict(told)
+
+    made = rounds(rig, kernel, managed)
+    await made.compare_metadata()
+    told["eni-2"] = True  # the cloud is late with it
+    await made.compare_metadata()
+    assert "eni-2" not in rig.pool.state.enis
+
+    await made.round(sweep=True)
+
+    assert rig.pool.state.enis["eni-2"].ours
 
 
 async def find(kernel):
