@@ -1,4 +1,4 @@
-"""An interface that is unplugged and plugged in again has another index in the kernel."""
+"""Interfaces that are plugged in again, and addresses that go to another interface."""
 
 import pytest
 
@@ -34,6 +34,13 @@ def index_of(node, mac):
     return next((link["ifindex"] for link in node.ip("link") if link["address"] == mac), None)
 
 
+def reaches(pod, far):
+    try:
+        return traffic.send(enter(pod), far.address, PORT)[0] == pod.address
+    except RuntimeError:
+        return False
+
+
 def test_pods_of_an_interface_that_was_plugged_in_again_have_a_network_again(rig):
     node, other = rig.nodes
     pod, far = add(rig, node), add(rig, other)
@@ -46,15 +53,37 @@ def test_pods_of_an_interface_that_was_plugged_in_again_have_a_network_again(rig
     signed_api.call(f"127.0.0.1:{rig.port}", KEY, ECS, "AttachNetworkInterface", again)
     wait_until(lambda: index_of(node, eni["mac"]) not in (None, before), "it did not come back")
 
-    def reaches():
-        try:
-            return traffic.send(enter(pod), far.address, PORT)[0] == pod.address
-        except RuntimeError:
-            return False
-
     with traffic.serving(enter(far), PORT):
-        wait_until(reaches, "the pod has no network", MENDED_S)
+        wait_until(lambda: reaches(pod, far), "the pod has no network", MENDED_S)
         new = add(rig, node)
         assert traffic.send(enter(new), far.address, PORT)[0] == new.address
     for each in (pod, new, far):
+        each.delete(NETWORK)
+
+
+def test_an_address_that_comes_to_another_interface_stays_with_its_pod_which_goes_there(rig):
+    node, other = rig.nodes
+    far, pods = add(rig, other), []
+
+    def interface_of(address):
+        return next((row["eni"] for row in node.cli("mapping") if row["ip"] == address), "")
+
+    while len({row["eni"] for row in node.cli("mapping")}) < 2:
+        pods.append(add(rig, node))
+    primary = {eni["ips"][0] for eni in cloud_enis(rig).values()}
+    pod = next(each for each in pods if each.address not in primary)
+    first = interface_of(pod.address)
+    second = next(row["eni"] for row in node.cli("mapping") if row["eni"] != first)
+
+    rig.control.request("POST", f"enis/{first}", {"unassign": [pod.address]})
+    moved = {"NetworkInterfaceId": second, "PrivateIpAddress.1": pod.address}
+    signed_api.call(f"127.0.0.1:{rig.port}", KEY, ECS, "AssignPrivateIpAddresses", moved)
+
+    wait_until(lambda: interface_of(pod.address) == second, "it did not follow", MENDED_S)
+    with traffic.serving(enter(far), PORT):
+        wait_until(lambda: reaches(pod, far), "the pod has no network", MENDED_S)
+    while any(row["state"] == "warm" for row in node.cli("mapping")):
+        pods.append(add(rig, node))
+    assert len({each.address for each in pods}) == len(pods)
+    for each in (*pods, far):
         each.delete(NETWORK)
