@@ -80,7 +80,7 @@ def _stats(told: report.Report, node: oss_node.OssNode) -> None:
         bare.append(1000 * (looked_s - asked_s))
         empty.append(1000 * (time.perf_counter() - looked_s))
     told.add_pair("NodeGetVolumeStats", "statvfs", ours, bare, "ms")
-    told.add_pair("NodeGetVolumeStats", "NodeGetCapabilities", ours, empty, "ms")
+    told.add_pair("NodeGetVolumeStats, beside an RPC", "NodeGetCapabilities", ours, empty, "ms")
     _unpublish(node, "pod", "pv-1")
 
 
