@@ -38,7 +38,7 @@ def read(at: at_path.AtPath, devices: Devices) -> VolumeStats:
     there = node_mounts.locate(at.volume_id, at.path)
     path = pathlib.Path(there.mount_point)
     if node_mounts.is_device_file(there):
-        return _read_block(path, devices)
+        return _read_block(there, devices)
     error = ""
     usage = None
     try:
@@ -70,8 +70,10 @@ def judge(mount: mountinfo.Mount, *, is_alive: bool, io_error: str) -> volume_st
     )
 
 
-def _read_block(path: pathlib.Path, devices: Devices) -> VolumeStats:
-    if not devices.is_alive(block.device_number(path)):
+def _read_block(there: mountinfo.Mount, devices: Devices) -> VolumeStats:
+    path = pathlib.Path(there.mount_point)
+    # The file outlives the device, whose number may be another disk's by now.
+    if there.deleted or not devices.is_alive(block.device_number(path)):
         return VolumeStats(condition=_ill("the device is gone: it was detached while in use"))
     try:
         total_bytes = block.size_bytes(path)

@@ -354,6 +354,23 @@ async def test_a_lost_raw_volume_does_not_grow_to_the_size_of_the_disk_that_has_
         await node.expand(lost, staging, 32 * MIB)
 
 
+async def test_a_lost_raw_volume_is_ill_whatever_has_its_number(
+    node: harness.Node, own_dev: pathlib.Path
+) -> None:
+    lost = with_device_file_in(own_dev, node, node.add_disk(16 * MIB))
+    staging = await node.stage(lost, block=True)
+    target = await node.publish(lost, staging=staging, block=True)
+    lose(node, lost)
+    attach_with_number_of(node, lost)
+
+    told = await node.stats(lost, target)
+
+    assert told.volume_condition.abnormal
+    assert "was detached" in told.volume_condition.message
+    assert not told.usage
+    await node.unpublish(lost, target)
+
+
 async def test_a_raw_volume_that_came_back_as_another_device_is_staged_again(
     node: harness.Node, own_dev: pathlib.Path
 ) -> None:
