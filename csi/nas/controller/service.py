@@ -41,7 +41,7 @@ class ControllerServicer(csi_pb2_grpc.ControllerServicer):
         self, request: csi_pb2.CreateVolumeRequest, context: Any
     ) -> csi_pb2.CreateVolumeResponse:
         want, parameters = _parse_create(request), await self._parameters(request)
-        with self._locks.hold(f"volume {want.name}"):
+        with self._locks.hold(*volumes.lock_keys_of_new(want.name, parameters)):
             volume = await self._do.create(want, parameters)
         return csi_pb2.CreateVolumeResponse(
             volume=csi_pb2.Volume(

@@ -10,6 +10,7 @@ import structlog
 
 from cloud import nas_model
 from core import errors
+from csi.nas import server
 from csi.nas.controller import (
     accesspoint,
     adoption,
@@ -35,6 +36,24 @@ def lock_keys(volume_id: str) -> tuple[str, ...]:
     own = own_server.parse(volume_id)
     name = sharepath.name_of(volume_id) if own is None else own[1]
     return tuple(dict.fromkeys((f"volume {volume_id}", f"volume {name}")))
+
+
+def lock_keys_of_new(name: str, parameters: params.Parameters) -> tuple[str, ...]:
+    """What a CreateVolume holds: its name, and what a long one becomes in an id.
+
+    Raises InvalidField when no id can be made of it.
+    """
+    told = name
+    match parameters:
+        case params.SubpathParameters():
+            place = subpath.choose_place(parameters.places, name)
+            if not (parameters.file_system_id or server.file_system_id(place.host)):
+                told = own_server.short_name(place, name)
+        case params.SharepathParameters():
+            told = sharepath.name_of(sharepath.volume_id(name))
+        case _:
+            pass
+    return tuple(dict.fromkeys((f"volume {name}", f"volume {told}")))
 
 
 class Volumes:

@@ -7,7 +7,8 @@ import pytest
 
 from core import errors
 from csi._pb import csi_pb2 as pb
-from csi.nas.controller import made, service
+from csi.nas import server
+from csi.nas.controller import made, own_server, service, sharepath
 from kube import api
 from tests.fakes import fake_kubernetes
 from tests.support import csi_client
@@ -101,16 +102,31 @@ class Slow:
         raise AssertionError
 
 
-@pytest.mark.parametrize("volume_id", ["pvc-1", "nfs#nas.test#/base#pvc-1", "share#pvc-1"])
+LONG = "pvc-" + "1" * 124
+PLACE = server.Place(host="nas.test", base="/base")
+SHARED = {"volumeAs": "sharepath"}
+
+
+@pytest.mark.parametrize(
+    ("name", "volume_id", "kind"),
+    [
+        ("pvc-1", "pvc-1", {}),
+        ("pvc-1", "nfs#nas.test#/base#pvc-1", {}),
+        ("pvc-1", "share#pvc-1", SHARED),
+        (LONG, own_server.volume_id(PLACE, own_server.short_name(PLACE, LONG)), {}),
+        (LONG, sharepath.volume_id(LONG), SHARED),
+    ],
+    ids=["on NAS", "on a server of one's own", "shared", "a long name", "a long name, shared"],
+)
 async def test_a_volume_is_not_deleted_or_grown_while_one_of_its_name_is_made(
-    kubernetes: fake_kubernetes.FakeKubernetes, volume_id: str
+    kubernetes: fake_kubernetes.FakeKubernetes, name: str, volume_id: str, kind: dict[str, str]
 ) -> None:
     slow = Slow()
     served = service.ControllerServicer(slow, zonal=False, kubernetes=kubernetes)  # type: ignore[arg-type]  # what is asked of it
     wish = pb.CreateVolumeRequest(
-        name="pvc-1",
+        name=name,
         volume_capabilities=[CAPABILITY],
-        parameters={"server": "nas.test:/base"},
+        parameters={"server": "nas.test:/base", **kind},
     )
     making = asyncio.create_task(served.CreateVolume(wish, None))
     await slow.begun.wait()
