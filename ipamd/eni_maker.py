@@ -34,6 +34,7 @@ _GROWTH = 1.5
 _ATTEMPTS = 4
 _RETRY_FIRST_S = 1.0
 _DRY_CODES = ("InvalidVSwitchId.IpNotEnough", "QuotaExceeded.PrivateIpAddress")
+_FULL_CODES = ("InvalidOperation.Ipv4CountExceeded",)
 _IN_BETWEEN = "InvalidOperation.InvalidEniState"
 _ATTACHED = (eni_model.EniStatus.ATTACHING, eni_model.EniStatus.IN_USE)
 _DETACHED = (eni_model.EniStatus.DETACHING, eni_model.EniStatus.AVAILABLE)
@@ -79,6 +80,14 @@ class VSwitchDry(errors.Exhausted):
         super().__init__(str(why))
         self.vswitch_id = vswitch_id
         self.code = why.code
+
+
+class InterfaceFull(errors.Exhausted):
+    """The interface has more addresses in the cloud than we know, and takes no more."""
+
+    def __init__(self, eni_id: str, why: cloud_errors.CloudError) -> None:
+        super().__init__(str(why))
+        self.eni_id = eni_id
 
 
 class EniMaker:
@@ -136,7 +145,10 @@ class EniMaker:
         return eni_id in self._making
 
     async def assign(self, eni: model.PoolEni, count: int) -> tuple[ipaddress.IPv4Address, ...]:
-        """*count* more addresses on the interface, once the metadata service knows them."""
+        """*count* more addresses on the interface, once the metadata service knows them.
+
+        Raises VSwitchDry, InterfaceFull, CloudError, Unavailable.
+        """
         token = str(uuid.uuid4())
         try:
             assigned = await self._retry(
@@ -144,6 +156,8 @@ class EniMaker:
             )
         except cloud_errors.CloudError as e:
             self._raise_if_dry(eni.vswitch_id, e)
+            if e.code in _FULL_CODES:
+                raise InterfaceFull(eni.eni_id, e) from e
             raise
         self._vswitches.worked(eni.vswitch_id)
         await self._wait_listed(eni.mac, assigned)

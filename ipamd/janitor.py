@@ -203,6 +203,7 @@ class Janitor:
         eni.unseen = 0
         found = self._compare.addresses(eni, addresses, self._clock.now().timestamp())
         self._pool.state.take_over(eni)
+        eni.full = False
         for note in found.notes:
             log.info("pool follows the cloud", what=note)
         for warning in found.warnings:

@@ -162,7 +162,8 @@ class PoolEni:
     cidr_block: of its vSwitch, None where nobody told. primary: its own first address, which
     cannot be given back alone. link: None until the kernel has it. busy: a cloud call about it
     is under way. ours: made by us or by Terway: only such interfaces, and addresses of them,
-    are ever given back. assigning: addresses that call will bring.
+    are ever given back. assigning: addresses that call will bring. full: the cloud refused more,
+    whatever we count; until the next comparison.
     """
 
     eni_id: str
@@ -178,6 +179,7 @@ class PoolEni:
     busy: bool = False
     ours: bool = True
     assigning: int = 0
+    full: bool = False
     unseen: int = 0
 
     def count(self, state: AddressState) -> int:

@@ -90,6 +90,7 @@ def plan_growth(
         if eni.state is EniState.IN_USE
         and eni.link is not None
         and not eni.busy
+        and not eni.full
         and eni.vswitch_id not in dry_vswitch_ids
     ]
     for eni in sorted(usable, key=lambda e: (len(e.addresses), e.eni_id), reverse=pack):

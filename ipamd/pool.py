@@ -352,7 +352,8 @@ class Pool:
     async def _assign(self, eni: model.PoolEni, count: int) -> None:
         try:
             assigned = await self.cloud.assign(eni, count)
-        except errors.Error:
+        except errors.Error as e:
+            eni.full = isinstance(e, eni_maker.InterfaceFull)
             self._counted.asked(eni.mac, count, succeeded=False)
             raise
         finally:
@@ -404,8 +405,8 @@ class Pool:
         """Run one cloud action; a failure blocks growth for a while, longer each time."""
         try:
             await work
-        except eni_maker.VSwitchDry as e:
-            # Told by the cloud for the first time: another vSwitch may do, so no pause.
+        except (eni_maker.VSwitchDry, eni_maker.InterfaceFull) as e:
+            # Told by the cloud for the first time: another vSwitch or interface may do: no pause.
             self._why = str(e)
         except errors.Error as e:
             self._block(e)

@@ -114,6 +114,22 @@ async def test_a_detachment_whose_answer_is_lost_is_not_waited_for():
     assert cloud.calls == ["detach", "detach", "delete"]
 
 
+async def test_an_interface_that_is_full_in_the_cloud_is_called_so():
+    cloud, time = Cloud(), Clock()
+    maker = maker_of(cloud, time)
+    made = await maker.create(1)
+
+    async def full(eni_id, count, *, client_token):
+        raise cloud_errors.make(
+            action="a", code="InvalidOperation.Ipv4CountExceeded", status=403, message="no"
+        )
+
+    cloud.assign = full
+
+    with pytest.raises(eni_maker.InterfaceFull):
+        await maker.assign(made, 1)
+
+
 async def test_an_interface_that_stays_in_between_is_given_up_after_a_minute():
     cloud, time = Cloud(), Clock()
     cloud.status = Status.CREATING

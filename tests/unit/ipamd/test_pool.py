@@ -151,6 +151,21 @@ async def test_what_breaks_is_not_asked_for_again_at_once():
         assert "ValueError" in served.growth_blocked
 
 
+async def test_an_interface_that_the_cloud_calls_full_keeps_no_pod_from_another_one():
+    async with running() as (served, maker, _):
+        served.state.add_eni(test_pool_state.eni(7, count=1))
+        maker._hosts["eni-7"] = 1
+        why = a_failure("InvalidOperation.Ipv4CountExceeded")
+        maker.failures = [eni_maker.InterfaceFull("eni-7", why)]
+        await served.allocate(key(1))
+
+        async with asyncio.timeout(5):
+            found, _ = await served.allocate(key(2))
+
+        assert found.eni_id == "eni-1"
+        assert maker.calls == [("assign", 1), ("create", 1)]
+
+
 async def test_a_warm_address_costs_no_call():
     async with running(
         limits.Targets(max_enis=1, addresses_per_eni=10, min_free=3, max_free=9)
