@@ -4,6 +4,7 @@ import contextlib
 import os
 import pathlib
 import stat
+import time
 import uuid
 from collections.abc import Iterator
 
@@ -351,3 +352,32 @@ def test_a_note_that_cannot_be_understood_holds_up_no_other_file_or_directory(
     assert [volume.volume_id for volume in directories.listed()] == ["pvc-2"]
     with pytest.raises(errors.Precondition, match="cannot be understood"):
         files.delete("ill")
+
+
+def test_who_only_looks_at_a_loop_device_does_not_keep_its_volume_from_going(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = settings.read(core_settings.Reader({"LOCAL_SPARSE_TEMPLATE_FILEDIR": str(tmp_path)}))
+    files = loop_files.LoopFiles(config)
+    files.create(
+        model.VolumeWish(
+            name="pvc-1",
+            volume_id="pvc-1",
+            required_bytes=MIB,
+            limit_bytes=0,
+            parameters=params.Parameters(volume_type=params.VolumeType.LOOP_DEVICE),
+        )
+    )
+    device = files.open("pvc-1").device
+    looking = [os.open(device, os.O_RDONLY)]
+    with pytest.raises(errors.Busy):
+        files.delete("pvc-1")
+
+    def look_away(_: float) -> None:
+        while looking:
+            os.close(looking.pop())
+
+    monkeypatch.setattr(time, "sleep", look_away)
+    assert files.delete("pvc-1")
+    assert not looking
+    assert list(tmp_path.iterdir()) == []

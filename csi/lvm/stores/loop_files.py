@@ -5,6 +5,7 @@ A file is made under another name, with its record on it, and renamed: half made
 
 import os
 import pathlib
+import time
 
 import structlog
 
@@ -17,6 +18,7 @@ log = structlog.get_logger()
 
 _SUFFIX, _MAKING = ".img", ".img-making"
 _STEP_BYTES = units.MIB
+_FREE_S, _LOOK_S = 2.0, 0.02
 _MODE = 0o600
 """Nobody but root may read what volumes hold."""
 STALE = "csi-stale"
@@ -79,7 +81,7 @@ class LoopFiles:
         if records.read(file) is None and not self._config.adopt:
             raise errors.Precondition(f"{file} has no note of ours; set LVM_ADOPT=true")
         self.release(volume_id)
-        if loop.find(file) is not None:
+        if not _becomes_free(file):
             raise errors.Busy(f"volume {volume_id} is in use; unpublish it first")
         file.unlink()
         log.info("loop file removed", volume_id=volume_id)
@@ -175,6 +177,19 @@ class LoopFiles:
 
     def _file(self, volume_id: str) -> pathlib.Path:
         return self._directory / f"{volume_id}{_SUFFIX}"
+
+
+def _becomes_free(file: pathlib.Path) -> bool:
+    """Whether *file* has no loop device any more; soon, if somebody only looks at that.
+
+    Whoever has a device open for a moment, as blkid does, keeps it until the kernel sees it closed.
+    """
+    give_up_s = time.monotonic() + _FREE_S
+    while loop.find(file) is not None:
+        if time.monotonic() > give_up_s:
+            return False
+        time.sleep(_LOOK_S)
+    return True
 
 
 def _volume(volume_id: str, record: records.Record) -> model.Volume:
