@@ -181,7 +181,7 @@ def test_a_disk_that_is_not_there_and_a_pool_that_cannot_be_made_are_told(
     tmp_path: pathlib.Path,
 ) -> None:
     with loop_device(tmp_path, SIZE_MIB) as blank, loop_device(tmp_path, SIZE_MIB) as used:
-        gone = f"vga={blank};vgb=/dev/vdgone"
+        gone = f"vga={blank};vgb={used},/dev/vdgone"
         node = Node(blank, used, LVM_CREATE_GROUPS=gone)
         node.groups.lvm.pools_fail = True
 
@@ -193,6 +193,21 @@ def test_a_disk_that_is_not_there_and_a_pool_that_cannot_be_made_are_told(
         with pytest.raises(errors.Exhausted, match=r"vga/pool has 0 \(not made: no room for"):
             node.volumes.create(wish(vgName="vga", lvmType="thin"))
         assert node.not_made("vga") == 0
+        assert len(node.events.told) == 2
+
+
+def test_a_node_of_another_kind_has_no_fault(tmp_path: pathlib.Path) -> None:
+    with loop_device(tmp_path, SIZE_MIB) as blank, loop_device(tmp_path, SIZE_MIB) as used:
+        elsewhere = f"vga={blank};vgb=/dev/vdgone,/dev/vdfar"
+        node = Node(blank, used, LVM_CREATE_GROUPS=elsewhere, LVM_CREATE_POOLS="")
+
+        node.making.make()
+
+        assert node.groups.lvm.made == ["vga"]
+        assert node.events.told == []
+        assert node.not_made("vgb") == 1
+        with pytest.raises(errors.Exhausted, match="/dev/vdfar, /dev/vdgone"):
+            node.volumes.create(wish(vgName="vgb"))
 
 
 def test_without_any_disk_nothing_is_asked_of_lvm(tmp_path: pathlib.Path) -> None:

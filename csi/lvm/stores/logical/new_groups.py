@@ -137,7 +137,17 @@ class NewGroups:
         """Keep what calls are told, and tell the operator: in the log once."""
         for key, why in not_made.items():
             what = f"thin pool {'/'.join(key)}" if key[1] else f"volume group {key[0]}"
-            if self._groups.not_made.get(key) != why:
+            is_new = self._groups.not_made.get(key) != why
+            if self._is_of_other_nodes(key[0]):
+                if is_new:
+                    log.info("none of the group's disks is on this node", what=what, why=why)
+                continue
+            if is_new:
                 log.error("volume group is not made", what=what, why=why)
             self._events.warn_node(NOT_MADE, f"{what} is not made: {why}")
         self._groups.not_made = not_made
+
+    def _is_of_other_nodes(self, group: str) -> bool:
+        """Whether this node has none of its disks: the settings are for all kinds of nodes."""
+        here = set(self._groups.devices())
+        return here.isdisjoint(self._config.new_groups.get(group, here))
