@@ -16,6 +16,7 @@ from alibabacloud_ecs20140526.client import Client as EcsClient
 from alibabacloud_sts20150401.client import Client as StsClient
 from alibabacloud_tea_openapi.utils_models import Config
 
+from tests.sim import sim_ecs_harness, sim_nas_harness
 from tests.support.signed_api import common_parameters, sign_v1
 
 KEY_ID, SECRET = "LTAIsimulated", "simulated-secret"
@@ -174,3 +175,11 @@ def own_sim(tmp_path: pathlib.Path) -> Iterator[Sim]:
     running.start()
     yield running
     running.stop()
+
+
+@pytest.fixture
+def nas(tmp_path: pathlib.Path) -> Iterator[sim_nas_harness.Nas]:
+    declared = sim_ecs_harness.world_of(first_instances={"vsc_enabled": True})
+    made = sim_nas_harness.Nas(tmp_path, declared=declared)
+    yield made
+    made.cloud.close()

@@ -21,7 +21,7 @@ NODE_1 = "i-bp1sim000000000001"
 NODE_2 = "i-bp1sim000000000002"
 
 
-def world_of(**sections: object) -> world.World:
+def world_of(**sections: Any) -> world.World:
     """The default world with IPv6: VPC 2408:4005::/56, vSwitch number n has 2408:4005:0:n::/64.
 
     sections: others, or `first_…` with changes to the first row of one.
@@ -85,7 +85,8 @@ class Ecs:
                     request_id="R",
                 )
             )
-        return json.loads(json.dumps(answer))
+        told: dict[str, Any] = json.loads(json.dumps(answer))
+        return told
 
     def refused(self, action: str, **parameters: object) -> tuple[int, str]:
         """(HTTP status, code) of a call that must be refused and must change nothing."""
@@ -120,6 +121,7 @@ class Ecs:
 
     def disk(self, disk_id: str) -> dict[str, Any]:
         """The disk as DescribeDisks shows it."""
+        row: dict[str, Any]
         (row,) = self("DescribeDisks", DiskIds=json.dumps([disk_id]))["Disks"]["Disk"]
         return row
 
@@ -137,6 +139,7 @@ class Ecs:
     def snapshot(self, snapshot_id: str) -> dict[str, Any]:
         """The snapshot as DescribeSnapshots shows it."""
         ids = json.dumps([snapshot_id])
+        row: dict[str, Any]
         (row,) = self("DescribeSnapshots", SnapshotIds=ids)["Snapshots"]["Snapshot"]
         return row
 

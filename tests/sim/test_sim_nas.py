@@ -1,7 +1,6 @@
 """The NAS side: what it refuses, how states pass, and that answers have the SDK's shapes."""
 
 import json
-import pathlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,75 +8,26 @@ import pytest
 from alibabacloud_ecs20140526 import models as ecs_models
 from alibabacloud_nas20170626 import models
 
-import sim.nas
 from sim import actions
 from tests.sim import sim_ecs_harness as harness
 from tests.sim import test_sim_shapes as shapes
-
-assert sim.nas  # registers the actions
-
-NODE = harness.NODE_1
-STANDARD, EXTREME = "0a1b2c3d4e", "extreme-0a1b2c3d4e5f6071"
-LINGJUN = "bmcpfs-0a1b2c3d4e5f6072"
-NETWORK = {"VpcId": "vpc-bp1sim000000000001", "VSwitchId": "vsw-bp1sim000000000002"}
-TARGET = {"NetworkType": "Vpc", "AccessGroupName": "DEFAULT_VPC_GROUP_NAME", **NETWORK}
-NEW = {"ProtocolType": "NFS", "StorageType": "Performance"}
-NEW_EXTREME = {
-    "FileSystemType": "extreme",
-    "ProtocolType": "NFS",
-    "StorageType": "standard",
-    "ZoneId": harness.ZONE,
-}
-NEW_CPFS = {
-    "FileSystemType": "cpfs",
-    "ProtocolType": "cpfs",
-    "StorageType": "advance_100",
-    "ZoneId": harness.ZONE,
-    "Capacity": 3600,
-    **NETWORK,
-}
-DIR = {"FileSystemId": STANDARD, "OwnerUserId": 0, "OwnerGroupId": 0, "Permission": "0777"}
-QUOTA = {
-    "FileSystemId": STANDARD,
-    "Path": "/a",
-    "QuotaType": "Enforcement",
-    "UserType": "AllUsers",
-    "SizeLimit": 20,
-}
-GIB = 1024**3
-
-
-class Nas(harness.Ecs):
-    """Calls NAS actions; ECS ones where NAS has none of the name. Keeps the answers."""
-
-    versions = ("2017-06-26", harness.VERSION)
-
-    def __init__(self, state_dir: pathlib.Path, **options: Any) -> None:
-        self.answers: dict[str, list[dict[str, Any]]] = {}
-        super().__init__(state_dir, **options)
-
-    def call(self, action, parameters):
-        answer = super().call(action, parameters)
-        self.answers.setdefault(action, []).append({"RequestId": "R", **answer})
-        return answer
-
-    def make(self, **parameters: object) -> str:
-        file_system_id: str = self("CreateFileSystem", **(parameters or NEW))["FileSystemId"]
-        self.wait()
-        return file_system_id
-
-    def file_system(self, file_system_id: str) -> dict[str, Any]:
-        found = self("DescribeFileSystems", FileSystemId=file_system_id)
-        (row,) = found["FileSystems"]["FileSystem"]
-        return row
-
-
-@pytest.fixture
-def nas(tmp_path: pathlib.Path) -> Iterator[Nas]:
-    declared = harness.world_of(first_instances={"vsc_enabled": True})
-    made = Nas(tmp_path, declared=declared)
-    yield made
-    made.cloud.close()
+from tests.sim.sim_nas_harness import (
+    DIR,
+    EXTREME,
+    GIB,
+    LINGJUN,
+    NETWORK,
+    NEW,
+    NEW_CPFS,
+    NEW_EXTREME,
+    NODE,
+    QUOTA,
+    STANDARD,
+    TARGET,
+    Nas,
+    new_access_point,
+    new_fileset,
+)
 
 
 def run_every_action(nas: Nas) -> None:
@@ -125,20 +75,6 @@ def run_directory_actions(nas: Nas) -> None:
     nas("DisableAndCleanRecycleBin", FileSystemId=STANDARD)
 
 
-def new_access_point(nas: Nas, **changes: object) -> str:
-    told = {
-        "FileSystemId": STANDARD,
-        "AccessGroup": "DEFAULT_VPC_GROUP_NAME",
-        "VpcId": NETWORK["VpcId"],
-        "VswId": NETWORK["VSwitchId"],
-        "RootDirectory": "/points/a",
-        **changes,
-    }
-    point: str = nas("CreateAccessPoint", **told)["AccessPoint"]["AccessPointId"]
-    nas.wait()
-    return point
-
-
 def run_access_point_actions(nas: Nas) -> None:
     point = new_access_point(nas, PosixSecondaryGroupIds="5,6", Tag=harness.tags({"k": "v"}))
     one = {"FileSystemId": STANDARD, "AccessPointId": point}
@@ -146,13 +82,6 @@ def run_access_point_actions(nas: Nas) -> None:
     nas("DescribeAccessPoints", FileSystemId=STANDARD)
     nas("ModifyAccessPoint", **one, AccessPointName="other")
     nas("DeleteAccessPoint", **one)
-
-
-def new_fileset(nas: Nas, path: str = "/pv-1/", **changes: object) -> str:
-    told = {"FileSystemId": LINGJUN, "FileSystemPath": path, **changes}
-    fileset_id: str = nas("CreateFileset", **told)["FsetId"]
-    nas.wait()
-    return fileset_id
 
 
 def run_cpfs_actions(nas: Nas) -> None:
@@ -454,118 +383,6 @@ def test_a_quota_is_initialized_once_and_changed_at_once(nas):
 
     assert first == ("Initializing", 20)
     assert told() == ("Normal", 30)
-
-
-def test_filesets_do_not_nest_and_can_be_protected(nas):
-    made = new_fileset(nas, DeletionProtection=True)
-    inside = {"FileSystemId": LINGJUN, "FileSystemPath": "/pv-1/x/"}
-
-    assert nas.refused("CreateFileset", **inside) == (403, "OperationDenied.NestedDir")
-    assert nas.refused("DeleteFileset", FileSystemId=LINGJUN, FsetId=made) == (
-        403,
-        "InvalidOperation.DeletionProtection",
-    )
-    again = {**inside, "FileSystemPath": "/pv-1/"}
-    assert nas.refused("CreateFileset", **again) == (403, "OperationDenied.AlreadyExists")
-
-
-def test_a_fileset_is_deleted_only_while_all_of_its_file_system_are_at_rest(nas):
-    first, second = new_fileset(nas, "/a/"), new_fileset(nas, "/b/")
-    busy = (403, "OperationDenied.InvalidState")
-
-    nas("CreateFileset", FileSystemId=LINGJUN, FileSystemPath="/c/")
-    while_made = nas.refused("DeleteFileset", FileSystemId=LINGJUN, FsetId=first)
-    nas.wait()
-    nas("DeleteFileset", FileSystemId=LINGJUN, FsetId=first)
-    while_going = [
-        nas.refused("DeleteFileset", FileSystemId=LINGJUN, FsetId=each) for each in (first, second)
-    ]
-    nas.wait()
-
-    assert [while_made, *while_going] == [busy] * 3
-    nas("DeleteFileset", FileSystemId=LINGJUN, FsetId=second)
-
-
-def test_a_dry_run_changes_no_fileset(nas):
-    fileset = {"FileSystemId": LINGJUN, "FsetId": new_fileset(nas, Description="of-a-test")}
-    nas("SetFilesetQuota", **fileset, SizeLimit=20 * GIB)
-    before = nas("DescribeFilesets", FileSystemId=LINGJUN)["Entries"]
-
-    nas("ModifyFileset", **fileset, Description="other", DryRun=True)
-    nas("SetFilesetQuota", **fileset, SizeLimit=30 * GIB, DryRun=True)
-    nas("CancelFilesetQuota", **fileset, DryRun=True)
-    nas("DeleteFileset", **fileset, DryRun=True)
-    nas.wait()
-
-    assert nas("DescribeFilesets", FileSystemId=LINGJUN)["Entries"] == before
-    assert nas.refused("SetFilesetQuota", **fileset) == (400, "MissingParameter")
-
-
-def test_exports_are_found_by_what_they_are_and_a_dry_run_deletes_none(nas):
-    cpfs = nas.make(**NEW_CPFS)
-    fileset_id = nas("CreateFileset", FileSystemId=cpfs, FileSystemPath="/a/")["FsetId"]
-    told = {"FileSystemId": cpfs, "ProtocolType": "NFS", "ProtocolSpec": "General"}
-    service = nas("CreateProtocolService", **told)["ProtocolServiceId"]
-    nas.wait()
-    which = {"FileSystemId": cpfs, "ProtocolServiceId": service}
-    root = nas("CreateProtocolMountTarget", **which, Path="/", **NETWORK)["ExportId"]
-    of_set = nas("CreateProtocolMountTarget", **which, FsetId=fileset_id, **NETWORK)["ExportId"]
-    nas.wait()
-
-    def found(key, value):
-        filters = [{"Key": key, "Value": value}]
-        answer = nas("DescribeProtocolMountTarget", FileSystemId=cpfs, Filters=filters)
-        return {each["ExportId"] for each in answer["ProtocolMountTargets"]}
-
-    nas("DeleteProtocolMountTarget", **which, ExportId=of_set, DryRun=True)
-    nas.wait()
-
-    assert found("Paths", "/") == {root}
-    assert found("Paths", "/a/,/b/") == found("FsetIds", fileset_id) == {of_set}
-    assert found("VpcIds", NETWORK["VpcId"]) == found("ProtocolServiceIds", service)
-    nas("DeleteProtocolMountTarget", **which, ExportId=of_set)
-    nas("DeleteProtocolMountTarget", **which, ExportId=root)
-    nas.wait()
-    nas("DeleteProtocolService", **which, DryRun=True)
-    assert nas("DescribeProtocolService", FileSystemId=cpfs)["ProtocolServices"]
-
-
-def test_filesets_are_found_by_a_part_of_their_path_and_by_whole_ids(nas):
-    made = [new_fileset(nas, f"/team-{n}/", Description=f"of-team-{n}") for n in range(3)]
-
-    def found(key, value):
-        filters = [{"Key": key, "Value": value}]
-        told = nas("DescribeFilesets", FileSystemId=LINGJUN, Filters=filters)
-        return sorted(each["FsetId"] for each in told["Entries"]["Entrie"])
-
-    assert found("FileSystemPath", "/team") == sorted(made)
-    assert found("Description", "team-1") == made[1:2]
-    assert found("FsetIds", f"{made[0]},{made[2]}") == sorted((made[0], made[2]))
-    assert found("FsetIds", made[0][:-1]) == []
-
-
-def test_a_cpfs_file_system_has_ten_filesets_at_most(nas):
-    cpfs = nas.make(**NEW_CPFS)
-    for n in range(10):
-        nas("CreateFileset", FileSystemId=cpfs, FileSystemPath=f"/set-{n}/")
-
-    more = nas.refused("CreateFileset", FileSystemId=cpfs, FileSystemPath="/set-x/")
-
-    assert more == (403, "OperationDenied.TooManyFilesets")
-
-
-def test_a_released_fileset_may_still_be_told_of(nas):
-    nas.cloud.remember("nas", {"keep_released": True})
-    made = new_fileset(nas)
-    which = {"FileSystemId": LINGJUN, "FsetId": made}
-    nas("DeleteFileset", **which)
-    nas.wait()
-
-    (told,) = nas("DescribeFilesets", FileSystemId=LINGJUN)["Entries"]["Entrie"]
-
-    assert (told["FsetId"], told["Status"]) == (made, "RELEASED")
-    assert nas.refused("DeleteFileset", **which) == (404, "InvalidFsetId.NotFound")
-    assert new_fileset(nas) != made, "the path is free again"
 
 
 def test_everything_is_there_after_a_restart(nas, tmp_path):

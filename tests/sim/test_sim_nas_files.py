@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from sim.hardware import files_api
-from tests.sim import test_sim_nas as nas_tests
-from tests.sim.test_sim_nas import DIR, EXTREME, LINGJUN, QUOTA, STANDARD, TARGET, Nas
+from tests.sim import sim_nas_harness as nas_tests
+from tests.sim.sim_nas_harness import DIR, EXTREME, LINGJUN, QUOTA, STANDARD, TARGET, Nas
 
 
 class Recorded:
