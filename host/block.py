@@ -107,7 +107,7 @@ def written_sectors(path: str | os.PathLike[str]) -> int:
     Source: Documentation/block/stat.rst, write sectors and discard sectors.
     """
     told = (_SYS_DEV_BLOCK / device_number(path) / "stat").read_text().split()
-    return int(told[6]) + int(told[13])
+    return sum(int(told[column]) for column in (6, 13) if column < len(told))  # 13: since 4.18
 
 
 def partitions(device: pathlib.Path) -> list[pathlib.Path]:

@@ -21,6 +21,16 @@ _MISSING = "no such file"
 _NO_ANSWER = ("timed out", "host is down", "no route to host", "connection refused")
 _BROKEN = ("input/output error", "transport endpoint is not connected")
 _NOT_FOR_US = "permission denied"
+_SAID = {
+    errno.ESTALE: _STALE,
+    errno.ETIMEDOUT: "timed out",
+    errno.EHOSTDOWN: "host is down",
+    errno.EHOSTUNREACH: "no route to host",
+    errno.ECONNREFUSED: "connection refused",
+    errno.EIO: "input/output error",
+    errno.ENOTCONN: "transport endpoint is not connected",
+}
+"""In the words of glibc; musl has others."""
 
 
 class NoSuchDirectory(errors.NotFound):
@@ -171,7 +181,7 @@ def look_failed(path: pathlib.Path, code: int) -> errors.Error:
         return errors.NotFound(f"{path} does not exist")
     if code == errno.EACCES:
         return _closed(path)
-    said = os.strerror(code)
+    said = _SAID.get(code) or os.strerror(code)
     return ill(path, said) or errors.Internal(f"{path} cannot be looked into: {said}")
 
 

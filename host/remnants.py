@@ -4,6 +4,7 @@ A file system keeps copies of its superblock, and a GPT one of its table, so tha
 repair what lost the original. mkfs would make an end of that. Reads only.
 """
 
+import errno
 import os
 import pathlib
 
@@ -50,7 +51,8 @@ def require_no_signature(device: pathlib.Path) -> None:
     argv = ["wipefs", "--noheadings", "--output", "TYPE", "--", str(device)]
     told = set(run.run(argv, timeout_s=_TIMEOUT_S).stdout.split()) - _NO_SIGN
     if told:
-        raise Remains(device, f"a damaged {'/'.join(sorted(told))}", "remove it with `wipefs -a`")
+        remedy = f"empty the device: `blkdiscard --zeroout {device}`"
+        raise Remains(device, f"a damaged {'/'.join(sorted(told))}", remedy)
 
 
 def require_no_copies(device: pathlib.Path) -> None:
@@ -95,15 +97,29 @@ def _xfs_second_group(device: pathlib.Path) -> int:
 
 
 def _read(device: pathlib.Path, offset: int, size: int) -> bytes:
+    """*size* bytes from *offset* on, fewer only at the end of the device. Raises Unavailable."""
     fd = os.open(device, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        return os.pread(fd, size, offset)
+        end = os.lseek(fd, 0, os.SEEK_END)
+        return _read_whole(fd, offset, min(offset + size, end))
     except OSError as e:
         raise errors.Unavailable(
             f"device {device} cannot be read: {e.strerror}; what is on it is not known"
         ) from e
     finally:
         os.close(fd)
+
+
+def _read_whole(fd: int, start: int, end: int) -> bytes:
+    """The bytes from *start* to *end*. Raises OSError at the first that cannot be read."""
+    read = b""
+    while start + len(read) < end:
+        # The kernel answers with less when only the rest of a read fails, so go on from there.
+        more = os.pread(fd, end - start - len(read), start + len(read))
+        if not more:
+            raise OSError(errno.EIO, f"nothing at byte {start + len(read)}")
+        read += more
+    return read
 
 
 def _has_files(device: pathlib.Path, block_bytes: int, first: int) -> bool:

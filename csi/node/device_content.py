@@ -67,7 +67,7 @@ def choose_content(
     raise errors.Precondition(
         f"device {source.path} holds {found}, but {wanted or 'a file system'} was asked for "
         f"(supported: {', '.join(node_options.FsType)}); the data is intact, nothing was changed. "
-        "Ask for the file system that is there, or empty the disk yourself"
+        f"Ask for the file system that is there, or empty it: `blkdiscard --zeroout {source.path}`"
     )
 
 

@@ -19,9 +19,12 @@ _IO_ERRORS = frozenset({errno.EIO, errno.ENXIO, errno.ENODEV, errno.EUCLEAN, err
 
 
 class Devices(Protocol):
-    """Knows whether the block device "major:minor" still exists."""
+    """is_alive: whether the block device "major:minor" still exists."""
 
     def is_alive(self, number: str) -> bool: ...
+
+    def is_lost(self, mount: mountinfo.Mount, volume_id: str) -> bool:
+        """Whether *mount*, a device file, leads to another device than the volume's by now."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +41,7 @@ def read(at: at_path.AtPath, devices: Devices) -> VolumeStats:
     there = node_mounts.locate(at.volume_id, at.path)
     path = pathlib.Path(there.mount_point)
     if node_mounts.is_device_file(there):
-        return _read_block(there, devices)
+        return _read_block(at.volume_id, there, devices)
     error = ""
     usage = None
     try:
@@ -70,10 +73,9 @@ def judge(mount: mountinfo.Mount, *, is_alive: bool, io_error: str) -> volume_st
     )
 
 
-def _read_block(there: mountinfo.Mount, devices: Devices) -> VolumeStats:
+def _read_block(volume_id: str, there: mountinfo.Mount, devices: Devices) -> VolumeStats:
     path = pathlib.Path(there.mount_point)
-    # The file outlives the device, whose number may be another disk's by now.
-    if there.deleted or not devices.is_alive(block.device_number(path)):
+    if not devices.is_alive(block.device_number(path)) or devices.is_lost(there, volume_id):
         return VolumeStats(condition=_ill("the device is gone: it was detached while in use"))
     try:
         total_bytes = block.size_bytes(path)

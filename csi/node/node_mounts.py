@@ -4,6 +4,7 @@ A restarted driver knows nothing, so whether a volume is staged, published, wher
 from here each time.
 """
 
+import contextlib
 import pathlib
 from collections.abc import Collection, Iterable
 
@@ -41,9 +42,18 @@ def is_device_file(mount: mountinfo.Mount) -> bool:
 
 def holds(mount: mountinfo.Mount, numbers: Collection[str]) -> bool:
     """Whether *mount* gives access to a device of *numbers*, as a file system or as a file."""
-    if mount.device in numbers:
-        return True
-    return is_device_file(mount) and block.device_number(_path(mount)) in numbers
+    return mount.device in numbers or number_behind(mount) in numbers
+
+
+def number_behind(mount: mountinfo.Mount) -> str:
+    """Number, "major:minor", of the device file that *mount* is, else of its file system.
+
+    The table is of some moments ago: what was unmounted since is no device file.
+    """
+    if mount.fs_type in _DEVICE_FILE_SYSTEMS:
+        with contextlib.suppress(errors.Precondition, OSError):
+            return block.device_number(_path(mount))
+    return mount.device
 
 
 def is_read_only(mount: mountinfo.Mount) -> bool:

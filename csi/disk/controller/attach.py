@@ -112,13 +112,16 @@ class Attacher:
                     attached = await self._attach(disk, want, force=action is Action.FORCE_ATTACH)
                     if attached is not None:
                         return attached
+                    if disk.state is ecs_model.DiskState.DETACHING:
+                        disk = await self._wait_a_while(disk)
+                        continue
                     await self._clock.sleep(_LOOK_AGAIN_S)
             disk = await self._disks.read(want.volume_id)
         raise errors.Busy(f"disk {want.volume_id} or {want.instance_id} stays busy; retry later")
 
     async def _wait_a_while(self, disk: Disk) -> Disk | None:
         """The disk when its detach has ended, or has had its time: only then it hangs."""
-        what = f"disk {disk.disk_id}, which is {disk.state}, before it is taken by force"
+        what = f"disk {disk.disk_id}, which is {disk.state}, before it is asked for again"
         try:
             async with asyncio.timeout(self._patience_s):
                 return await self._disks.wait(disk.disk_id, attach_plan.is_settled, what=what)

@@ -113,9 +113,9 @@ class Devices:
         A device file that is bound somewhere holds nothing. Detached behind our back, the disk is
         gone, and its number goes to the next disk: what the file leads to then is that one.
         """
-        if mount.deleted or not serial:
-            return mount.deleted
-        return not self.may_be(block.device_number(mount.mount_point), serial)
+        told = self._kernel_serial(block.device_number(mount.mount_point)) if serial else ""
+        # The disk may have come back with its number: then the old file leads to it again.
+        return not block.is_serial(told, serial) if told else mount.deleted
 
     def confirm(self, disk: Disk, serial: str) -> None:
         """Check that *serial* still means *disk*; device names are used again after a detach.
@@ -191,6 +191,10 @@ class Devices:
     def is_alive(self, number: str) -> bool:
         """Whether the device "major:minor" still exists; after a detach it does not."""
         return (self._settings.sysfs / "dev/block" / number).exists()
+
+    def is_lost(self, mount: mountinfo.Mount, volume_id: str) -> bool:
+        """`is_left_over`, of a volume."""
+        return self.is_left_over(mount, disk_options.serial_of(volume_id))
 
     def set_read_only(self, number: str, *, read_only: bool) -> None:
         """Let the whole device refuse writes, or not.

@@ -229,14 +229,13 @@ def find_clash(
     is_block = want.access is requests.AccessType.BLOCK
     for mount in table:
         path = pathlib.Path(mount.mount_point)
-        if (
-            mount.deleted
-            or path.is_relative_to(want.staging_target_path)
-            or not node_mounts.holds(mount, numbers)
-        ):
+        if mount.deleted or path.is_relative_to(want.staging_target_path):
+            continue
+        number = node_mounts.number_behind(mount)
+        if number not in numbers:
             continue
         readers = want.read_only and node_mounts.is_read_only(mount)
-        if node_mounts.is_device_file(mount) != is_block and not readers:
+        if (number != mount.device) != is_block and not readers:
             return path
     return None
 

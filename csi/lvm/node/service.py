@@ -12,6 +12,7 @@ from csi.lvm.node import ephemeral, expand, node_requests, publish, stage, takin
 from csi.lvm.stores import volumes
 from csi.lvm.stores.logical import logical_rows
 from csi.node import at_path, device_stats
+from host import mountinfo
 from kube import api, events
 
 _Rpc = csi_pb2.NodeServiceCapability.RPC
@@ -35,6 +36,11 @@ class _Devices:
     def is_alive(self, number: str) -> bool:
         """Whether the block device still exists."""
         return (_SYS_DEV_BLOCK / number).exists()
+
+    def is_lost(self, mount: mountinfo.Mount, volume_id: str) -> bool:
+        """Whether its file is gone; which volume has its number now cannot be told."""
+        del volume_id
+        return mount.deleted
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

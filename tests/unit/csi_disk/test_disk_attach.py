@@ -295,6 +295,29 @@ async def test_a_shared_disk_comes_to_a_node_while_another_node_never_lets_go_of
     assert NODE in disk.attached_instance_ids
 
 
+async def test_a_shared_disk_that_the_cloud_gives_nobody_while_it_detaches_is_waited_for() -> None:
+    parts = parts_with(harness.used_by("i-leaving", state=State.DETACHING, multi_attach=True))
+    refusal = fake_refusals.refusal("AttachDisk", "IncorrectDiskStatus")
+    parts.disks.record.fail_next("attach", refusal)
+    real, waits = parts.disks.wait, 0
+
+    async def wait(*args: Any, **kwargs: Any) -> Any:
+        nonlocal waits
+        waits += 1
+        if waits == 1:
+            assert "which is Detaching, before it is asked for again" in kwargs["what"]
+            return parts.disks.disks["d-one"]
+        return await real(*args, **kwargs)
+
+    parts.disks.wait = wait  # type: ignore[method-assign]
+
+    disk = await parts.attacher.attach(harness.publish_to(NODE, capability=SHARED))
+
+    assert NODE in disk.attached_instance_ids
+    assert waits == 2, "for the other node, then for our own attach"
+    assert changes(parts) == ["attach", "attach"]
+
+
 async def test_detach_of_a_shared_disk_goes_on_where_another_process_was_killed() -> None:
     parts = parts_with(harness.used_by(NODE, OTHER, multi_attach=True))
     await parts.disks.detach("d-one", NODE)

@@ -266,3 +266,25 @@ def test_an_unfinished_xfs_is_told_by_its_super_block(
     image.write_bytes(head)
 
     assert device_state.is_unfinished_xfs(image) is unfinished
+
+
+@pytest.mark.parametrize(
+    ("now", "deleted", "lost"),
+    [
+        pytest.param("bp1own", True, False, id="it came back with its number"),
+        pytest.param("bp1own", False, False, id="it never left"),
+        pytest.param("bp1other", False, True, id="another has its number"),
+        pytest.param("bp1other", True, True, id="another has its number, and a file of its own"),
+        pytest.param("", True, True, id="nobody tells whose number it is, and the file is gone"),
+        pytest.param("", False, False, id="nobody tells whose number it is"),
+    ],
+)
+def test_a_raw_volume_is_lost_when_its_number_is_not_its_own_any_more(
+    devices: FoundDevices, monkeypatch: pytest.MonkeyPatch, *, now: str, deleted: bool, lost: bool
+) -> None:
+    monkeypatch.setattr(device.block, "device_number", lambda _path: DISK.number)
+    monkeypatch.setattr(devices, "_kernel_serial", lambda _number: now)
+    root = "/vdb//deleted" if deleted else "/vdb"
+    (file,) = mountinfo.parse(f"30 1 0:5 {root} /pods/raw rw - devtmpfs udev rw\n")
+
+    assert devices.is_lost(file, "d-bp1own") is lost

@@ -163,3 +163,12 @@ def test_a_read_only_file_system_cannot_grow(options: str, super_options: str) -
     table = [mount("/m", options=options, super_options=super_options)]
 
     assert expand.choose_writable(table, {"253:16"}) is None
+
+
+def test_what_was_unmounted_since_the_table_was_read_is_no_device_file(
+    tmp_path: pathlib.Path,
+) -> None:
+    gone = mount(tmp_path / "gone", device="0:5", fs_type="devtmpfs")
+
+    assert node_mounts.number_behind(gone) == "0:5"
+    assert not node_mounts.holds(gone, {"253:16"})

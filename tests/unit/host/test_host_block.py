@@ -57,3 +57,14 @@ def test_io_limits_are_written_where_the_kernel_reads_them(tmp_path, pod, unifie
 def test_a_pod_without_a_cgroup_is_told(tmp_path):
     with pytest.raises(errors.Precondition, match="no cgroup of pod u-1"):
         cgroup.set_io_limits("u-1", "7:0", cgroup.IoLimits(read_iops=1), root=tmp_path)
+
+
+@pytest.mark.parametrize(("columns", "expected"), [(11, 7), (15, 7 + 14), (17, 7 + 14)])
+def test_what_was_written_is_told_by_old_kernels_too(columns, expected, tmp_path, monkeypatch):
+    monkeypatch.setattr(block, "_SYS_DEV_BLOCK", tmp_path)
+    monkeypatch.setattr(block, "device_number", lambda _path: "253:16")
+    (tmp_path / "253:16").mkdir()
+    told = " ".join(str(n) for n in range(1, columns + 1))
+    (tmp_path / "253:16/stat").write_text(f"{told}\n")
+
+    assert block.written_sectors("/dev/vdb") == expected

@@ -164,6 +164,12 @@ def test_each_error_means_what_the_words_of_a_command_mean(
     assert type(nfs.look_failed(pathlib.Path("/a"), code)) is kind
 
 
+def test_another_c_library_has_other_words_for_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "strerror", lambda code: f"Error {code} in the words of musl")
+
+    assert type(nfs.look_failed(pathlib.Path("/a"), errno.ENOTCONN)) is nfs.BrokenMount
+
+
 # -- the process itself
 
 
