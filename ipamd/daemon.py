@@ -210,7 +210,7 @@ class Daemon:
             tell=self._tell,
         ):
             self._ready.phase = Phase.READY
-            log.info("ipamd ready", free=self._state.count(model.AddressState.WARM))
+            log.info("ipamd ready", free=self._state.free())
 
     async def _recover_until_done(self) -> eni_maker.EniMaker:
         delay_s = _RETRY_FIRST_S

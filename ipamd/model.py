@@ -182,6 +182,11 @@ class PoolEni:
     full: bool = False
     unseen: int = 0
 
+    @property
+    def is_usable(self) -> bool:
+        """Whether pods may get addresses of it: those of one without a link lead nowhere."""
+        return self.state is EniState.IN_USE and self.link is not None
+
     def count(self, state: AddressState) -> int:
         """How many of its addresses are in *state*."""
         return sum(1 for address in self.addresses.values() if address.state is state)

@@ -59,7 +59,7 @@ def judge(addresses: pool.Pool) -> str | None:
     Pure. Between: nothing is free now and something will be, so what was said before stands.
     """
     state, targets = addresses.state, addresses.targets
-    if state.count(AddressState.WARM):
+    if state.free():
         return ""
     total = sum(len(eni.addresses) for eni in state.enis.values())
     if total < targets.capacity and not addresses.growth_blocked:

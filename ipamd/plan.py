@@ -71,11 +71,7 @@ def plan_growth(
 
     dry_vswitch_ids: vSwitches without free addresses; their interfaces are not asked for more.
     """
-    free = sum(
-        eni.count(AddressState.WARM)
-        for eni in enis
-        if eni.state is EniState.IN_USE and eni.link is not None
-    )
+    free = sum(eni.count(AddressState.WARM) for eni in enis if eni.is_usable)
     total = sum(len(eni.addresses) for eni in enis)
     coming = sum(eni.assigning for eni in enis) + sum(demand.creating)
     short = max(
@@ -87,11 +83,7 @@ def plan_growth(
     usable = [
         eni
         for eni in enis
-        if eni.state is EniState.IN_USE
-        and eni.link is not None
-        and not eni.busy
-        and not eni.full
-        and eni.vswitch_id not in dry_vswitch_ids
+        if eni.is_usable and not eni.busy and not eni.full and eni.vswitch_id not in dry_vswitch_ids
     ]
     for eni in sorted(usable, key=lambda e: (len(e.addresses), e.eni_id), reverse=pack):
         room = targets.addresses_per_eni - len(eni.addresses)
@@ -142,9 +134,9 @@ def plan_shrink(
     """
     if demand.waiting or demand.creating:
         return []
-    usable = [eni for eni in enis if eni.state is EniState.IN_USE]
-    free = sum(eni.count(AddressState.WARM) for eni in usable)
-    total = sum(len(eni.addresses) for eni in usable)
+    # As growth counts: what one of the two takes for free, the other must not miss.
+    free = sum(eni.count(AddressState.WARM) for eni in enis if eni.is_usable)
+    total = sum(len(eni.addresses) for eni in enis if eni.state is EniState.IN_USE)
     over = max(0, free - targets.max_free)
     over += min(extra, max(0, free - over - targets.min_free))
     over = min(over, total - targets.minimum_total)
@@ -152,7 +144,7 @@ def plan_shrink(
     for eni in sorted(enis, key=lambda e: (e.count(AddressState.LEASED), len(e.addresses))):
         if over <= 0:
             break
-        if eni.busy or not eni.ours or eni.state is not EniState.IN_USE:
+        if eni.busy or not eni.ours or not eni.is_usable:
             continue
         warm = [a for a in eni.addresses.values() if a.state is AddressState.WARM]
         # One of a clock that was ahead is not young for as long as it was.

@@ -445,11 +445,14 @@ class Pool:
         self._wake.set()
 
     def _note_primed(self) -> None:
-        free = self.state.count(AddressState.WARM)
-        total = sum(len(eni.addresses) for eni in self.state.enis.values())
+        free = self.state.free()
+        enis = self.state.enis.values()
+        total = sum(len(eni.addresses) for eni in enis)
         reached = free >= self.targets.min_free and total >= self.targets.minimum_total
         in_service = bool(self.state.count(AddressState.LEASED))
-        if reached or in_service or (free and self._why) or total >= self.targets.capacity:
+        # An interface without a link takes its place, and may never bring what is short.
+        cannot = bool(self._why) or any(eni.link is None for eni in enis)
+        if reached or in_service or (free and cannot) or total >= self.targets.capacity:
             self._primed.set()
 
     async def _end_tasks(self) -> None:

@@ -225,6 +225,10 @@ class PoolState:
         """How many addresses are in *state*."""
         return sum(eni.count(state) for eni in self.enis.values())
 
+    def free(self) -> int:
+        """How many addresses the next pods could have: warm ones of interfaces with a link."""
+        return sum(eni.count(AddressState.WARM) for eni in self.enis.values() if eni.is_usable)
+
     def _put(self, eni: model.PoolEni, address: model.Address) -> None:
         """Let *address*, of another interface till now, be one of *eni*."""
         if address.state is AddressState.MISSING:

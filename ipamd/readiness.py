@@ -73,7 +73,7 @@ class Readiness:
     def shortage(self) -> str:
         """Why an ADD would fail or wait now, "" when it would not."""
         state = self._pool.state
-        if state.count(AddressState.WARM):
+        if state.free():
             return ""
         total = sum(len(eni.addresses) for eni in state.enis.values())
         if total < self._pool.targets.capacity and not self._pool.growth_blocked:

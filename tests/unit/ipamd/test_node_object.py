@@ -188,6 +188,14 @@ async def test_a_blocked_pool_says_why_only_when_nothing_is_free():
     assert node_object.judge(rig.pool) == "the vSwitch is dry"
 
 
+async def test_addresses_of_an_interface_without_a_link_are_not_sufficient():
+    rig = Rig()
+    rig.pool._why = "the vSwitch is dry"
+    rig.pool.state.enis["eni-1"].link = None
+
+    assert node_object.judge(rig.pool) == "the vSwitch is dry"
+
+
 async def test_a_machine_is_known_by_its_node():
     rig = Rig()
     rig.server.objects[NODE] = {

@@ -156,6 +156,14 @@ def test_an_interface_with_a_cooling_address_is_not_deleted():
     )
 
 
+def test_what_an_interface_without_a_link_has_is_neither_free_nor_given_back():
+    lost, good = eni(1, warm=6, leased=2), eni(2, warm=3)
+    lost.link = None
+
+    assert shrink([lost, good], min_free=3) == []
+    assert shrink([lost, eni(2, leased=1, warm=7)], min_free=3)[0].eni_id == "eni-2"
+
+
 def test_nothing_shrinks_while_anybody_waits():
     assert shrink([eni(1, warm=9)], waiting=1) == []
 

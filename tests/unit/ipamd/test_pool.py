@@ -72,6 +72,33 @@ async def test_a_node_whose_pods_have_addresses_is_primed_while_the_cloud_refuse
             await served.wait_primed()
 
 
+async def test_a_node_whose_interface_has_no_link_is_primed_once_the_link_comes():
+    wanted = limits.Targets(max_enis=1, addresses_per_eni=10, min_free=3, max_free=5)
+    async with running(wanted) as (served, _, _):
+        served.state.add_eni(lost := test_pool_state.eni(1, count=4))
+        lost.link, link = None, lost.link
+        served._turn()
+        assert not served._primed.is_set()
+
+        lost.link = link
+        served.wake()
+        async with asyncio.timeout(5):
+            await served.wait_primed()
+
+
+async def test_an_interface_without_a_link_keeps_no_node_that_has_an_address_from_being_primed():
+    wanted = limits.Targets(max_enis=2, addresses_per_eni=10, min_free=3, max_free=5)
+    async with running(wanted) as (served, maker, _):
+        maker.hold = asyncio.Event()  # no call ends
+        lost, good = test_pool_state.eni(1, count=4), test_pool_state.eni(2, count=1)
+        lost.link = None
+        served.state.add_eni(lost)
+        served.state.add_eni(good)
+
+        async with asyncio.timeout(5):
+            await served.wait_primed()
+
+
 async def test_a_new_node_without_an_address_is_not_primed():
     wanted = limits.Targets(max_enis=2, addresses_per_eni=10, min_free=3, max_free=5)
     async with running(wanted) as (served, maker, told):

@@ -61,6 +61,16 @@ def test_a_node_whose_addresses_all_wait_for_somebody_else_is_not_ready():
     assert "none of the 2 addresses" in refusal(ready_with(pool))
 
 
+def test_an_address_of_an_interface_without_a_link_is_no_free_one():
+    lost = eni(1, count=2)
+    lost.link = None
+
+    ready = ready_with(FakePool(lost, blocked="the vSwitch is dry"))
+
+    assert ready.shortage() == "the vSwitch is dry"
+    ready.require_addresses()  # its link may come: no reason to evict pods
+
+
 def test_a_node_that_can_still_grow_is_ready():
     ready_with(FakePool()).require_addresses()
 
