@@ -50,9 +50,12 @@ class PoolState:
             if other is eni:
                 continue
             for ipv4 in eni.addresses.keys() & other.addresses.keys():
-                old = other.addresses[ipv4]
+                new, old = eni.addresses[ipv4], other.addresses[ipv4]
+                # *eni* may be the one that loses it: it gives it back, or was not listed with it.
+                if new.state is AddressState.RELEASING or new.unseen > 0:
+                    continue
                 # One that is being given back is dropped there when that call ends.
-                if old.state is not AddressState.RELEASING and eni.addresses[ipv4].key is None:
+                if old.state is not AddressState.RELEASING and new.key is None:
                     del other.addresses[ipv4]
                     self._put(eni, old)
 

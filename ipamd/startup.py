@@ -1,6 +1,7 @@
 """From nothing to a pool: every source is read, compared, and gone on with."""
 
 import dataclasses
+import ipaddress
 import pathlib
 from collections.abc import Iterable, Mapping
 
@@ -121,7 +122,7 @@ async def restore(
     """Put leases and cool-downs into *state* and *served*; clean up after pods that are gone."""
     now_s = time.now().timestamp()
     host = await worker.read_host_state()
-    eni_of = {address.ipv4: eni.eni_id for eni, address in state.addresses()}
+    eni_of = _owners(state)
     by_table = {eni.link.table: eni.eni_id for eni in state.enis.values() if eni.link}
     found = recovery.recover(
         sources.stored.leases,
@@ -183,6 +184,15 @@ def records_of(state: pool_state.PoolState) -> tuple[model.EniRecord, ...]:
         for eni in state.enis.values()
         if eni.state is not model.EniState.DELETING
     )
+
+
+def _owners(state: pool_state.PoolState) -> dict[ipaddress.IPv4Address, str]:
+    """The interface of each address: of two that are listed with it, not the one it leaves."""
+    owners: dict[ipaddress.IPv4Address, str] = {}
+    for eni, address in state.addresses():
+        if address.state is not model.AddressState.RELEASING or address.ipv4 not in owners:
+            owners[address.ipv4] = eni.eni_id
+    return owners
 
 
 def _doubt(eni: model.PoolEni, record: model.EniRecord) -> None:

@@ -75,6 +75,35 @@ def test_the_end_of_an_older_keeping_leaves_the_newer_one():
     assert state.take_kept(holder, key(3), 100.0)[1].ipv4 == ipaddress.IPv4Address("10.0.1.2")
 
 
+@pytest.mark.parametrize(("doubt", "unseen"), [(AddressState.RELEASING, 0), (AddressState.WARM, 1)])
+def test_an_interface_that_loses_an_address_takes_it_from_none_that_has_it(doubt, unseen):
+    state = pool_of(eni(1, count=1), eni(2, count=1))
+    _, leased = state.allocate(key(1), 0.0)
+    losing = state.enis["eni-2"]
+    losing.addresses[leased.ipv4] = model.Address(
+        ipv4=leased.ipv4, state=doubt, since_s=0.0, unseen=unseen
+    )
+
+    state.take_over(losing)
+    assert state.find(key(1))[0].eni_id == "eni-1"
+    losing.addresses.pop(leased.ipv4)  # the call that gives it back ends
+
+    assert state.find(key(1)) == (state.enis["eni-1"], leased)
+
+
+def test_an_interface_that_comes_with_an_address_it_gives_back_takes_it_from_none():
+    state = pool_of(eni(1, count=1))
+    _, leased = state.allocate(key(1), 0.0)
+    coming = eni(2, count=1)
+    coming.addresses[leased.ipv4] = model.Address(
+        ipv4=leased.ipv4, state=AddressState.RELEASING, since_s=0.0
+    )
+
+    state.add_eni(coming)
+
+    assert state.find(key(1))[0].eni_id == "eni-1"
+
+
 def test_the_same_attachment_gets_the_same_address_again():
     state = pool_of(eni(1))
 

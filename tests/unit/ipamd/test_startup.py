@@ -1,5 +1,7 @@
 """What a start makes of what it finds, where that contradicts itself."""
 
+import pytest
+
 from ipamd import model, startup
 from ipamd.datapath import model as datapath_model
 from tests.unit.ipamd.test_attachments_pods import Rig
@@ -32,6 +34,13 @@ def links_to(*addresses):
         rules=(),
         routes=tuple(datapath_model.HostRoute(address=a, index=n) for n, a in numbered),
     )
+
+
+def link_of(lease):
+    """The link that *lease* has on the node."""
+    link = datapath_model.HostLink(ifname=lease.host_ifname, index=9, alias=lease.alias, up=True)
+    route = datapath_model.HostRoute(address=lease.ipv4, index=9)
+    return datapath_model.HostState(links=(link,), rules=(), routes=(route,))
 
 
 async def restore(rig, kernel, stored=()):
@@ -69,17 +78,28 @@ async def test_a_lease_is_found_on_the_interface_that_has_its_address_now():
         each.addresses = each.addresses if each is moved else {}
         rig.pool.state.add_eni(each)
     rig.served.leases.clear()
-    host = datapath_model.HostState(
-        links=(
-            datapath_model.HostLink(
-                ifname=before.host_ifname, index=9, alias=before.alias, up=True
-            ),
-        ),
-        rules=(),
-        routes=(datapath_model.HostRoute(address=before.ipv4, index=9),),
-    )
 
-    await restore(rig, Kernel(host), stored=(before,))
+    await restore(rig, Kernel(link_of(before)), stored=(before,))
 
     assert rig.served.leases[before.key].eni_id == "eni-2"
     assert rig.pool.state.find(before.key)[1].state is model.AddressState.LEASED
+
+
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)])
+async def test_a_lease_is_not_put_on_the_interface_that_gives_its_address_back(order):
+    rig = Rig(count=1)
+    before = await rig.add("web", "c1")
+    rig.pool.state.clear()
+    rig.served.leases.clear()
+    ipv4 = before.ipv4
+    has, leaves = eni(1, count=1), eni(2, count=1)
+    leaves.addresses = {
+        ipv4: model.Address(ipv4=ipv4, state=model.AddressState.RELEASING, since_s=0.0)
+    }
+    for number in order:
+        rig.pool.state.add_eni({1: has, 2: leaves}[number])
+
+    await restore(rig, Kernel(link_of(before)), stored=(before,))
+
+    assert rig.served.leases[before.key].eni_id == "eni-1"
+    assert rig.pool.state.find(before.key)[0] is has
