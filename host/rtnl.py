@@ -65,6 +65,12 @@ def set_up(index: int, *, mtu: int = 0, alias: str = "", router: bool = False) -
     return Request(kind=c.RTM_SETLINK, body=body, doing=f"switch link {index} on")
 
 
+def set_mtu(index: int, mtu: int) -> Request:
+    """Give a link another MTU; EINVAL or ERANGE where its device does not take it."""
+    body = c.LINK.pack(0, 0, index, 0, 0) + attr(c.IFLA_MTU, c.U32.pack(mtu))
+    return Request(kind=c.RTM_SETLINK, body=body, doing=f"give link {index} the MTU {mtu}")
+
+
 def delete_link(index: int) -> Request:
     """Delete a link, and its peer. The answer takes 13 to 46 ms, the link is gone before."""
     body = c.LINK.pack(0, 0, index, 0, 0)

@@ -25,6 +25,7 @@ from ipamd import (
     pool,
     recovery,
 )
+from ipamd.datapath import model as datapath_model
 from ipamd.model import AddressState, EniState
 
 log = structlog.get_logger()
@@ -81,6 +82,7 @@ class Janitor:
         self._compare = drift.Compare()
         self._netns_gone: dict[model.AttachmentKey, int] = {}
         self._foreign: set[str] = set()
+        self._told_mtu: set[tuple[str, int]] = set()
         self.counts = Counts()
 
     async def run(self) -> None:
@@ -228,7 +230,16 @@ class Janitor:
             else:
                 log.warning("interface has another link", eni_id=eni.eni_id, ifname=link.ifname)
             eni.link = link
+        if link is not None and link.kept_mtu:
+            self._tell_mtu(eni.eni_id, link)
         return link is not None
+
+    def _tell_mtu(self, eni_id: str, link: datapath_model.EniLink) -> None:
+        """Once for each interface: nothing changes by itself."""
+        if (eni_id, link.index) not in self._told_mtu:
+            self._told_mtu.add((eni_id, link.index))
+            text = f"interface {eni_id} refuses --mtu and keeps its MTU of {link.kept_mtu}"
+            self._tell.node(events.Reason.RESOURCE_INVALID, text)
 
     async def _miss(self, eni: model.PoolEni) -> None:
         """An interface that is not listed; believed when the kernel lacks it too."""

@@ -1,5 +1,6 @@
 """Makes an ENI of this node ready for pods. Source: spec/terway.md 4.0, 4.1 #11, #12."""
 
+import dataclasses
 import errno
 import ipaddress
 import socket
@@ -16,6 +17,7 @@ log = structlog.get_logger()
 _TABLE_BASE = 1000
 _GONE = frozenset((errno.EADDRNOTAVAIL,))
 """Deleting an address deletes the others of its network."""
+_MTU_REFUSED = frozenset((errno.EINVAL, errno.ERANGE))
 
 
 def find(links: Sequence[rtnl_read.Link], mac: str) -> rtnl_read.Link | None:
@@ -68,6 +70,8 @@ class EniPreparer:
         self._node_ip = node_ip
         self._node_ipv6 = node_ipv6
         self._mtu = mtu
+        self._kept_mtu: dict[int, int] = {}
+        """By index of a link: its MTU, where its device refused ours."""
 
     def prepare(self, asking: netlink.Socket, eni: model.Eni) -> model.EniLink | None:
         """The ENI's link, ready; None while the kernel does not have it.
@@ -84,10 +88,12 @@ class EniPreparer:
         )
         self._ensure_routers(links)
         if not self._is_ready(asking, link, made, eni.gateway):
+            self._ensure_mtu(asking, link)
             self._ensure_ipv4(asking, made, eni.gateway)
         if self._node_ipv6 is not None and eni.ipv6_gateway is not None:
             self._ensure_ipv6(asking, made, self._node_ipv6, eni.ipv6_gateway)
-        return made
+        kept = 0 if link.mtu == self._mtu else self._kept_mtu.get(link.index, 0)
+        return dataclasses.replace(made, kept_mtu=kept)
 
     def _refuse_primary(self, asking: netlink.Socket, link: rtnl_read.Link) -> None:
         """On the primary the node's address has the prefix of its vSwitch."""
@@ -124,12 +130,30 @@ class EniPreparer:
         A route put again makes the kernel forget those of connections, and this is looked at each
         minute.
         """
-        if not (link.up and link.mtu == self._mtu and link.forwards and not link.filters):
+        has_mtu = link.mtu in (self._mtu, self._kept_mtu.get(link.index))
+        if not (link.up and has_mtu and link.forwards and not link.filters):
             return False
         there = _global_addresses(asking, made, socket.AF_INET)
         routes = rtnl_read.read_routes(asking, socket.AF_INET, table=made.table, index=made.index)
         defaults = [route.gateway for route in routes if route.network == plan.DEFAULT]
         return there == [ipaddress.ip_interface(self._node_ip)] and defaults == [gateway]
+
+    def _ensure_mtu(self, asking: netlink.Socket, link: rtnl_read.Link) -> None:
+        """A device that cannot have our MTU keeps its own: pods reach the VPC all the same."""
+        before = self._kept_mtu.pop(link.index, None)
+        if link.mtu == self._mtu:
+            return
+        acks = asking.exchange([rtnl.set_mtu(link.index, self._mtu)])
+        netlink.require(acks, fine=_MTU_REFUSED)
+        if acks[0].error:
+            self._kept_mtu[link.index] = link.mtu
+            if before != link.mtu:
+                log.warning(
+                    "interface refuses the MTU",
+                    ifname=link.ifname,
+                    wanted=self._mtu,
+                    kept=link.mtu,
+                )
 
     def _ensure_ipv4(
         self, asking: netlink.Socket, made: model.EniLink, gateway: ipaddress.IPv4Address
@@ -138,7 +162,7 @@ class EniPreparer:
         requests = self._removals(asking, made, self._node_ip)
         netlink.require(asking.exchange(requests), fine=_GONE)
         requests = [
-            rtnl.set_up(made.index, mtu=self._mtu, router=True),
+            rtnl.set_up(made.index, router=True),
             rtnl.put_address(made.index, self._node_ip),
             rtnl.put_route(plan.DEFAULT, made.index, gateway=gateway, table=made.table),
         ]

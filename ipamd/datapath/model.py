@@ -19,12 +19,16 @@ class Eni:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class EniLink:
-    """An interface that is ready for pods. table: 1000 + index."""
+    """An interface that is ready for pods. table: 1000 + index.
+
+    kept_mtu: what its device goes on with, having refused the one we want; 0 = has that.
+    """
 
     mac: str
     ifname: str
     index: int
     table: int
+    kept_mtu: int = dataclasses.field(default=0, compare=False)
 
 
 class EniGone(errors.Unavailable):

@@ -34,6 +34,13 @@ def add_eni(lab):
     lab.node.sh("ip link set fab2 up")
 
 
+def count_exchanges(lab, asked):
+    """From now on, put what the kernel is asked to change into *asked*."""
+    asking = lab.datapath._node.asking
+    really = asking.exchange
+    asking.exchange = lambda requests: asked.extend(requests) or really(requests)
+
+
 def test_an_eni_that_is_not_there_yet_is_none(lab):
     assert prepare(lab) is None
 
@@ -63,17 +70,37 @@ def test_preparing_again_changes_nothing(lab):
 
 def test_preparing_again_asks_the_kernel_for_no_change(lab):
     asked = []
-
-    def watch():
-        asking = lab.datapath._node.asking
-        really = asking.exchange
-        asking.exchange = lambda requests: asked.extend(requests) or really(requests)
-
-    lab.do(watch)
+    lab.do(lambda: count_exchanges(lab, asked))
 
     assert lab.do(lab.datapath.prepare_eni, lab.eni) == lab.link
 
     assert asked == []
+
+
+def test_an_eni_whose_device_refuses_the_mtu_keeps_its_own_and_is_not_asked_each_time(lab):
+    add_eni(lab)
+    lab.do(lab.datapath.close)
+    lab.datapath = type(lab.datapath)(netns.NODE_IP, mtu=70_000)  # a veth takes 65535
+    asked = []
+
+    link = prepare(lab)
+
+    assert link.kept_mtu == 1500
+    assert "UP" in lab.node.sh("ip link show eni2")
+    assert "10.0.2.253" in lab.node.sh(f"ip route show table {link.table}")
+
+    lab.do(lambda: count_exchanges(lab, asked))
+    assert prepare(lab).kept_mtu == 1500
+    assert asked == []
+
+
+def test_an_eni_gets_a_larger_mtu(lab):
+    add_eni(lab)
+    lab.do(lab.datapath.close)
+    lab.datapath = type(lab.datapath)(netns.NODE_IP, mtu=8500)
+
+    assert prepare(lab).kept_mtu == 0
+    assert "mtu 8500" in lab.node.sh("ip link show eni2")
 
 
 def test_addresses_that_dhcp_gave_are_taken_off_with_their_routes(lab):

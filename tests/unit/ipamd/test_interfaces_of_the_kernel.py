@@ -1,5 +1,6 @@
 """Interfaces that the kernel loses, has again under another index, or refuses to make ready."""
 
+import dataclasses
 import ipaddress
 import pathlib
 
@@ -88,6 +89,18 @@ async def test_an_interface_that_was_plugged_in_again_is_used_by_its_new_index()
     await rounds(rig, Kernel({ONE: link(77)})).prepare_interfaces()
 
     assert rig.served.wiring(lease).eni.table == 1077
+
+
+async def test_an_interface_that_keeps_its_mtu_is_used_and_told_of_once():
+    rig = Rig()
+    kept = dataclasses.replace(link(1), kept_mtu=1500)
+    janitor = rounds(rig, Kernel({ONE: kept}))
+
+    await janitor.prepare_interfaces()
+    await janitor.prepare_interfaces()
+
+    assert rig.pool.state.enis["eni-1"].link is not None
+    assert rig.told.reasons == ["ResourceInvalid"]
 
 
 async def test_no_address_of_an_interface_that_the_kernel_lost_is_given_out():
