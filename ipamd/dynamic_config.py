@@ -143,6 +143,11 @@ class Follower:
                 self._complain(e)
                 await self._changed_or_later()
                 continue
+            except Exception:
+                # The node goes on with what is in effect: no reason to end the daemon.
+                log.exception("the node's own configuration cannot be judged")
+                await self._changed_or_later()
+                continue
             await self._seen.changed.wait()
 
     async def _differs(self) -> bool:

@@ -128,7 +128,7 @@ def load(text: str, where: str, faults: Faults) -> dict[str, Any]:
     """The JSON object in *text*; {} and a fault when it is none."""
     try:
         plain = json.loads(text)
-    except ValueError as e:
+    except (ValueError, RecursionError) as e:
         faults.faults.append(f"{where}: is not JSON: {e}")
         return {}
     if not isinstance(plain, dict):

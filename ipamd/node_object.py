@@ -106,6 +106,10 @@ class NodeStatus:
             except errors.Error as e:
                 log.info("the Node object is not up to date", error=str(e))
                 await self._clock.sleep(_LOOK_S * 5)
+            except Exception:
+                # What is shown serves people; pods need the daemon, which would end with it.
+                log.exception("the Node object cannot be kept up to date")
+                await self._clock.sleep(_LOOK_S * 5)
             await self._clock.sleep(_LOOK_S)
 
     async def look(self) -> None:

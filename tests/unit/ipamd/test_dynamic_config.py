@@ -124,6 +124,7 @@ async def test_another_text_with_the_same_meaning_starts_nothing_anew(make):
         (None, "names tuned, and there is no ConfigMap kube-system/tuned"),
         (config_map("{}", key="other"), "there is no key eni_conf in it"),
         (config_map("{"), "ConfigMap kube-system/tuned: tuned: is not JSON"),
+        (config_map('{"a":' * 100_000), "ConfigMap kube-system/tuned: tuned: is not JSON"),
         (config_map('{"max_eni": "many"}'), "max_eni"),
         (config_map('{"ipam_type": "crd"}'), "ipam_type"),
     ],
@@ -143,6 +144,20 @@ async def test_a_part_that_is_wrong_is_told_once_and_taken_when_it_is_mended(mak
     rig.server.objects[MAP] = config_map(TUNED.text)
     await rig.time.advance(31)
     assert rig.task.done()
+
+
+async def test_a_fault_of_ours_does_not_end_the_following(make, monkeypatch):
+    rig = make()
+    with monkeypatch.context() as broken:
+        broken.setattr(rig.remembered, "read", lambda: 1 / 0)
+        broken.setattr(rig.remembered, "write", lambda _: 1 / 0)
+        await rig.label(**{"terway-config": "tuned"})
+        assert not rig.task.done()
+
+    await rig.time.advance(31)
+
+    assert rig.task.done()
+    assert rig.remembered.read() == TUNED
 
 
 async def test_while_the_server_is_away_nothing_is_told_and_it_is_asked_again(make):

@@ -36,6 +36,13 @@ def test_the_file_of_the_chart_is_read():
     assert conf.ip_pool_sync_period_s == 120.0
 
 
+def test_a_text_that_is_nested_too_deep_is_a_fault():
+    faults = eni_conf.Faults()
+
+    assert eni_conf.load("[" * 100_000, "tuned", faults) == {}
+    assert "tuned: is not JSON" in faults.faults[0]
+
+
 def test_all_faults_are_told_at_once_each_with_key_value_and_what_is_allowed():
     _, faults = parse(
         max_pool_size=-1,

@@ -179,6 +179,22 @@ async def test_what_the_api_server_missed_is_shown_when_it_is_back():
     assert len(rig.told.messages) == 1
 
 
+async def test_an_answer_that_makes_no_sense_does_not_end_the_showing():
+    rig = Rig()
+    rig.server.objects[NODE] = {"status": {"conditions": "none"}}
+    task = asyncio.create_task(rig.status.run())
+    await virtual_clock.settle()
+    assert not task.done()
+    assert rig.conditions == []
+
+    rig.server.objects[NODE] = {}
+    await rig.time.advance(31)
+
+    assert len(rig.conditions) == 1
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 async def test_a_blocked_pool_says_why_only_when_nothing_is_free():
     rig = Rig()
     rig.pool._why = "the vSwitch is dry"
