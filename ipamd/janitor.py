@@ -246,7 +246,12 @@ class Janitor:
         eni.unseen += 1
         if eni.unseen < drift.SURE or eni.state is EniState.DELETING:
             return
-        if await self._worker.prepare_eni(eni.mac, eni.gateway) is not None:
+        try:
+            if await self._worker.prepare_eni(eni.mac, eni.gateway) is not None:
+                return
+        except errors.Error as e:
+            # It is there, or that is not known: the others are compared all the same.
+            log.warning("interface is not listed", eni_id=eni.eni_id, error=str(e))
             return
         leased = [a for a in eni.addresses.values() if a.key is not None]
         if eni.state is not EniState.DRAINING:

@@ -15,7 +15,7 @@ from tests.unit.ipamd.test_attachments_pods import Rig, nothing
 from tests.unit.ipamd.test_pool import Told
 from tests.unit.ipamd.test_pool_state import eni
 
-ONE, TWO = "00:16:3e:00:00:01", "00:16:3e:00:00:02"
+ONE, TWO, THREE = (f"00:16:3e:00:00:0{n}" for n in (1, 2, 3))
 
 
 def link(index, mac=ONE):
@@ -28,6 +28,7 @@ class Kernel:
     def __init__(self, links):
         self.links = links
         self.also = {}
+        self.listed = None  # as links
 
     async def prepare_eni(self, mac, gateway):
         found = self.links.get(mac)
@@ -45,7 +46,7 @@ class Kernel:
         return "00:16:3e:00:00:00"
 
     async def read_macs(self):
-        return tuple(self.links)
+        return tuple(self.links) if self.listed is None else self.listed
 
     async def read_interface(self, mac):
         number = int(mac[-1])
@@ -121,6 +122,22 @@ async def test_an_interface_that_cannot_be_made_ready_keeps_no_other_from_it():
 
     assert rig.pool.state.enis["eni-2"].link == link(99, TWO)
     assert rig.pool.state.enis["eni-1"].link.index == 1  # as it was
+
+
+async def test_an_unlisted_interface_that_cannot_be_made_ready_stays_and_holds_up_no_other():
+    rig = Rig()
+    rig.pool.state.add_eni(eni(2))
+    kernel = Kernel({ONE: errors.Internal("no"), TWO: None, THREE: link(9, THREE)})
+    kernel.listed = (THREE,)
+
+    async def managed():
+        return {"eni-3": True}
+
+    made = rounds(rig, kernel, managed)
+    for _ in range(2):
+        await made.compare_metadata()
+
+    assert sorted(rig.pool.state.enis) == ["eni-1", "eni-3"]
 
 
 async def test_an_add_that_finds_the_interface_gone_is_the_last_one_to_be_given_to_it():
