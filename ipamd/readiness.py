@@ -12,8 +12,16 @@ from ipamd.model import AddressState
 log = structlog.get_logger()
 
 
-_HELD = (AddressState.WARM, AddressState.LEASED, AddressState.COOLING)
-"""Addresses of a node that runs pods, or can run one in a moment."""
+_HELD = (
+    AddressState.WARM,
+    AddressState.LEASED,
+    AddressState.COOLING,
+    AddressState.RESERVED,
+)
+"""Addresses of a node that runs pods, or can run one in a moment.
+
+Those that are kept, too: on a node that is NotReady their pods could not come back.
+"""
 
 
 class Phase(enum.StrEnum):

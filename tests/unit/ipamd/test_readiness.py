@@ -52,13 +52,15 @@ def test_a_node_without_any_address_is_not_ready_once_the_cloud_refuses():
     assert "Forbidden" in refusal(ready_with(FakePool(blocked="Forbidden.RAM")))
 
 
-def test_a_node_whose_addresses_all_wait_for_somebody_else_is_not_ready():
+def test_a_node_whose_addresses_all_wait_for_their_pods_is_ready_for_those():
     pool = FakePool(eni(1, count=2))
     for number in (1, 2):
         pool.state.allocate(key(number), 0.0)
         pool.state.release(key(number), 1.0, kept_for(number))
 
-    assert "none of the 2 addresses" in refusal(ready_with(pool))
+    ready = ready_with(pool)
+    ready.require_addresses()
+    assert "none of the 2 addresses" in ready.shortage()
 
 
 def test_an_address_of_an_interface_without_a_link_is_no_free_one():
