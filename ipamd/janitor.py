@@ -34,6 +34,10 @@ _SWEEP_EVERY = 10
 _SETTLED_S = 30.0
 """A lease younger than this may still be in the making by its ADD."""
 
+_LINKS_EVERY_S = 5.0
+_LINKS_S = 60.0
+"""After the start, links that are not there are looked for this often and for so long."""
+
 
 @dataclasses.dataclass(slots=True)
 class Counts:
@@ -88,9 +92,12 @@ class Janitor:
     async def run(self) -> None:
         """Rounds until cancelled."""
         number = 0
+        first_s = self._clock.monotonic_s() + self._period_s
+        await self._await_links(min(first_s, self._clock.monotonic_s() + _LINKS_S))
+        await self._clock.sleep(max(0.0, first_s - self._clock.monotonic_s()))
         while True:
-            await self._clock.sleep(self._period_s)
             await self.round(sweep=number % _SWEEP_EVERY == 0)
+            await self._clock.sleep(self._period_s)
             number += 1
 
     async def round(self, *, sweep: bool = False) -> None:
@@ -110,13 +117,7 @@ class Janitor:
             self._foreign.clear()  # the cloud may have told of one of ours too late
             steps.append(("sweep interfaces", self.sweep))
         for name, step in steps:
-            try:
-                await step()
-            except errors.Error as e:
-                log.warning("janitor step failed", step=name, error=str(e))
-            except Exception:
-                # A round that ends for good would be worse than one that fails each minute.
-                log.exception("janitor step broke", step=name)
+            await self._do(name, step)
         self._pool.wake()
 
     async def prepare_interfaces(self) -> None:
@@ -197,6 +198,28 @@ class Janitor:
     async def sweep(self) -> None:
         """Delete interfaces of ours that are attached nowhere."""
         self.counts.swept_enis += len(await self._maker.sweep())
+
+    async def _await_links(self, until_s: float) -> None:
+        """Look often for links that the kernel has later than us, as it may after a boot."""
+        while any(
+            eni.state is EniState.IN_USE and eni.link is None
+            for eni in self._pool.state.enis.values()
+        ):
+            if self._clock.monotonic_s() + _LINKS_EVERY_S > until_s:
+                return
+            await self._clock.sleep(_LINKS_EVERY_S)
+            await self._do("prepare interfaces", self.prepare_interfaces)
+            self._pool.wake()
+
+    @staticmethod
+    async def _do(name: str, step: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await step()
+        except errors.Error as e:
+            log.warning("janitor step failed", step=name, error=str(e))
+        except Exception:
+            # A round that ends for good would be worse than one that fails each minute.
+            log.exception("janitor step broke", step=name)
 
     async def _compare_eni(self, eni: model.PoolEni) -> None:
         addresses = await self._worker.read_addresses(eni.mac)

@@ -1,5 +1,6 @@
 """Interfaces that the kernel loses, has again under another index, or refuses to make ready."""
 
+import asyncio
 import dataclasses
 import ipaddress
 import pathlib
@@ -92,13 +93,49 @@ async def test_an_interface_that_was_plugged_in_again_is_used_by_its_new_index()
     assert rig.served.wiring(lease).eni.table == 1077
 
 
+async def test_links_that_come_late_after_a_boot_are_used_within_seconds():
+    rig = Rig()
+    one = rig.pool.state.enis["eni-1"]
+    one.link = None
+    kernel = Kernel({})
+    task = asyncio.create_task(rounds(rig, kernel).run())
+    await rig.time.advance(6)
+    kernel.links[ONE] = link(7)
+    assert one.link is None
+
+    await rig.time.advance(5)
+
+    assert one.link == link(7)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_link_that_never_comes_does_not_put_the_first_round_off():
+    rig = Rig()
+    rig.pool.state.enis["eni-1"].link = None
+    started = []
+    made = rounds(rig, Kernel({}))
+
+    async def note(*, sweep):
+        started.append((rig.time.monotonic_s(), sweep))
+
+    made.round = note
+    begin_s = rig.time.monotonic_s()
+    task = asyncio.create_task(made.run())
+    await rig.time.advance(121)
+
+    assert [(at_s - begin_s, sweep) for at_s, sweep in started] == [(60.0, True), (120.0, False)]
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 async def test_an_interface_that_keeps_its_mtu_is_used_and_told_of_once():
     rig = Rig()
     kept = dataclasses.replace(link(1), kept_mtu=1500)
-    janitor = rounds(rig, Kernel({ONE: kept}))
+    made = rounds(rig, Kernel({ONE: kept}))
 
-    await janitor.prepare_interfaces()
-    await janitor.prepare_interfaces()
+    await made.prepare_interfaces()
+    await made.prepare_interfaces()
 
     assert rig.pool.state.enis["eni-1"].link is not None
     assert rig.told.reasons == ["ResourceInvalid"]
