@@ -75,6 +75,14 @@ def test_link_switched_on_and_no_more():
     assert (request.kind, decoded(ifinfmsg, request)["attrs"]) == (19, [])
 
 
+def test_another_mtu_switches_nothing():
+    request = rtnl.set_mtu(7, 8500)
+
+    told = decoded(ifinfmsg, request)
+    assert (request.kind, told["index"], told["change"]) == (19, 7, 0)
+    assert [(each[0], each[1]) for each in told["attrs"]] == [("IFLA_MTU", 8500)]
+
+
 def test_link_deleted():
     request = rtnl.delete_link(70_000)
 
