@@ -104,10 +104,23 @@ def size_bytes(path: str | os.PathLike[str]) -> int:
 def written_sectors(path: str | os.PathLike[str]) -> int:
     """Sectors of *path* that were written or discarded since it came; not yet what is in memory.
 
-    Source: Documentation/block/stat.rst, write sectors and discard sectors.
+    Source: Documentation/block/stat.rst, write sectors and discard sectors; the latter are not told
+    before Linux 4.18.
     """
     told = (_SYS_DEV_BLOCK / device_number(path) / "stat").read_text().split()
-    return sum(int(told[column]) for column in (6, 13) if column < len(told))  # 13: since 4.18
+    return sum(int(told[i]) for i in (6, 13) if i < len(told))
+
+
+def instance(path: str | os.PathLike[str]) -> str:
+    """What tells the disk at *path* from others that had its path or its number before.
+
+    No more than its number before Linux 5.15. Source: Documentation/ABI/stable/sysfs-block,
+    diskseq.
+    """
+    number = device_number(path)
+    entry = (_SYS_DEV_BLOCK / number).resolve()
+    disk = entry.parent if (entry / "partition").is_file() else entry
+    return f"{number} {_read(disk / 'diskseq')}".strip()
 
 
 def partitions(device: pathlib.Path) -> list[pathlib.Path]:

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import pathlib
+import tempfile
 from collections.abc import Iterator, Sequence
 
 import pytest
@@ -12,7 +13,7 @@ from core import errors, metrics
 from core import settings as core_settings
 from csi.lvm import model, params, settings
 from csi.lvm.stores.logical import groups, logical_volumes, new_groups
-from host import lvm, lvm_model
+from host import block, lvm, lvm_model
 from tests.fakes import noted_events
 from tests.support.machine import run
 from tests.support.volume_group import loop_device
@@ -107,6 +108,13 @@ class Node:
 def node(tmp_path: pathlib.Path) -> Iterator[Node]:
     with loop_device(tmp_path, SIZE_MIB) as blank, loop_device(tmp_path, SIZE_MIB) as used:
         yield Node(blank, used)
+
+
+@pytest.fixture
+def slot() -> Iterator[pathlib.Path]:
+    """A path in /dev where a disk may come and go."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:  # settings want /dev
+        yield pathlib.Path(directory, "vdb")
 
 
 def wish(**parameters: str) -> model.VolumeWish:
@@ -208,6 +216,58 @@ def test_a_node_of_another_kind_has_no_fault(tmp_path: pathlib.Path) -> None:
         assert node.not_made("vgb") == 1
         with pytest.raises(errors.Exhausted, match="/dev/vdfar, /dev/vdgone"):
             node.volumes.create(wish(vgName="vgb"))
+
+
+def test_another_disk_of_the_same_path_is_looked_at_anew(
+    tmp_path: pathlib.Path, slot: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(block, "written_sectors", lambda _: 0)
+    with contextlib.ExitStack() as undo:
+        blank, used, first, second = (
+            undo.enter_context(loop_device(tmp_path, SIZE_MIB)) for _ in range(4)
+        )
+        told = {"LVM_DEVICES": f"{blank},{slot}", "LVM_CREATE_GROUPS": f"vgb={blank},{slot}"}
+        node = Node(blank, used, LVM_CREATE_POOLS="", **told)
+        node.making.make()
+        slot.symlink_to(first)
+        node.making.make_again()
+        assert "blank now" in node.groups.not_made["vgb", ""]
+
+        slot.unlink()
+        slot.symlink_to(second)
+        node.making.make_again()
+        assert node.groups.lvm.made == []
+        slot.unlink()
+        node.making.make_again()
+        slot.symlink_to(second)
+        node.making.make_again()
+        assert node.groups.lvm.made == []
+        node.making.make_again()
+
+        assert node.groups.lvm.made == ["vgb"]
+
+
+@pytest.mark.parametrize("is_named", [False, True])
+def test_a_disk_that_comes_to_a_node_of_another_kind_is_taken_only_by_its_own_name(
+    tmp_path: pathlib.Path, slot: pathlib.Path, monkeypatch: pytest.MonkeyPatch, *, is_named: bool
+) -> None:
+    if is_named:
+        monkeypatch.setattr(block, "BY_ID_DIR", slot.parent)
+    with loop_device(tmp_path, SIZE_MIB) as blank, loop_device(tmp_path, SIZE_MIB) as used:
+        told = {"LVM_DEVICES": f"{used},{slot}", "LVM_CREATE_GROUPS": f"vgb={slot}"}
+        node = Node(blank, used, LVM_CREATE_POOLS="", **told)
+        node.making.make()
+        slot.symlink_to(blank)
+
+        for _ in range(3):
+            node.making.make_again()
+
+        assert node.groups.lvm.made == (["vgb"] if is_named else [])
+        if not is_named:
+            assert "may be a pod's" in node.groups.not_made["vgb", ""]
+            assert node.events.told == []
+            node.making.make()
+            assert node.groups.lvm.made == ["vgb"]
 
 
 def test_without_any_disk_nothing_is_asked_of_lvm(tmp_path: pathlib.Path) -> None:

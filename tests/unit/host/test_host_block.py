@@ -20,6 +20,32 @@ def test_a_serial_number_that_is_part_of_a_longer_one_is_another_disk(tmp_path, 
     assert find("bp1ab") is None
 
 
+@pytest.mark.parametrize(
+    ("stat", "sectors"),
+    [("1 0 8 0 5 0 40 0 0 0 0", 40), ("1 0 8 0 5 0 40 0 0 0 0 2 0 16 0 0 0", 56)],
+)
+def test_old_kernels_do_not_tell_what_was_discarded(tmp_path, monkeypatch, stat, sectors):
+    monkeypatch.setattr(block, "_SYS_DEV_BLOCK", tmp_path)
+    monkeypatch.setattr(block, "device_number", lambda _: "253:16")
+    (tmp_path / "253:16").mkdir()
+    (tmp_path / "253:16/stat").write_text(f" {stat}\n")
+
+    assert block.written_sectors("/dev/vdb") == sectors
+
+
+def test_a_disk_is_told_from_one_that_had_its_number_before(tmp_path, monkeypatch):
+    monkeypatch.setattr(block, "_SYS_DEV_BLOCK", tmp_path)
+    monkeypatch.setattr(block, "device_number", lambda path: "253:16" if path == "d" else "253:17")
+    (tmp_path / "vdb/vdb1").mkdir(parents=True)
+    (tmp_path / "vdb/vdb1/partition").write_text("1\n")
+    (tmp_path / "253:16").symlink_to("vdb")
+    (tmp_path / "253:17").symlink_to("vdb/vdb1")
+
+    assert (block.instance("d"), block.instance("p")) == ("253:16", "253:17")
+    (tmp_path / "vdb/diskseq").write_text("9\n")
+    assert (block.instance("d"), block.instance("p")) == ("253:16 9", "253:17 9")
+
+
 @pytest.mark.parametrize("serial", ["", "../sda", "a/b"])
 def test_a_serial_number_is_no_path(serial, tmp_path):
     with pytest.raises(errors.InvalidField, match="serialNumber"):

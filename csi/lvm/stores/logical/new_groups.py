@@ -6,7 +6,7 @@ operator. It is looked at again until it can be made, which needs no restart.
 """
 
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import structlog
 
@@ -27,6 +27,10 @@ dirty_expire_centisecs), so that whoever empties one is seen.
 Source: Documentation/admin-guide/sysctl/vm.rst."""
 
 
+_Look = Mapping[str, tuple[str, int]]
+"""Disk → which one it was, and how much was written to it."""
+
+
 class NewGroups:
     """Makes them. Blocking; may be repeated."""
 
@@ -40,8 +44,11 @@ class NewGroups:
         self._config = config
         self._groups = allowed
         self._events = recorder
-        self._written: dict[str, int] = {}
-        """How much was written to each blank disk when it was last looked at."""
+        self._seen: dict[str, _Look] = {}
+        """Of each group whose disks were all there and blank when it was last looked at."""
+        self._elsewhere: frozenset[str] = frozenset()
+        """Groups of which no disk was there at the start: those of other kinds of nodes. What comes
+        later at such a path may be any cloud disk of a pod."""
         wanted = [(group, "") for group in config.new_groups]
         wanted += [(group, pool) for group, pool, _ in config.new_pools]
         registry.gauges(
@@ -59,7 +66,8 @@ class NewGroups:
         """Make what could not be made before, of disks to which nobody has written since then.
 
         So whoever empties a disk is not disturbed, nor are the volumes that would be on it. What
-        was there once and was removed since is not made before the driver starts again.
+        was there once and was removed since is not made before the driver starts again, nor is what
+        had no disk here then.
         """
         if self._groups.not_made:
             self._make(is_again=True)
@@ -71,6 +79,8 @@ class NewGroups:
         not_made: dict[tuple[str, str], str] = {}
         with self._groups.making():  # the older name's driver makes them too
             devices = self._groups.devices()
+            if not is_again:
+                self._elsewhere = _of_other_nodes(self._config.new_groups, devices)
             known = {row.name for row in self._groups.commands().groups()} if devices else set()
             for group, disks in self._config.new_groups.items():
                 if group not in known and (not is_again or (group, "") in before):
@@ -85,9 +95,16 @@ class NewGroups:
 
     def _make_group(self, group: str, disks: tuple[str, ...], *, is_again: bool) -> str:
         """Why it is not made, "" = it is."""
+        before = self._seen.pop(group, None)
         missing = sorted(set(disks) - set(self._groups.devices()))
         if missing:
             return f"no such disk, or not one of LVM_DEVICES: {', '.join(missing)}"
+        if is_again and group in self._elsewhere:
+            return (
+                f"none of its disks ({', '.join(disks)}) was here when the driver started, and one "
+                "that came since may be a pod's. Restart the driver to have the group made, or let "
+                "LVM_CREATE_GROUPS name its disks in /dev/disk/by-id"
+            )
         faults = {disk: blank_disks.why_not_blank(pathlib.Path(disk)) for disk in disks}
         told = [f"{disk} {why}" for disk, why in faults.items() if why]
         if told:
@@ -96,20 +113,18 @@ class NewGroups:
                 "(blkdiscard --zeroout DISK), and it is taken within minutes; else take it out of "
                 "LVM_CREATE_GROUPS"
             )
-        if is_again and not self._are_at_rest(disks):
-            return "its disks are blank now, and are taken when nobody has written to them since"
+        if is_again:
+            now = {disk: (block.instance(disk), block.written_sectors(disk)) for disk in disks}
+            self._seen[group] = now
+            if now != before:
+                return (
+                    "its disks are blank now, and are taken when nobody has written to them since"
+                )
         try:
             self._groups.commands().create_group(group, disks, tag=tags.OWNER)
         except errors.Error as e:
             return str(e)
         return ""
-
-    def _are_at_rest(self, disks: tuple[str, ...]) -> bool:
-        """Whether nobody has written to *disks* since the look before this one."""
-        now = {disk: block.written_sectors(disk) for disk in disks}
-        before = {disk: self._written.get(disk) for disk in disks}
-        self._written |= now
-        return now == before
 
     def _make_pool(self, group: str, pool: str, percent: int) -> str:
         """Why it is not made, "" = it is."""
@@ -140,7 +155,7 @@ class NewGroups:
             is_new = self._groups.not_made.get(key) != why
             if self._is_of_other_nodes(key[0]):
                 if is_new:
-                    log.info("none of the group's disks is on this node", what=what, why=why)
+                    log.info("group is of nodes of another kind", what=what, why=why)
                 continue
             if is_new:
                 log.error("volume group is not made", what=what, why=why)
@@ -150,4 +165,16 @@ class NewGroups:
     def _is_of_other_nodes(self, group: str) -> bool:
         """Whether this node has none of its disks: the settings are for all kinds of nodes."""
         here = set(self._groups.devices())
-        return here.isdisjoint(self._config.new_groups.get(group, here))
+        return group in self._elsewhere or here.isdisjoint(self._config.new_groups.get(group, here))
+
+
+def _of_other_nodes(
+    new_groups: Mapping[str, tuple[str, ...]], devices: Collection[str]
+) -> frozenset[str]:
+    """Groups of which no disk is among *devices*, and no name says which disk is meant. Pure."""
+    return frozenset(
+        group
+        for group, disks in new_groups.items()
+        if set(disks).isdisjoint(devices)
+        and not all(pathlib.PurePath(disk).is_relative_to(block.BY_ID_DIR) for disk in disks)
+    )
