@@ -63,3 +63,15 @@ def test_a_disk_that_somebody_holds_is_not_blank(tmp_path: pathlib.Path) -> None
         with block_content.claimed(pathlib.Path(device)):
             assert blank_disks.why_not_blank(pathlib.Path(device)) == "is in use"
         assert blank_disks.why_not_blank(pathlib.Path(device)) == ""
+
+
+def test_a_disk_that_a_pod_has_raw_is_not_blank(tmp_path: pathlib.Path) -> None:
+    target = tmp_path / "raw"
+    target.touch()
+    with loop_device(tmp_path, SIZE_MIB) as device:
+        run("mount", "--bind", device, target)
+        try:
+            assert blank_disks.why_not_blank(pathlib.Path(device)) == "is in use"
+        finally:
+            run("umount", target)
+        assert blank_disks.why_not_blank(pathlib.Path(device)) == ""
