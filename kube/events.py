@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import dataclasses
 import datetime
+import threading
 from collections.abc import Mapping
 
 import structlog
@@ -18,7 +19,7 @@ from kube import api
 log = structlog.get_logger()
 
 _AGAIN_S = 600.0
-"""The same event is not posted again for so long; retries would fill the list."""
+"""The same event is not posted or logged again for so long; retries would fill the list."""
 _REMEMBERED_MAX = 1000
 _POSTING_MAX = 20
 """Events at a time; more are in the log only."""
@@ -69,6 +70,34 @@ def volume(name: str) -> Target:
     return Target(kind="PersistentVolume", name=name)
 
 
+_Key = tuple[Target, str, str]
+
+
+class _Recent:
+    """Events that were told a moment ago. Of any thread."""
+
+    def __init__(self, time: clock.Clock) -> None:
+        self._clock = time
+        self._lock = threading.Lock()
+        self._told: dict[_Key, float] = {}
+
+    def add(self, key: _Key) -> bool:
+        """Whether it was not told within the last `_AGAIN_S`; it counts as told from now on."""
+        with self._lock:
+            now_s = self._clock.monotonic_s()
+            fresh = {known: at_s for known, at_s in self._told.items() if now_s - at_s < _AGAIN_S}
+            is_new = key not in fresh
+            if is_new and len(fresh) < _REMEMBERED_MAX:
+                fresh[key] = now_s
+            self._told = fresh
+            return is_new
+
+    def remove(self, key: _Key) -> None:
+        """It was not told after all."""
+        with self._lock:
+            self._told.pop(key, None)
+
+
 class Recorder:
     """Posts events of one program; may be called from any thread once `start` was.
 
@@ -92,7 +121,8 @@ class Recorder:
         self._clock = time
         self._at_once = at_once
         self._logs = logs
-        self._posted: dict[tuple[Target, str, str], float] = {}
+        self._logged = _Recent(time)
+        self._posted = _Recent(time)
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -122,7 +152,8 @@ class Recorder:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _record(self, target: Target | None, kind: str, reason: str, message: str) -> None:
-        if self._logs:
+        # Of one without an object, who knows what it is about: it may be another each time.
+        if self._logs and (target is None or self._logged.add((target, reason, message))):
             log.info("event", reason=reason, message=message, about=target and target.name)
         if target is not None and self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop has just ended
@@ -132,7 +163,7 @@ class Recorder:
         """Post it beside everything else, unless it was posted a moment ago."""
         if self._loop is None:  # closed since it was told
             return
-        if self._is_known((target, reason, message)):
+        if not self._posted.add((target, reason, message)):
             return
         if len(self._tasks) >= self._at_once:
             log.warning("event not posted: too many at once", reason=reason)
@@ -142,15 +173,6 @@ class Recorder:
         )
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    def _is_known(self, key: tuple[Target, str, str]) -> bool:
-        now_s = self._clock.monotonic_s()
-        fresh = {known: at_s for known, at_s in self._posted.items() if now_s - at_s < _AGAIN_S}
-        known = key in fresh
-        if not known and len(fresh) < _REMEMBERED_MAX:
-            fresh[key] = now_s
-        self._posted = fresh
-        return known
 
     async def _post(self, target: Target, kind: str, reason: str, message: str) -> None:
         namespace = target.namespace or _DEFAULT_NAMESPACE
@@ -169,7 +191,7 @@ class Recorder:
             return
         except errors.Error as e:
             log.warning("event cannot be posted", reason=reason, error=str(e))
-            self._posted.pop((target, reason, message), None)  # so the next one is tried
+            self._posted.remove((target, reason, message))  # so the next one is tried
 
     async def _identified(self, target: Target) -> Target:
         """*target* with its uid, by which `kubectl describe` looks for events."""

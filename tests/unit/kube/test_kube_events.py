@@ -80,40 +80,51 @@ async def test_what_is_told_before_the_start_or_after_the_end_is_only_logged(
     server: fake_kubernetes.FakeKubernetes, time: virtual_clock.VirtualClock
 ) -> None:
     recorder = events.Recorder(server, component="nas", host="", time=time)
-    recorder.warn(POD, "Early", "before")
-    recorder.start()
-    await recorder.close()
-    recorder.warn(POD, "Late", "after")
-    recorder.warn_node("Nowhere", "no node is known")
-    await settle()
+    with structlog.testing.capture_logs() as logged:
+        recorder.warn(POD, "Early", "before")
+        recorder.start()
+        recorder.warn(POD, "Just", "before the end")
+        await recorder.close()
+        await settle()
+        recorder.warn(POD, "Late", "after")
+        recorder.warn_node("Nowhere", "no node is known")
+        await settle()
 
     assert server.events == []
+    assert [each["reason"] for each in logged] == ["Early", "Just", "Late", "Nowhere"]
 
 
-async def test_the_same_event_is_posted_once_in_ten_minutes(
+async def test_the_same_event_is_posted_and_logged_once_in_ten_minutes(
     recorder: events.Recorder,
     server: fake_kubernetes.FakeKubernetes,
     time: virtual_clock.VirtualClock,
 ) -> None:
-    for _ in range(3):
-        recorder.warn(POD, "CNFSFallback", "same")
-    recorder.warn(POD, "CNFSFallback", "other")
-    await settle()
+    with structlog.testing.capture_logs() as logged:
+        for _ in range(3):
+            recorder.warn(POD, "CNFSFallback", "same")
+        recorder.warn(POD, "CNFSFallback", "other")
+        await settle()
     assert len(server.events) == 2
+    assert [each["message"] for each in logged] == ["same", "other"]
 
     await time.advance(601)
-    recorder.warn(POD, "CNFSFallback", "same")
-    await settle()
+    with structlog.testing.capture_logs() as logged:
+        recorder.warn(POD, "CNFSFallback", "same")
+        await settle()
     assert len(server.events) == 3
+    assert [each["message"] for each in logged] == ["same"]
 
 
 async def test_who_cannot_be_told_is_not_told(
     recorder: events.Recorder, server: fake_kubernetes.FakeKubernetes
 ) -> None:
-    recorder.note(None, "Made", "no object known")
-    await settle()
+    with structlog.testing.capture_logs() as logged:
+        recorder.note(None, "Made", "no object known")
+        recorder.note(None, "Made", "no object known")
+        await settle()
 
     assert server.events == []
+    assert len(logged) == 2
 
 
 @pytest.mark.parametrize(

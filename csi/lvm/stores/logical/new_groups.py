@@ -49,6 +49,8 @@ class NewGroups:
         self._elsewhere: frozenset[str] = frozenset()
         """Groups of which no disk was there at the start: those of other kinds of nodes. What comes
         later at such a path may be any cloud disk of a pod."""
+        self._faults: frozenset[tuple[str, str]] = frozenset()
+        """What is not made, but for that of other kinds of nodes."""
         wanted = [(group, "") for group in config.new_groups]
         wanted += [(group, pool) for group, pool, _ in config.new_pools]
         registry.gauges(
@@ -146,14 +148,15 @@ class NewGroups:
         return f"there is no volume group {group}"
 
     def _is_not_made(self, key: tuple[str, str]) -> bool:
-        return not self._groups.not_made.keys().isdisjoint({key, (key[0], "")})
+        return not self._faults.isdisjoint({key, (key[0], "")})
 
     def _tell(self, not_made: Mapping[tuple[str, str], str]) -> None:
         """Keep what calls are told, and tell the operator: in the log once."""
+        faults = {key for key in not_made if not self._is_of_other_nodes(key[0])}
         for key, why in not_made.items():
             what = f"thin pool {'/'.join(key)}" if key[1] else f"volume group {key[0]}"
             is_new = self._groups.not_made.get(key) != why
-            if self._is_of_other_nodes(key[0]):
+            if key not in faults:
                 if is_new:
                     log.info("group is of nodes of another kind", what=what, why=why)
                 continue
@@ -161,6 +164,7 @@ class NewGroups:
                 log.error("volume group is not made", what=what, why=why)
             self._events.warn_node(NOT_MADE, f"{what} is not made: {why}")
         self._groups.not_made = not_made
+        self._faults = frozenset(faults)
 
     def _is_of_other_nodes(self, group: str) -> bool:
         """Whether this node has none of its disks: the settings are for all kinds of nodes."""
