@@ -8,6 +8,8 @@ import dataclasses
 import importlib
 from typing import Any
 
+import structlog
+
 from core import errors, executor, keyed_lock
 from csi import driver
 from csi._pb import csi_pb2
@@ -15,6 +17,11 @@ from csi.lvm import collector, released_volumes, settings, topology, watch
 from csi.lvm.stores import volumes
 from csi.lvm.stores.logical import new_groups, upkeep
 
+log = structlog.get_logger()
+
+_FIRST_LOOK_S = 60.0
+"""How long the start waits for disks of new groups: one may hang, and so may another process that
+looks at it."""
 _Service = csi_pb2.PluginCapability.Service
 _Expansion = csi_pb2.PluginCapability.VolumeExpansion
 
@@ -39,7 +46,8 @@ def build(context: driver.DriverContext, *, name: str, topology_key: str) -> dri
         name=name, config=config, place=place, stores=stores, locks=keyed_lock.KeyedLock()
     )
     groups = new_groups.NewGroups(config, stores.groups, context.metrics, context.events)
-    background = _background(context, shared, groups)
+    disk_pool = executor.BoundedExecutor("lvm-groups", 1)
+    background = _background(context, shared, groups, disk_pool)
     halves = driver.Halves(controller=_controller(context, shared), node=_node(context, shared))
 
     async def ready() -> None:
@@ -48,7 +56,7 @@ def build(context: driver.DriverContext, *, name: str, topology_key: str) -> dri
 
     async def prepare() -> None:
         await asyncio.to_thread(stores.prepare)
-        await asyncio.to_thread(groups.make)
+        await _make_groups(groups, disk_pool)
         background.start()
 
     async def close() -> None:
@@ -67,13 +75,29 @@ def build(context: driver.DriverContext, *, name: str, topology_key: str) -> dri
     )
 
 
+async def _make_groups(groups: new_groups.NewGroups, disk_pool: executor.BoundedExecutor) -> None:
+    """Make them, if that can be done soon. Raises what `make` does."""
+    first = disk_pool.submit(groups.make)
+    await asyncio.wait({first}, timeout=_FIRST_LOOK_S)
+    if first.done():
+        first.result()
+        return
+    groups.leave()
+    log.error(
+        "disks of LVM_CREATE_GROUPS do not answer; the driver starts without waiting for them",
+        waited_s=_FIRST_LOOK_S,
+    )
+
+
 def _background(
-    context: driver.DriverContext, shared: _Shared, groups: new_groups.NewGroups
+    context: driver.DriverContext,
+    shared: _Shared,
+    groups: new_groups.NewGroups,
+    disk_pool: executor.BoundedExecutor,
 ) -> watch.Watch:
-    """What is done from time to time: with one thread, and one for disks that may hang."""
+    """What is done from time to time: with one thread, and that of *disk_pool*, which may hang."""
     config, stores = shared.config, shared.stores
     pool = executor.BoundedExecutor("lvm-watch", 1)
-    disk_pool = executor.BoundedExecutor("lvm-groups", 1)
     work = upkeep.Upkeep(config, stores.groups, context.metrics, context.events)
     released = released_volumes.ReleasedVolumes(
         driver_name=shared.name,
@@ -88,7 +112,7 @@ def _background(
         await pool.run(work.look)
 
     async def make_groups() -> None:
-        await disk_pool.run(groups.make_again)
+        await disk_pool.submit(groups.make_again)  # the end does not wait for a disk that hangs
 
     def collect(volumes: collector.Sweep, wait_s: float, *, releases: bool) -> watch.Job:
         made = collector.Collector(

@@ -12,6 +12,7 @@ import pytest
 from core import errors, metrics
 from core import settings as core_settings
 from csi.lvm import model, params, settings
+from csi.lvm.stores import blank_disks
 from csi.lvm.stores.logical import groups, logical_volumes, new_groups
 from host import block, lvm, lvm_model
 from tests.fakes import noted_events
@@ -268,6 +269,26 @@ def test_a_disk_that_comes_to_a_node_of_another_kind_is_taken_only_by_its_own_na
             assert node.events.told == []
             node.making.make()
             assert node.groups.lvm.made == ["vgb"]
+
+
+def test_a_first_look_that_hangs_until_pods_are_served_takes_no_disk(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hang(device: pathlib.Path) -> str:
+        node.making.leave()
+        return blank(device)
+
+    blank = blank_disks.why_not_blank
+    monkeypatch.setattr(blank_disks, "why_not_blank", hang)
+
+    node.making.make()
+    assert node.groups.lvm.made == []
+    node.making.make_again()
+    assert node.groups.lvm.made == []
+    assert "blank now" in node.groups.not_made["vga", ""]
+    node.making.make_again()
+
+    assert node.groups.lvm.made == ["vga", "vga/pool"]
 
 
 def test_without_any_disk_nothing_is_asked_of_lvm(tmp_path: pathlib.Path) -> None:

@@ -49,6 +49,8 @@ class NewGroups:
         self._elsewhere: frozenset[str] = frozenset()
         """Groups of which no disk was there at the start: those of other kinds of nodes. What comes
         later at such a path may be any cloud disk of a pod."""
+        self._is_left = False
+        """Whether nobody waits for `make` any more."""
         self._faults: frozenset[tuple[str, str]] = frozenset()
         """What is not made, but for that of other kinds of nodes."""
         wanted = [(group, "") for group in config.new_groups]
@@ -74,15 +76,22 @@ class NewGroups:
         if self._groups.not_made:
             self._make(is_again=True)
 
+    def leave(self) -> None:
+        """Pods are served now: a `make` that still hangs leaves disks to `make_again`.
+
+        For disks of pods may come from now on.
+        """
+        self._is_left = True
+
     def _make(self, *, is_again: bool) -> None:
         if not (self._config.new_groups or self._config.new_pools):
             return
         before = self._groups.not_made
         not_made: dict[tuple[str, str], str] = {}
+        if not is_again:
+            self._elsewhere = _of_other_nodes(self._config.new_groups, self._groups.devices())
         with self._groups.making():  # the older name's driver makes them too
             devices = self._groups.devices()
-            if not is_again:
-                self._elsewhere = _of_other_nodes(self._config.new_groups, devices)
             known = {row.name for row in self._groups.commands().groups()} if devices else set()
             for group, disks in self._config.new_groups.items():
                 if group not in known and (not is_again or (group, "") in before):
@@ -101,7 +110,7 @@ class NewGroups:
         missing = sorted(set(disks) - set(self._groups.devices()))
         if missing:
             return f"no such disk, or not one of LVM_DEVICES: {', '.join(missing)}"
-        if is_again and group in self._elsewhere:
+        if (is_again or self._is_left) and group in self._elsewhere:
             return (
                 f"none of its disks ({', '.join(disks)}) was here when the driver started, and one "
                 "that came since may be a pod's. Restart the driver to have the group made, or let "
@@ -115,9 +124,10 @@ class NewGroups:
                 "(blkdiscard --zeroout DISK), and it is taken within minutes; else take it out of "
                 "LVM_CREATE_GROUPS"
             )
-        if is_again:
+        if is_again or self._is_left:
             now = {disk: (block.instance(disk), block.written_sectors(disk)) for disk in disks}
-            self._seen[group] = now
+            if is_again:  # which may follow at once on a `make` that hung
+                self._seen[group] = now
             if now != before:
                 return (
                     "its disks are blank now, and are taken when nobody has written to them since"
