@@ -183,7 +183,7 @@ class Filesystems:
             f"file system {file_system_id}", found.tags, cluster_id=self._config.cluster_id
         )
         _require_no_directories(found)
-        await self._require_no_access_points(file_system_id)
+        await self._require_no_access_points(found)
         for target in found.mount_targets:
             await self._api.delete_mount_target(file_system_id, target.domain)
         if found.mount_targets:
@@ -226,9 +226,23 @@ class Filesystems:
             )
         return units.gib_to_bytes(size_gib)
 
-    async def _require_no_access_points(self, file_system_id: str) -> None:
-        """Raise Precondition before its mount targets go: without them nobody reaches the files."""
-        there = await self._points.find(file_system_id=file_system_id)
+    async def _require_no_access_points(self, found: FileSystem) -> None:
+        """Raise Precondition before its mount targets go: without them nobody reaches the files.
+
+        Raises Denied when we may not look: to go on would be a guess.
+        """
+        if found.type is not Type.STANDARD:
+            return  # no other type has any, and the API need not know what is asked for
+        file_system_id = found.file_system_id
+        try:
+            there = await self._points.find(file_system_id=file_system_id)
+        except cloud_errors.CloudNotFound:
+            return  # with the file system
+        except cloud_errors.CloudDenied as e:
+            raise errors.Denied(
+                f"file system {file_system_id} is kept: whether other volumes are access points "
+                f"of it cannot be told; allow nas:DescribeAccessPoints by the RAM policy: {e}"
+            ) from e
         if there:
             told = ", ".join(sorted(each.access_point_id for each in there))
             raise errors.Precondition(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from cloud import errors as cloud_errors
 from cloud import nas_model
 from core import clock, errors
 from csi.nas.controller import filesystem, settings, tags, wiring
@@ -14,12 +15,13 @@ from tests.fakes import fake_nas
 
 
 class Cloud:
-    """One file system, and the access points on it."""
+    """One file system, and the access points on it. fault: of whoever asks for those."""
 
     def __init__(self, system: nas_model.FileSystem, *points: nas_model.AccessPoint) -> None:
         self.system: nas_model.FileSystem | None = system
         self.points = list(points)
         self.deleted: list[str] = []
+        self.fault: errors.Error | None = None
 
     async def read(self, file_system_id: str) -> nas_model.FileSystem | None:
         return self.system
@@ -28,6 +30,8 @@ class Cloud:
         self, *, file_system_id: str = "", tags: Mapping[str, str | None] | None = None
     ) -> list[nas_model.AccessPoint]:
         assert tags is None
+        if self.fault is not None:
+            raise self.fault
         return [each for each in self.points if each.file_system_id == file_system_id]
 
     async def delete_mount_target(self, file_system_id: str, domain: str) -> None:
@@ -97,6 +101,40 @@ async def test_one_with_access_points_of_other_volumes_keeps_its_mount_targets()
     cloud = Cloud(OWN, POINT)
 
     with pytest.raises(errors.Precondition, match="aaaa has access points: ap-1"):
+        await filesystems(cloud).delete(OWN)
+
+    assert cloud.deleted == []
+
+
+def refusal(code: str, status: int) -> cloud_errors.CloudError:
+    return cloud_errors.make(action="DescribeAccessPoints", code=code, status=status, message="no")
+
+
+@pytest.mark.parametrize(
+    ("kind", "fault"),
+    [
+        (nas_model.FileSystemType.EXTREME, refusal("InvalidFileSystem.NotSupported", 400)),
+        (nas_model.FileSystemType.STANDARD, refusal("InvalidFileSystem.NotFound", 404)),
+    ],
+    ids=["a type without access points", "one that is gone"],
+)
+async def test_where_no_access_point_can_be_the_file_system_goes(
+    kind: nas_model.FileSystemType, fault: cloud_errors.CloudError
+) -> None:
+    system = dataclasses.replace(OWN, type=kind)
+    cloud = Cloud(system)
+    cloud.fault = fault
+
+    await filesystems(cloud).delete(system)
+
+    assert cloud.system is None
+
+
+async def test_who_may_not_look_for_access_points_keeps_the_file_system_and_tells_why() -> None:
+    cloud = Cloud(OWN)
+    cloud.fault = refusal("Forbidden.RAM", 403)
+
+    with pytest.raises(errors.Denied, match=r"aaaa is kept.* allow nas:DescribeAccessPoints"):
         await filesystems(cloud).delete(OWN)
 
     assert cloud.deleted == []
