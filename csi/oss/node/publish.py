@@ -12,6 +12,7 @@ import pathlib
 import structlog
 
 from core import errors
+from csi.fuse_type import FuseType
 from csi.node import at_path
 from csi.oss.node import mounters, node_requests, roles, transplant, usage
 from csi.oss.volume_context import AuthType
@@ -38,13 +39,13 @@ class Publisher:
         self._events = recorder
         self._work_dir = work_dir
 
-    def publish(self, want: node_requests.Publishing, pod: roles.PodRole | None = None) -> None:
+    def publish(self, want: node_requests.Publishing) -> None:
         """Bring *want* about. Again: newer credentials, and dead binds made anew.
 
-        pod: what its pod may become, with authType rrsa. Raises MountFailed, Exists for a live
-        mount of something else, Unavailable, Unauthenticated.
+        Raises MountFailed, Exists for a live mount of something else, Unavailable,
+        Unauthenticated.
         """
-        want = self._with_key(want, pod)
+        want = self._with_key(want)
         self._mounting.mount(want)
         table = mountinfo.snapshot()
         there = mountinfo.mounts_at(want.global_path, table)
@@ -84,24 +85,24 @@ class Publisher:
         """What is known of the volume's client, for people; "" = nothing."""
         return self._mounting.describe(volume_id)
 
-    def as_client(
-        self, want: node_requests.Publishing, pod: roles.PodRole | None = None
-    ) -> node_requests.Publishing:
+    def as_client(self, want: node_requests.Publishing) -> node_requests.Publishing:
         """*want* with the key that its client has, also one that it gets by itself.
 
         Raises Unauthenticated: it gets none.
         """
-        want = self._with_key(want, pod)
+        want = self._with_key(want)
         if want.credential is not None or want.volume.auth is not AuthType.STS:
             return want
-        return dataclasses.replace(want, credential=self._roles.of_instance(want.volume.role_name))
+        return self._with_key_of_instance(want)
 
-    def _with_key(
-        self, want: node_requests.Publishing, pod: roles.PodRole | None
-    ) -> node_requests.Publishing:
-        """*want* with the key that we get for its client."""
-        key = self._roles.credential(want.volume_id, want.volume, pod)
-        return want if key is None else dataclasses.replace(want, credential=key)
+    def _with_key(self, want: node_requests.Publishing) -> node_requests.Publishing:
+        """*want* with the key of the instance, if its client cannot get that."""
+        if want.volume.auth is AuthType.STS and want.volume.fuse_type is FuseType.S3FS:
+            return self._with_key_of_instance(want)
+        return want
+
+    def _with_key_of_instance(self, want: node_requests.Publishing) -> node_requests.Publishing:
+        return dataclasses.replace(want, credential=self._roles.of_instance(want.volume.role_name))
 
     def _bind(
         self,

@@ -1,8 +1,8 @@
-"""Temporary keys of RAM roles, for clients that cannot ask for their own. Blocking.
+"""Temporary keys of RAM roles, for clients that cannot ask for their own.
 
 ossfs and ossfs2 read the instance's role from the metadata service themselves; s3fs cannot. No
 client of ours has a service account's token (RRSA): the pod's comes with each publish, and is
-exchanged here.
+exchanged here, beside the threads that mount: however slow RAM is, other volumes come and go.
 """
 
 import dataclasses
@@ -13,10 +13,8 @@ import threading
 from collections.abc import Mapping
 
 from cloud import imds
-from core import call, errors
-from csi.fuse_type import FuseType
+from core import call, errors, executor
 from csi.oss import credentials
-from csi.oss.volume_context import AuthType, OssVolume
 from host import own_program
 
 AUDIENCE = "sts.aliyuncs.com"
@@ -25,8 +23,10 @@ _PROGRAM = "csi.oss.node.role_token"
 _TIMEOUT_S = 20.0
 AT_ONCE = 4
 """Exchanges: each is a process of 55 MiB (measured 2026-11-28)."""
-_TURN_S = 60.0
-"""For a turn, where the call has no deadline."""
+_WAIT_S = 60.0
+"""For a key, turn included, where the call has no deadline."""
+_SPARE_S = 0.5
+"""Of the call's own time, to tell why there is no key."""
 _RENEW_BEFORE_S = 25 * 60
 """s3fs wants 20 minutes left, and asks again about once a minute."""
 
@@ -49,20 +49,13 @@ class Roles:
         self._imds_url = imds_url
         self._kept: dict[str, credentials.Credential] = {}
         self._lock = threading.Lock()
-        self._turns = threading.BoundedSemaphore(AT_ONCE)
-
-    def credential(
-        self, volume_id: str, volume: OssVolume, pod: PodRole | None
-    ) -> credentials.Credential | None:
-        """A key for *volume*'s client; None = it needs none from us. Raises Unauthenticated."""
-        if volume.auth is AuthType.STS and volume.fuse_type is FuseType.S3FS:
-            return self.of_instance(volume.role_name)
-        if volume.auth is AuthType.RRSA and pod is not None:
-            return self._of_pod(volume_id, pod)
-        return None
+        self._pool = executor.BoundedExecutor("oss-roles", AT_ONCE)
 
     def of_instance(self, role_name: str) -> credentials.Credential:
-        """The key of the instance's own role. Raises Unauthenticated: it does not have that."""
+        """The key of the instance's own role. Blocking.
+
+        Raises Unauthenticated: it does not have that.
+        """
         path = f"meta-data/ram/security-credentials/{role_name}"
         text = imds.Imds(self._imds_url).read(path)
         try:
@@ -73,19 +66,39 @@ class Roles:
                 "or use another authType"
             ) from None
 
-    def _of_pod(self, volume_id: str, pod: PodRole) -> credentials.Credential:
+    async def of_pod(self, volume_id: str, pod: PodRole) -> credentials.Credential:
+        """The key of a volume's pod.
+
+        Raises Unauthenticated, and Unavailable when there is none in time; one that comes later is
+        kept for the next publish.
+        """
+        kept = self._find(volume_id)
+        if kept is not None:
+            return kept
+        limit_s = max(0.0, min(_WAIT_S, call.remaining_s(_WAIT_S) - _SPARE_S))
+        try:
+            return await self._pool.run_within(limit_s, self._get, volume_id, pod)
+        except errors.DeadlineExceeded as e:
+            raise errors.Unavailable(
+                f"role {pod.role_arn} cannot be assumed yet: RAM is slow, or those of other "
+                "volumes come first"
+            ) from e
+
+    def close(self) -> None:
+        """Get no more keys."""
+        self._pool.close()
+
+    def _find(self, volume_id: str) -> credentials.Credential | None:
+        """The key that is kept for the volume, if it lasts."""
         with self._lock:
             kept = self._kept.get(volume_id)
-        if kept is not None and _seconds_left(kept) > _RENEW_BEFORE_S:
-            return kept
-        if not self._turns.acquire(timeout=call.remaining_s(_TURN_S)):
-            raise errors.Unavailable(
-                f"role {pod.role_arn} cannot be assumed yet: those of other volumes come first"
-            )
-        try:
-            made = _exchange(volume_id, pod)
-        finally:
-            self._turns.release()
+        return kept if kept is not None and _seconds_left(kept) > _RENEW_BEFORE_S else None
+
+    def _get(self, volume_id: str, pod: PodRole) -> credentials.Credential:
+        kept = self._find(volume_id)
+        if kept is not None:
+            return kept  # of a call that gave up before it had it
+        made = _exchange(volume_id, pod)
         with self._lock:
             self._kept = {
                 name: row for name, row in self._kept.items() if _seconds_left(row) > 0

@@ -1,5 +1,6 @@
 """The Node service of the OSS driver: parse, lock, service, respond; and how it is made."""
 
+import dataclasses
 import functools
 from typing import Any
 
@@ -42,6 +43,7 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
         node_id: str,
         metadata: cloud_metadata.Metadata,
         publisher: publish.Publisher,
+        keys: roles.Roles,
         kubernetes: objects.Objects,
         usages: usage.Usages,
     ) -> None:
@@ -51,6 +53,7 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
         self._node_id = node_id
         self._metadata = metadata
         self._publisher = publisher
+        self._keys = keys
         # One pool for all: nothing here looks into a volume, so none can hold up another's calls.
         self._pool = executor.BoundedExecutor("oss", _THREADS)
         self._diagnoses = diagnosis.Diagnoses()
@@ -121,6 +124,7 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
     async def close(self) -> None:
         """Take no more work; what runs ends in its own time."""
         self._pool.close()
+        self._keys.close()
         self._diagnoses.close()
         self._reads.close()
         self._looks.close()
@@ -138,10 +142,13 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
     async def _publish(self, want: node_requests.Publishing) -> None:
         """Publish, and tell what is wrong in better words than the client's."""
         pod = await self._pod_role(want)
+        if pod is not None:
+            key = await self._keys.of_pod(want.volume_id, pod)
+            want = dataclasses.replace(want, credential=key)
         try:
-            await self._pool.run(self._publisher.publish, want, pod)
+            await self._pool.run(self._publisher.publish, want)
         except mounters.MountFailed as e:
-            wanted = functools.partial(self._publisher.as_client, want, pod)
+            wanted = functools.partial(self._publisher.as_client, want)
             found = await self._diagnoses.find(wanted)
             if not found:
                 raise
@@ -192,9 +199,10 @@ def build(context: driver.DriverContext) -> NodeServicer:
     """The Node service of this process. Faults in its settings are left in *context.reader*."""
     settings = node_settings.read_node(context.reader)
     usages = usage.Usages()
+    keys = roles.Roles(settings.imds)
     publisher = publish.Publisher(
         mounters.Mounters(settings),
-        roles.Roles(settings.imds),
+        keys,
         usages,
         context.events,
         settings.work_dir,
@@ -204,6 +212,7 @@ def build(context: driver.DriverContext) -> NodeServicer:
         node_id=context.node_id or context.reader.text("KUBE_NODE_NAME"),
         metadata=context.metadata,
         publisher=publisher,
+        keys=keys,
         kubernetes=objects.Objects(context.kubernetes, settings.secret_namespace),
         usages=usages,
     )

@@ -38,7 +38,7 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 class NoClient(publish.Publisher):
     """Nothing can be mounted but the volume "well"."""
 
-    def publish(self, want: node_requests.Publishing, pod: roles.PodRole | None = None) -> None:
+    def publish(self, want: node_requests.Publishing) -> None:
         if want.volume_id != "well":
             raise mounters.MountFailed("ossfs ended without a word")
 
@@ -81,9 +81,10 @@ def question(monkeypatch: pytest.MonkeyPatch) -> Question:
 async def node(tmp_path: pathlib.Path) -> AsyncIterator[service.NodeServicer]:
     own = node_settings.read_node(settings.Reader({"KUBELET_ROOT_DIR": str(tmp_path)}))
     usages = usage.Usages()
+    keys = OfInstance("http://imds")
     publisher = NoClient(
         mounters.Mounters(own),
-        OfInstance("http://imds"),
+        keys,
         usages,
         fake_kubernetes.silent_recorder(),
         tmp_path,
@@ -93,6 +94,7 @@ async def node(tmp_path: pathlib.Path) -> AsyncIterator[service.NodeServicer]:
         node_id="worker-1",
         metadata=metadata.Metadata([], clock.SystemClock()),
         publisher=publisher,
+        keys=keys,
         kubernetes=objects.Objects(fake_kubernetes.FakeKubernetes(), "kube-system"),
         usages=usages,
     )

@@ -39,7 +39,7 @@ class Noted(publish.Publisher):
     def __init__(self) -> None:
         self.wanted: list[node_requests.Publishing] = []
 
-    def publish(self, want: node_requests.Publishing, pod: roles.PodRole | None = None) -> None:
+    def publish(self, want: node_requests.Publishing) -> None:
         self.wanted.append(want)
 
     def describe(self, volume_id: str) -> str:
@@ -64,6 +64,7 @@ async def node(tmp_path: pathlib.Path, cloud: Counted, publisher: Noted) -> Any:
         node_id="worker-1",
         metadata=metadata.Metadata([cloud], clock.SystemClock()),
         publisher=publisher,
+        keys=roles.Roles("http://imds"),
         kubernetes=objects.Objects(fake_kubernetes.FakeKubernetes(), "kube-system"),
         usages=usage.Usages(),
     )
