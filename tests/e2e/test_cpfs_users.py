@@ -82,31 +82,30 @@ async def test_a_channel_is_needed_until_the_last_volume_of_the_node_leaves(
     server: api_server.ApiServer, kubernetes: client.Client
 ) -> None:
     who = users.Users(kubernetes, DRIVER)
-    unknown = await who.find(FS, NODE)
+    unknown = await who.ask(FS, NODE).need()
     server.kubectl.apply(
         *(csi_node("worker-1", str(NODE)), csi_node("worker-2", "vsc:i-2")),
         *(volume("pv-a", f"{FS}+fset-1"), volume("pv-b", FS), volume("pv-c", OTHER)),
         *(attachment("pv-a", "worker-1"), attachment("pv-b", "worker-1")),
         *(attachment("pv-b", "worker-2"), attachment("pv-c", "worker-1")),
     )
-    both = await who.find(FS, NODE)
+    both = await who.ask(FS, NODE).need()
     server.kubectl("delete", "volumeattachment", "csi-pv-a-worker-1", "--wait=false")
-    one = await who.find(FS, NODE)
+    one = await who.ask(FS, NODE).need()
     server.kubectl("delete", "volumeattachment", "csi-pv-b-worker-1", "--wait=false")
-    none = await who.find(FS, NODE)
+    none = await who.ask(FS, NODE).need()
 
-    assert unknown is not None
-    assert not unknown.is_sure
+    assert unknown is None
     assert both == users.Need("PersistentVolume pv-a is attached", is_sure=True)
     assert one == users.Need("PersistentVolume pv-b is attached", is_sure=True)
     assert none is None
-    assert await who.find(OTHER, NODE) is not None
+    assert await who.ask(OTHER, NODE).need() is not None
 
 
 async def test_who_may_not_look_takes_it_for_needed(server: api_server.ApiServer) -> None:
     kubernetes = of(server, WEAK)
     try:
-        need = await users.Users(kubernetes, DRIVER).find(FS, NODE)
+        need = await users.Users(kubernetes, DRIVER).ask(FS, NODE).need()
     finally:
         await kubernetes.close()
 
@@ -115,4 +114,4 @@ async def test_who_may_not_look_takes_it_for_needed(server: api_server.ApiServer
 
 
 async def test_where_there_is_no_kubernetes_nobody_is_asked() -> None:
-    assert await users.Users(api.Nowhere(), DRIVER).find(FS, NODE) is None
+    assert await users.Users(api.Nowhere(), DRIVER).ask(FS, NODE).need() is None

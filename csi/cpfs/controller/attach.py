@@ -44,9 +44,7 @@ class AttachApi(Protocol):
 class UserApi(Protocol):
     """What is needed of `users.Users`."""
 
-    async def find(
-        self, file_system_id: str, node: node_ids.NodeId
-    ) -> users_module.Need | None: ...
+    def ask(self, file_system_id: str, node: node_ids.NodeId) -> users_module.Question: ...
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,11 +131,12 @@ class Attachments:
     async def _leave(self, primary: channels.Channels, pair: _Pair) -> None:
         file_system_id, node = pair
         with self._going(pair):
-            need = await self._users.find(file_system_id, node)
+            question = self._users.ask(file_system_id, node)
+            need = await question.need()
             if need is None:
                 await self._detach(primary, file_system_id, node)
                 # Another replica may have published one meanwhile, and found the channel there.
-                need = await self._users.find(file_system_id, node)
+                need = await question.need()
             if need is not None:
                 log.info(
                     "channel stays", file_system_id=file_system_id, node=str(node), why=need.why

@@ -149,14 +149,48 @@ async def test_a_channel_that_another_volume_needs_stays(
     assert cloud.detaches == 0
 
 
-async def test_a_channel_of_a_node_that_kubernetes_does_not_know_stays(
+async def test_a_channel_of_a_node_that_left_the_cluster_leaves(
     links: attach.Attachments, cloud: Cloud, kubernetes: fake_kubernetes.FakeKubernetes
 ) -> None:
     kubernetes.objects.clear()
+    put(kubernetes, api.Kind.CSI_NODE, "worker-2", {"drivers": [{"name": DRIVER, "nodeID": "x"}]})
+    put_attachment(kubernetes, f"{FS}+fset-1", deletionTimestamp="2026-01-01T00:00:00Z")
+    put_attachment(kubernetes, f"{FS}+fset-2", node="worker-2")
+    put_attachment(kubernetes, f"{FS}+fset-3", attacher="other.example")
+    put_attachment(kubernetes, f"{OTHER}+fset-4")
+
+    await links.unpublish(FS, NODE)
+
+    assert cloud.attached == set()
+
+
+@pytest.mark.parametrize("volume_id", [f"{FS}+fset-1", "nonsense"])
+async def test_a_channel_of_a_node_whose_plug_in_is_just_away_stays(
+    links: attach.Attachments,
+    cloud: Cloud,
+    kubernetes: fake_kubernetes.FakeKubernetes,
+    volume_id: str,
+) -> None:
+    put(kubernetes, api.Kind.CSI_NODE, "worker-1", {"drivers": None})
+    put_attachment(kubernetes, volume_id)
 
     await links.unpublish(FS, NODE)
 
     assert cloud.detaches == 0
+
+
+async def test_volumes_and_nodes_are_listed_once(
+    links: attach.Attachments, kubernetes: fake_kubernetes.FakeKubernetes
+) -> None:
+    put_attachment(kubernetes, f"{OTHER}+fset-1")
+
+    await links.unpublish(FS, NODE)
+
+    attachments = api.Kind.VOLUME_ATTACHMENT
+    assert kubernetes.lists == [
+        *(api.Kind.CSI_NODE, api.Kind.PERSISTENT_VOLUME, attachments),
+        attachments,
+    ]
 
 
 async def test_an_attachment_whose_volume_is_gone_is_a_need(
