@@ -13,6 +13,8 @@ _CLUSTER_MAX = 64
 _NOT_ALLOWED = re.compile(r"[^A-Za-z0-9_-]")
 """No blanks, no dots; ':' is between the parts. Source: NAS API, CreateFileset, Description."""
 _MARK = re.compile(r"CSI:([A-Za-z0-9_-]*):([A-Za-z0-9_-]+)")
+_FORMER = re.compile(r"CSI(?: volume |:volume:)(.+)")
+"""As former versions of ours wrote it: they told no cluster."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -31,7 +33,10 @@ class Mark:
 
     @classmethod
     def parse(cls, description: str) -> Self | None:
-        """Inverse of str(), None for a description that is not ours."""
+        """Inverse of str(), of former versions too; None for a description that is not ours."""
+        former = _FORMER.fullmatch(description)
+        if former is not None:
+            return cls("", _NOT_ALLOWED.sub("_", former[1]))
         match = _MARK.fullmatch(description)
         return None if match is None else cls(match[1], match[2])
 

@@ -272,6 +272,20 @@ async def test_what_was_made_before_the_clusters_id_was_known_is_its_own(
     running.cancel()
 
 
+@pytest.mark.parametrize("former", ["CSI volume pvc-1.a", "CSI:volume:pvc-1_a"])
+async def test_what_a_former_version_made_is_the_volumes(
+    api: cpfs_filesets.Filesets, nas: Nas, time: virtual_clock.VirtualClock, former: str
+) -> None:
+    known = filesets.Filesets(api, time, cluster_id="c-1")
+    made = await create(known, name="pvc-1.a")
+    nas.there[FS][made]["description"] = former
+
+    assert await create(known, name="pvc-1.a") == made
+    nas.there[FS][made]["description"] = former.replace("pvc-1", "pvc-2")
+    with pytest.raises(errors.Exists, match=r"not made for volume pvc-1\.a"):
+        await create(known, name="pvc-1.a")
+
+
 @pytest.mark.parametrize("name", ["pvc-1", "pvc-1.of.a_namespace" + "x" * 200, "a" * 128])
 @pytest.mark.parametrize("cluster_id", ["", "c0123456789abcdef", "some cluster: of mine" * 9])
 def test_a_mark_fits_into_a_description_and_is_read_again(name: str, cluster_id: str) -> None:
@@ -285,7 +299,7 @@ def test_a_mark_fits_into_a_description_and_is_read_again(name: str, cluster_id:
     assert mark.is_foreign_to("other") is bool(cluster_id)
 
 
-@pytest.mark.parametrize("text", ["", "team-data", "CSI volume pvc-1", "CSI:c-1:", "CSI:a:b:c"])
+@pytest.mark.parametrize("text", ["", "team-data", "CSI volume ", "CSI:c-1:", "CSI:a:b:c"])
 def test_other_descriptions_are_no_marks(text: str) -> None:
     assert marks.Mark.parse(text) is None
 
