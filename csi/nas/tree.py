@@ -65,11 +65,16 @@ def make(base: pathlib.Path, name: str, record: layout.Record, *, owner: str = "
         return
     # Under its own name it has its mode from the first moment, whatever the umask is.
     new = base / layout.new_name(name)
-    _ensure_dir(new, _VOLUME_MODE)
-    new.chmod(_VOLUME_MODE)
     try:
-        new.rename(base / name)
+        _ensure_dir(new, _VOLUME_MODE)
+        new.chmod(_VOLUME_MODE)
+        if _is_directory(base / name):
+            # A rename would replace it as long as it is empty, and a pod may have it already.
+            new.rmdir()
+        else:
+            new.rename(base / name)
     except FileNotFoundError:
+        # Another replica has just renamed it.
         if not _is_directory(base / name):
             raise
     except OSError as e:
@@ -209,7 +214,7 @@ def _ensure_dir(path: pathlib.Path, mode: int) -> None:
         path.mkdir()
     except FileExistsError:
         if not _is_directory(path):
-            raise errors.Exists(f"{path} is there and is no directory") from None
+            raise FileNotFoundError(errno.ENOENT, "it has just gone", str(path)) from None
     else:
         # Whatever the umask is.
         path.chmod(mode)
