@@ -1,5 +1,6 @@
 """Mounts of network file systems, which may be dead or made by a broker. Blocking."""
 
+import contextlib
 import pathlib
 
 import structlog
@@ -73,9 +74,14 @@ class NetworkMounts:
             return False
 
 
-def require_seen(source: str, target: pathlib.Path) -> None:
-    """Raise Precondition when what a broker mounted at *target* is not seen here."""
+def require_seen(broker: mount_broker.Broker, source: str, target: pathlib.Path) -> None:
+    """Raise Precondition when what *broker* mounted at *target* is not seen here.
+
+    It is unmounted then: nobody else could, and each retry would mount once more.
+    """
     if not mountinfo.mounts_at(target):
+        with contextlib.suppress(errors.Error, OSError):
+            broker.unmount(target)
         raise errors.Precondition(
             f"the mount broker says that {source} is mounted, but it is not seen at "
             f"{target}; kubelet's directory needs mountPropagation Bidirectional"

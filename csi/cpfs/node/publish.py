@@ -12,7 +12,7 @@ import structlog
 from core import errors
 from csi.cpfs.node import node_requests, published
 from csi.node import at_path, network_mounts
-from host import files, mount_broker, mountinfo, nfs
+from host import files, mountinfo, nfs
 
 log = structlog.get_logger()
 
@@ -50,8 +50,7 @@ class Publisher:
             broker.mount(
                 want.source, target, fs_type=_FS_TYPE, options=want.options, tag=want.volume_id
             )
-            undo.callback(_take_back, broker, target)
-            network_mounts.require_seen(want.source, target)
+            network_mounts.require_seen(broker, want.source, target)
             undo.pop_all()
         log.info("mounted", source=want.source, target=str(target))
 
@@ -97,12 +96,6 @@ class Publisher:
                 "SINGLE_NODE_SINGLE_WRITER (ReadWriteOncePod) allows one; delete the pod that "
                 "uses it"
             )
-
-
-def _take_back(broker: mount_broker.Broker, path: pathlib.Path) -> None:
-    """Have the broker unmount what it mounted where we cannot see it: nobody else could."""
-    with contextlib.suppress(errors.Error, OSError):
-        broker.unmount(path)
 
 
 def _remove_target(path: pathlib.Path) -> None:

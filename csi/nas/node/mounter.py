@@ -84,7 +84,6 @@ class Mounter(network_mounts.NetworkMounts):
             nfs.mount(want.source, target, want.options)
             return
         self._mount_by_broker(want, target, tag, key)
-        network_mounts.require_seen(want.source, target)
 
     def _mount_by_broker(
         self,
@@ -102,6 +101,7 @@ class Mounter(network_mounts.NetworkMounts):
         broker.mount(
             want.source, target, fs_type=want.fs_type, options=options, tag=tag, secrets=secrets
         )
+        network_mounts.require_seen(broker, want.source, target)
 
     def _broker(self, client: clients.Client) -> mount_broker.Broker:
         return self.broker(client.value, instead="use mountProtocol nfs")
