@@ -22,13 +22,13 @@ _NO_ANSWER = ("timed out", "host is down", "no route to host", "connection refus
 _BROKEN = ("input/output error", "transport endpoint is not connected")
 _NOT_FOR_US = "permission denied"
 _SAID = {
-    errno.ESTALE: _STALE,
-    errno.ETIMEDOUT: "timed out",
-    errno.EHOSTDOWN: "host is down",
-    errno.EHOSTUNREACH: "no route to host",
-    errno.ECONNREFUSED: "connection refused",
-    errno.EIO: "input/output error",
-    errno.ENOTCONN: "transport endpoint is not connected",
+    errno.ESTALE: "Stale file handle",
+    errno.ETIMEDOUT: "Connection timed out",
+    errno.EHOSTDOWN: "Host is down",
+    errno.EHOSTUNREACH: "No route to host",
+    errno.ECONNREFUSED: "Connection refused",
+    errno.EIO: "Input/output error",
+    errno.ENOTCONN: "Transport endpoint is not connected",
 }
 """In the words of glibc; musl has others."""
 
