@@ -198,7 +198,7 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
 def build(context: driver.DriverContext) -> NodeServicer:
     """The Node service of this process. Faults in its settings are left in *context.reader*."""
     settings = node_settings.read_node(context.reader)
-    usages = usage.Usages()
+    usages = usage.Usages(delay_s=usage.LATER_S)
     keys = roles.Roles(settings.imds)
     publisher = publish.Publisher(
         mounters.Mounters(settings),

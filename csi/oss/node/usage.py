@@ -19,6 +19,8 @@ from csi.oss.node import bucket_question, node_requests
 log = structlog.get_logger()
 
 _ASK_AGAIN_S = 3600.0
+LATER_S = 2.0
+"""After a publish: pods that start need the node's processors more."""
 _LIMIT = 1 << 60
 """A bucket has no limit; GetCapacity says the same."""
 
@@ -60,11 +62,21 @@ def ask_bucket(want: node_requests.Publishing) -> BucketUsage:
 
 
 class Usages:
-    """The counts, by volume; each at most once an hour, one at a time."""
+    """The counts, by volume; each at most once an hour, one at a time.
 
-    def __init__(self, ask: Ask = ask_bucket, now_s: Callable[[], float] = time.monotonic) -> None:
+    delay_s: how long a count waits; a volume that has gone by then is not asked for.
+    """
+
+    def __init__(
+        self,
+        ask: Ask = ask_bucket,
+        now_s: Callable[[], float] = time.monotonic,
+        *,
+        delay_s: float = 0.0,
+    ) -> None:
         self._ask = ask
         self._now_s = now_s
+        self._delay_s = delay_s
         self._asked_s: dict[str, float] = {}
         self._found: dict[str, BucketUsage] = {}
         self._turn = threading.Lock()
@@ -93,7 +105,10 @@ class Usages:
         self._found.pop(volume_id, None)
 
     def _refresh(self, want: node_requests.Publishing) -> None:
+        time.sleep(self._delay_s)
         try:
+            if want.volume_id not in self._asked_s:
+                return
             found = self._ask(want)
             if want.volume_id in self._asked_s:
                 self._found[want.volume_id] = found
