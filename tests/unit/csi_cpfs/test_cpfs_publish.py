@@ -1,52 +1,27 @@
 """What a publish that fails leaves behind, with a broker that mounts where nobody sees it."""
 
 import pathlib
-from collections.abc import Mapping, Sequence
 
 import pytest
 
 from core import errors
 from csi.cpfs.node import node_requests, publish, published
 from csi.node import network_mounts
-
-
-class Broker:
-    """`mount_broker.Broker`. mounted: its own view."""
-
-    takes_secrets = True
-
-    def __init__(self) -> None:
-        self.mounted: list[pathlib.Path] = []
-
-    def mount(
-        self,
-        source: str,
-        target: pathlib.Path,
-        *,
-        fs_type: str,
-        options: Sequence[str],
-        tag: str,
-        secrets: Mapping[str, str] | None = None,
-    ) -> None:
-        self.mounted.append(target)
-
-    def unmount(self, target: pathlib.Path) -> bool:
-        self.mounted.remove(target)
-        return True
+from tests.fakes import unseen_broker
 
 
 class Mounts(network_mounts.NetworkMounts):
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: unseen_broker.UnseenBroker) -> None:
         super().__init__(pathlib.Path("/none"), pathlib.Path("/none"))
         self._broker = broker
 
-    def broker(self, client: str, *, instead: str) -> Broker:
+    def broker(self, client: str, *, instead: str) -> unseen_broker.UnseenBroker:
         return self._broker
 
 
 def test_what_the_broker_mounted_unseen_is_taken_back(tmp_path: pathlib.Path) -> None:
     """Each retry would mount once more, and nobody would ever unmount it."""
-    broker = Broker()
+    broker = unseen_broker.UnseenBroker()
     made = publish.Publisher(Mounts(broker), published.Published(tmp_path / "work"))
     want = node_requests.Publishing(
         volume_id="bmcpfs-1+fset-1",
