@@ -24,15 +24,23 @@ QUICK = ("--probe-interval", "1s", "--probe-timeout", "1s", "--timeout", "10s")
 
 
 class OssNode:
-    """One node. starts_mounter: csi-plugin starts its mounter by itself. fuse_type: of volumes."""
+    """One node. starts_mounter: csi-plugin starts its mounter by itself. fuse_type: of volumes.
+
+    run_root: where the mounter's directory is made; None = where temporary files are.
+    """
 
     def __init__(
-        self, *, starts_mounter: bool = False, fuse_type: str = "s3fs", **environment: str
+        self,
+        *,
+        starts_mounter: bool = False,
+        fuse_type: str = "s3fs",
+        run_root: pathlib.Path | None = None,
+        **environment: str,
     ) -> None:
         self._fuse_type = fuse_type
         self.rig = processes.Rig(hardware="none")
         # A socket's path must be short.
-        self.run_dir = pathlib.Path(tempfile.mkdtemp(prefix="oss-"))
+        self.run_dir = pathlib.Path(tempfile.mkdtemp(prefix="oss-", dir=run_root))
         with socket.socket() as found:
             found.bind(("127.0.0.1", 0))
             self._open_port: int = found.getsockname()[1]
