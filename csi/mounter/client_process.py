@@ -6,7 +6,6 @@ import os
 import pathlib
 import resource
 import signal
-import subprocess
 from collections.abc import Mapping, Sequence
 
 import structlog
@@ -16,6 +15,8 @@ from core import errors
 log = structlog.get_logger()
 
 _KEPT_ENVIRONMENT = ("PATH", "LANG", "TZ", "SSL_CERT_FILE", "CURL_CA_BUNDLE")
+_STDIN, _STDOUT, _STDERR = range(3)
+_IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 _OPEN_FILES = 65536
 _OOM_SCORE = "-900"
 """A client that is killed takes every pod of its volume along."""
@@ -84,28 +85,27 @@ def start(
     """
     trim(log_file)
     inherited = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
-    flags = os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
-    output = os.open(log_file, flags, 0o600)
+    appending = os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_NOFOLLOW
     try:
-        process = subprocess.Popen(
+        pid = os.posix_spawnp(
+            argv[0],
             list(argv),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            env={**inherited, **environment},
-            cwd="/",
-            start_new_session=True,
+            {**inherited, **environment},
+            file_actions=(
+                (os.POSIX_SPAWN_OPEN, _STDIN, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, _STDOUT, log_file, appending, 0o600),
+                (os.POSIX_SPAWN_DUP2, _STDOUT, _STDERR),
+            ),
+            setsid=True,
+            setsigmask=(),
+            setsigdef=_IGNORED_BY_PYTHON,
         )
     except FileNotFoundError as e:
         raise errors.Precondition(
             f"client {argv[0]} is not installed where csi-mounter runs"
         ) from e
-    finally:
-        os.close(output)
-    # It is reaped through its descriptor, and Popen's own bookkeeping would do so before.
-    process.returncode = 0
-    _limit(process.pid)
-    return ClientProcess(process.pid, os.pidfd_open(process.pid))
+    _limit(pid)
+    return ClientProcess(pid, os.pidfd_open(pid))
 
 
 def find(argvs: Sequence[Sequence[str]]) -> dict[tuple[str, ...], int]:
