@@ -1,7 +1,8 @@
 """The OSS driver: a publish beside the bare client, the mounter's memory, recovery after a kill.
 
 The peer is what nobody can beat: the same client with the same options, started by hand, until its
-mount answers, and one `mount --bind`. Ours and the peer's turns alternate.
+mount answers, and one `mount --bind`. Ours and the peer's turns alternate. Ours comes after the
+calls that kubelet makes right before it, NodeStageVolume and NodeGetCapabilities.
 """
 
 import contextlib
@@ -17,7 +18,7 @@ from csi._pb import csi_pb2 as pb
 from tests.sim.conftest import KEY_ID, SECRET
 from tests.support import oss_node, rpc
 
-ROUNDS, VOLUMES, KILLS, STATS = 15, 10, 5, 100
+ROUNDS, VOLUMES, KILLS, STATS = 40, 10, 5, 100
 PUBLISH_GOAL, VOLUME_GOAL_MIB = 1.3, 2.0
 _KIB = 1024
 _MEMORY = pathlib.Path("/dev/shm")  # noqa: S108 - as /run is on a node, where the mounter works
@@ -43,7 +44,9 @@ def _publish(told: report.Report, node: oss_node.OssNode) -> None:
     ours, bare = [], []
     node.publish("warm-up", volume_id="warm-up")
     for number in range(ROUNDS):
-        node.target(f"pod-{number}")  # directories are there on both sides
+        node.stage(f"pv-{number}")  # as kubelet does; directories are there on both sides
+        node.target(f"pod-{number}")
+        node.client.node.NodeGetCapabilities(pb.NodeGetCapabilitiesRequest(), timeout=20)
         began_s = time.monotonic()
         node.publish(f"pod-{number}", volume_id=f"pv-{number}")
         ours.append(time.monotonic() - began_s)

@@ -10,7 +10,7 @@ import sys
 import structlog
 
 from core import errors, http_status, lifecycle, logs, metrics
-from csi.mounter import mounter, server, volume
+from csi.mounter import client_process, mounter, server, volume
 
 log = structlog.get_logger()
 
@@ -25,6 +25,7 @@ def run(options: argparse.Namespace) -> int:
         sys.stderr.write("csi-mounter: mounting needs root; run as root\n")
         return _EXIT_USAGE
     os.chdir("/")  # keep no file system busy
+    client_process.keep_descriptors()
     try:
         asyncio.run(lifecycle.run_until_signal(lambda stack: _start(options, stack)))
     except (errors.Error, OSError) as e:

@@ -80,8 +80,8 @@ def start(
     """Start *argv* in a session of its own, its words going to *log_file*.
 
     A file and not a pipe: a pipe would break when we end. environment: beside what every client
-    gets; no secret, others of the same user can read it. Raises Precondition when the program is
-    not installed.
+    gets; no secret, others of the same user can read it. The client starts in our own directory,
+    which is "/". Raises Precondition when the program is not installed.
     """
     trim(log_file)
     inherited = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
@@ -106,6 +106,14 @@ def start(
         ) from e
     _limit(pid)
     return ClientProcess(pid, os.pidfd_open(pid))
+
+
+def keep_descriptors() -> None:
+    """Let no client have a descriptor that we were started with. Once, before any is started."""
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - a Path for each is not needed
+        with contextlib.suppress(OSError):  # the one that reads this directory is closed again
+            if int(name) > _STDERR:
+                os.set_inheritable(int(name), False)
 
 
 def find(argvs: Sequence[Sequence[str]]) -> dict[tuple[str, ...], int]:

@@ -72,7 +72,7 @@ class Place:
         fresh = self.directory / f".{_RECORD}"
         flags = os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC
         with os.fdopen(os.open(fresh, flags, 0o600), "w") as file:
-            json.dump({"version": _VERSION, **plain}, file)
+            file.write(json.dumps({"version": _VERSION, **plain}))  # much faster than json.dump
         fresh.replace(self.directory / _RECORD)
 
     def remove(self) -> None:

@@ -141,13 +141,28 @@ class OssNode:
             timeout=60,
         )
 
-    def unstage(self, volume_id: str = "pv-1") -> None:
-        staging = self.rig.kubelet / "plugins/kubernetes.io/csi/oss/globalmount"
-        staging.mkdir(parents=True, exist_ok=True)
-        self.client.node.NodeUnstageVolume(
-            pb.NodeUnstageVolumeRequest(volume_id=volume_id, staging_target_path=str(staging)),
+    def stage(self, volume_id: str = "pv-1") -> None:
+        self.client.node.NodeStageVolume(
+            pb.NodeStageVolumeRequest(
+                volume_id=volume_id,
+                staging_target_path=str(self._staging()),
+                volume_capability=csi_client.mount_capability("", mode=MODE),
+            ),
             timeout=60,
         )
+
+    def unstage(self, volume_id: str = "pv-1") -> None:
+        self.client.node.NodeUnstageVolume(
+            pb.NodeUnstageVolumeRequest(
+                volume_id=volume_id, staging_target_path=str(self._staging())
+            ),
+            timeout=60,
+        )
+
+    def _staging(self) -> pathlib.Path:
+        path = self.rig.kubelet / "plugins/kubernetes.io/csi/oss/globalmount"
+        path.mkdir(parents=True, exist_ok=True)
+        return path
 
     def stats(self, pod: str = "pod", volume_id: str = "pv-1") -> pb.NodeGetVolumeStatsResponse:
         told: pb.NodeGetVolumeStatsResponse = self.client.node.NodeGetVolumeStats(
