@@ -6,10 +6,12 @@ Source: spec/cloud-api.md 7; spec/csi-driver.md 1.7.
 import contextlib
 import dataclasses
 import http.client
+import socket
 import threading
 import time
 import urllib.parse
 from collections.abc import Mapping
+from typing import Any
 
 from core import errors
 
@@ -116,6 +118,13 @@ class Imds:
     def _request(self, method: str, path: str, headers: Mapping[str, str]) -> tuple[int, str]:
         connection = http.client.HTTPConnection(self._netloc, timeout=_ATTEMPT_S)
         with contextlib.closing(connection):
+            connection.sock = _connect(connection.host, connection.port)
             connection.request(method, f"/latest/{path}", headers=dict(headers))
             answer = connection.getresponse()
             return answer.status, answer.read().decode(errors="replace")
+
+
+def _connect(host: str, port: int) -> socket.socket:
+    """Text would be encoded as IDNA, which loads half a MiB of tables; bytes are taken as well."""
+    name: Any = host.encode()
+    return socket.create_connection((name, port), _ATTEMPT_S)

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Mapping, Sequence
 
-from core import version
+from core import help_text, version
 
 _DESCRIPTION = """\
 CSI driver for Alibaba Cloud. Serves the CSI services of one or more drivers, each on a unix socket
@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
         prog="csi-plugin",
         description=_DESCRIPTION,
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=help_text.HelpFormatter,
         allow_abbrev=False,
     )
     p.add_argument("--version", action="version", version=f"csi-plugin {version.VERSION}")

@@ -5,7 +5,6 @@ They can be stopped, and end with this process at the latest when it closes them
 
 import os
 import pathlib
-import shutil
 import signal
 import subprocess
 import threading
@@ -32,22 +31,23 @@ class Job:
     def __init__(
         self, argv: Sequence[str], ended: Callable[[int], None], *, cwd: pathlib.Path = _ROOT
     ) -> None:
-        if shutil.which(argv[0]) is None:
-            raise run.CommandMissing(argv[0])
         self._argv = tuple(argv)
         self._ended = ended
         self._done = threading.Event()
         self._said = b""
         # vfork, not fork: without preexec_fn, gRPC's threads are not in the way.
-        self._process = subprocess.Popen(
-            list(argv),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            env={**os.environ, "LC_ALL": "C"},
-            process_group=0,
-            cwd=cwd,
-        )
+        try:
+            self._process = subprocess.Popen(
+                list(argv),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                env={**os.environ, "LC_ALL": "C"},
+                process_group=0,
+                cwd=cwd,
+            )
+        except OSError as e:
+            raise run.not_started(argv, e) from e
         threading.Thread(target=self._attend, name=f"wait {argv[0]}", daemon=True).start()
 
     def wait(self, timeout_s: float) -> int | None:

@@ -9,7 +9,6 @@ import dataclasses
 import os
 import pathlib
 import selectors
-import shutil
 import signal
 import subprocess
 import threading
@@ -143,8 +142,6 @@ def run(
     Returns or raises at most 2 s after *timeout_s* has passed, whatever the command does.
     Raises CommandMissing, CommandNotStarted, CommandTimeout, and with *check* CommandFailed.
     """
-    if shutil.which(argv[0]) is None:
-        raise CommandMissing(argv[0])
     started_s = time.monotonic()
     process = _start(argv, stdin, cwd, environment)
     stdout, stderr = _Tail(output_max), _Tail(_OUTPUT_MAX)
@@ -169,6 +166,14 @@ def run(
     if check and result.returncode != 0:
         raise CommandFailed(argv, result)
     return result
+
+
+def not_started(argv: Sequence[str], e: OSError) -> errors.Error:
+    """What Popen's error *e* means. Pure."""
+    # Of a missing directory it tells the name too, as its filename.
+    if isinstance(e, FileNotFoundError) and e.filename == argv[0]:
+        return CommandMissing(argv[0])
+    return CommandNotStarted(argv, str(e))
 
 
 class _Tail:
@@ -227,7 +232,7 @@ def _start(
             cwd=cwd,
         )
     except OSError as e:
-        raise CommandNotStarted(argv, str(e)) from e
+        raise not_started(argv, e) from e
 
 
 def _attend(

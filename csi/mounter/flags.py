@@ -4,7 +4,7 @@ import argparse
 import ipaddress
 import pathlib
 
-from core import durations, version
+from core import durations, help_text, version
 from csi import fuse_type
 
 SOCKET = "/run/fuse.ossfs/mounter.sock"
@@ -34,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
         prog="csi-mounter",
         description=_DESCRIPTION,
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=help_text.HelpFormatter,
         allow_abbrev=False,
     )
     p.add_argument("--version", action="version", version=f"csi-mounter {version.VERSION}")
