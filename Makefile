@@ -5,12 +5,14 @@ PYTEST := $(PY) -m pytest -q
 TARGET ?=
 NAS_CLOUD := tests/lab/test_nas_cloud.py
 LAB_IN_TEST := tests/lab/test_lab_kernel.py tests/lab/test_lab_block.py \
-	"$(NAS_CLOUD)::test_csi_sanity[subpath]" "$(NAS_CLOUD)::test_two_nodes_write_and_read_one_volume[subpath]" \
+	'$(NAS_CLOUD)::test_csi_sanity[subpath]' '$(NAS_CLOUD)::test_two_nodes_write_and_read_one_volume[subpath]' \
 	$(NAS_CLOUD)::test_a_pod_hits_its_quota_and_goes_on_when_the_volume_has_grown \
 	$(NAS_CLOUD)::test_g36_archiving_and_deleting_leave_exactly_what_they_promise \
-	"tests/lab/test_lvm_driver.py::test_a_volume_through_its_life[ext4]" \
+	'tests/lab/test_lvm_driver.py::test_a_volume_through_its_life[ext4]' \
 	tests/lab/test_lvm_driver.py::test_a_read_only_volume_is_the_snapshot_itself
 CLUSTER_IN_TEST := $(addprefix tests/e2e_k8s/,test_pods.py test_disk_volumes.py test_network.py)
+RULES := tests/unit tests/packaging tests/chart tests/contract tests/sim
+MACHINE := tests/kernel tests/sanity tests/e2e
 ARGS ?=
 
 help:            ## list the targets
@@ -29,9 +31,8 @@ demo: base       ## a volume through its whole life on the local cloud (root)
 	@$(PY) -m demo
 
 test: setup kubernetes lint ## everything below; what CI runs (root)
-	@$(PYTEST) tests
-	@E2E_K8S=1 $(PYTEST) $(CLUSTER_IN_TEST)
-	@tools/lab.py test $(LAB_IN_TEST)
+	@tools/beside.sh "$(PYTEST) $(RULES)" "$(PYTEST) $(MACHINE)"
+	@tools/beside.sh "tools/lab.py test $(LAB_IN_TEST)" "E2E_K8S=1 $(PYTEST) $(CLUSTER_IN_TEST)"
 
 unit: setup      ## pure logic and property tests, no root
 	@$(PYTEST) tests/unit tests/packaging

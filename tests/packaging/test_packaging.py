@@ -104,3 +104,19 @@ print(sorted({"h2", "hpack", "lightkube"} & {n for n in sys.modules if sys.modul
 
 def test_who_asks_the_api_server_imports_no_http_2_and_in_a_pod_no_kubernetes_library():
     assert last_line(COMPANION) == "[]"
+
+
+def test_make_test_runs_every_directory_of_tests():
+    told = (ROOT / "Makefile").read_text()
+    run = {
+        word
+        for line in re.findall(r"^(?:RULES|MACHINE) := (.*)$", told, re.MULTILINE)
+        for word in line.split()
+    }
+    have = {
+        f"tests/{path.parts[0]}"
+        for path in (p.relative_to(ROOT / "tests") for p in ROOT.glob("tests/**/test_*.py"))
+    }
+
+    assert have - run == {"tests/lab", "tests/e2e_k8s"}, "they are run in part, by name"
+    assert not run - have
