@@ -31,8 +31,8 @@ demo: base       ## a volume through its whole life on the local cloud (root)
 	@$(PY) -m demo
 
 test: setup kubernetes lint ## everything below; what CI runs (root)
-	@tools/beside.sh "$(PYTEST) $(RULES)" "$(PYTEST) $(MACHINE)"
-	@tools/beside.sh "tools/lab.py test $(LAB_IN_TEST)" "E2E_K8S=1 $(PYTEST) $(CLUSTER_IN_TEST)"
+	@tools/beside.py "$(PYTEST) $(RULES)" "$(PYTEST) $(MACHINE)"
+	@tools/beside.py "tools/lab.py test $(LAB_IN_TEST)" "E2E_K8S=1 $(PYTEST) $(CLUSTER_IN_TEST)"
 
 unit: setup      ## pure logic and property tests, no root
 	@$(PYTEST) tests/unit tests/packaging
