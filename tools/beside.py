@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from typing import IO, Any
+from typing import IO
 
 
 def main() -> int:
@@ -27,7 +27,7 @@ def main() -> int:
         signal.signal(number, interrupt)
     first, second = sys.argv[1:]
     with tempfile.TemporaryFile() as said:
-        running += [_start(first, stdout=said, stderr=said), _start(second)]
+        running += [_start(first, said), _start(second, None)]
         statuses = [process.wait() for process in reversed(running)]
         said.seek(0)
         sys.stdout.write(f"at the same time: {first}\n")
@@ -36,8 +36,9 @@ def main() -> int:
     return next((status for status in statuses if status), 0) & 0xFF
 
 
-def _start(command: str, **streams: IO[Any]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(["bash", "-c", command], **streams)
+def _start(command: str, said: IO[bytes] | None) -> subprocess.Popen[bytes]:
+    """*command*, what it says going to *said*, None = where ours does."""
+    return subprocess.Popen(["bash", "-c", command], stdout=said, stderr=said)
 
 
 if __name__ == "__main__":
