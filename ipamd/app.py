@@ -25,21 +25,20 @@ from cloud import settings as cloud_settings
 from core import clock, errors, grpc_server, http_status, lifecycle, logs, metrics, version
 from core import settings as core_settings
 from ipamd import (
-    cni_socket,
-    conflist,
     counters,
     daemon,
     dynamic_config,
     eni_conf,
     gauges,
     instance_lock,
-    kubernetes,
     node_worker,
-    pages,
     settings,
     store,
-    unary_calls,
 )
+from ipamd.api import pages
+from ipamd.cni import conflist
+from ipamd.kube import kubernetes
+from ipamd.transport import cni_socket, unary_calls
 from kube import child
 
 log = structlog.get_logger()

@@ -14,37 +14,26 @@ from cloud import eni_model
 from cloud import metadata as cloud_metadata
 from core import clock, errors, metrics
 from ipamd import (
-    attachments,
-    cni_service,
-    conflist,
     counters,
-    diagnose,
     eni_conf,
-    eni_maker,
     events,
     gauges,
-    introspection,
     janitor,
-    kube_pods,
-    limits,
     model,
     node_facts,
     node_worker,
-    pages,
-    pending_dels,
-    pool,
-    pool_state,
     readiness,
-    reclaim,
     settings,
     startup,
-    terway_backend,
-    terway_tracing,
-    unary_calls,
-    vswitches,
 )
 from ipamd._pb import ipamd_pb2_grpc, terway_pb2_grpc
+from ipamd.api import cni_service, diagnose, introspection, pages, terway_backend, terway_tracing
+from ipamd.attachments import attachments
+from ipamd.cni import conflist, pending_dels
+from ipamd.kube import kube_pods
+from ipamd.pool import eni_maker, limits, pool, pool_state, reclaim, vswitches
 from ipamd.readiness import Phase
+from ipamd.transport import unary_calls
 from kube import pod_cache
 
 log = structlog.get_logger()

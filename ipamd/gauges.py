@@ -6,8 +6,9 @@ Source: spec/terway.md 7.2.
 from collections.abc import Mapping
 
 from core import grpc_server, metrics
-from ipamd import counters, janitor, pool
+from ipamd import counters, janitor
 from ipamd.model import AddressState
+from ipamd.pool import pool
 from kube import pod_cache
 
 QUIET = frozenset(

@@ -13,20 +13,13 @@ import structlog
 
 from core import clock, errors
 from host import netns
-from ipamd import (
-    attachments,
-    drift,
-    eni_maker,
-    events,
-    kube_pods,
-    model,
-    node_worker,
-    pending_dels,
-    pool,
-    recovery,
-)
+from ipamd import events, model, node_worker, recovery
+from ipamd.attachments import attachments
+from ipamd.cni import pending_dels
 from ipamd.datapath import model as datapath_model
+from ipamd.kube import kube_pods
 from ipamd.model import AddressState, EniState
+from ipamd.pool import drift, eni_maker, pool
 
 log = structlog.get_logger()
 

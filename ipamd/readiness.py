@@ -6,8 +6,9 @@ import enum
 import structlog
 
 from core import errors
-from ipamd import cni_error, pool
+from ipamd.cni import cni_error
 from ipamd.model import AddressState
+from ipamd.pool import pool
 
 log = structlog.get_logger()
 

@@ -10,16 +10,9 @@ import structlog
 from cloud import eni_model, imds_network
 from core import clock, errors
 from host import netns
-from ipamd import (
-    attachments,
-    eni_conf,
-    eni_maker,
-    events,
-    model,
-    node_worker,
-    pool_state,
-    recovery,
-)
+from ipamd import eni_conf, events, model, node_worker, recovery
+from ipamd.attachments import attachments
+from ipamd.pool import eni_maker, pool_state
 
 log = structlog.get_logger()
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from core import errors
 from host import netlink, netns, rtnl, rtnl_read
-from ipamd import cni_error
+from ipamd.cni import cni_error
 from ipamd.datapath import deleter, plan
 
 _NOT_THERE = frozenset((errno.ENOENT, errno.ESRCH, errno.ENODEV, errno.EAFNOSUPPORT))

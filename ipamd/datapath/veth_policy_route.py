@@ -15,7 +15,7 @@ import structlog
 
 from core import errors
 from host import rtnl, rtnl_read
-from ipamd import cni_error
+from ipamd.cni import cni_error
 from ipamd.datapath import compare, enis, model, node, observe, plan, wirer
 
 log = structlog.get_logger()

@@ -15,22 +15,12 @@ from typing import Any
 
 from cloud import imds as cloud_imds
 from core import clock, metrics
-from ipamd import (
-    attachments,
-    cni_service,
-    counters,
-    events,
-    limits,
-    model,
-    node_worker,
-    pool,
-    pool_state,
-    readiness,
-    startup,
-    store,
-)
+from ipamd import counters, events, model, node_worker, readiness, startup, store
 from ipamd._pb import ipamd_pb2
+from ipamd.api import cni_service
+from ipamd.attachments import attachments
 from ipamd.datapath import enis, veth_policy_route
+from ipamd.pool import limits, pool, pool_state
 from ipamd.readiness import Phase
 from tests.fakes import fake_enis
 from tests.support import netns

@@ -11,7 +11,7 @@ import pytest
 
 from core import errors
 from host import netlink
-from ipamd import cni_error
+from ipamd.cni import cni_error
 from ipamd.datapath import model, plan
 from tests.support import netns
 

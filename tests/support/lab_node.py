@@ -111,8 +111,9 @@ class LabNode:
 
 async def _serve(socket: pathlib.Path, state_dir: pathlib.Path, count: int) -> None:
     from core import grpc_server, logs, metrics  # noqa: PLC0415
-    from ipamd import gauges, pending_dels  # noqa: PLC0415
+    from ipamd import gauges  # noqa: PLC0415
     from ipamd._pb import ipamd_pb2_grpc  # noqa: PLC0415
+    from ipamd.cni import pending_dels  # noqa: PLC0415
     from tests.kernel import ipamd_harness  # noqa: PLC0415
 
     logs.configure(json=True, verbosity=0)

@@ -4,7 +4,7 @@ import ast
 import pathlib
 
 from core import version
-from ipamd import cni_config
+from ipamd.cni import cni_config
 
 SOURCE = (pathlib.Path(__file__).parents[3] / "cni/terway.py").read_text()
 BUILT_IN = {"posix", "_socket", "time"}

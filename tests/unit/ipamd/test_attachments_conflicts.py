@@ -6,7 +6,9 @@ import ipaddress
 
 import pytest
 
-from ipamd import attachment_errors, cni_config, model
+from ipamd import model
+from ipamd.attachments import attachment_errors
+from ipamd.cni import cni_config
 from ipamd.model import AddressState
 from tests.unit.ipamd.test_attachments_pods import Rig, asked
 from tests.unit.ipamd.test_pool_state import eni

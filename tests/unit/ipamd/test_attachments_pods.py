@@ -8,20 +8,13 @@ import pathlib
 import pytest
 
 from core import errors, metrics
-from ipamd import (
-    attachment_errors,
-    attachments,
-    cni_config,
-    counters,
-    events,
-    limits,
-    model,
-    pod_wishes,
-    pool,
-    pool_state,
-)
+from ipamd import counters, events, model
+from ipamd.attachments import attachment_errors, attachments
+from ipamd.cni import cni_config
 from ipamd.datapath import model as datapath_model
 from ipamd.datapath import names
+from ipamd.kube import pod_wishes
+from ipamd.pool import limits, pool, pool_state
 from tests.fakes import fake_enis, virtual_clock
 from tests.unit.ipamd.test_pool_state import eni
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipamd import cni_config, cni_error
+from ipamd.cni import cni_config, cni_error
 from ipamd.datapath import model as datapath_model
 
 

@@ -10,8 +10,8 @@ import grpc.aio
 import pytest
 
 from core import errors, grpc_server
-from ipamd import cni_socket, unary_calls
 from ipamd._pb import ipamd_pb2, ipamd_pb2_grpc
+from ipamd.transport import cni_socket, unary_calls
 
 METHOD = "/ipamd.v1.Cni/Add"
 

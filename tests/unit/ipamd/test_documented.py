@@ -5,7 +5,8 @@ import pathlib
 import re
 
 from core import clock, metrics
-from ipamd import counters, eni_conf, events, gauges, janitor, pool, pool_state, settings
+from ipamd import counters, eni_conf, events, gauges, janitor, settings
+from ipamd.pool import pool, pool_state
 from kube import pod_cache
 
 REFERENCE = pathlib.Path(__file__).parents[3] / "docs/reference"

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipamd import eni_conf, limits
+from ipamd import eni_conf
+from ipamd.pool import limits
 
 
 def parse(**keys):

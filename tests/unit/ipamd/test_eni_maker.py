@@ -6,8 +6,8 @@ import pytest
 
 from cloud import eni_model, imds_network
 from cloud import errors as cloud_errors
-from ipamd import eni_maker
 from ipamd.datapath import model as datapath_model
+from ipamd.pool import eni_maker
 from tests.fakes import virtual_clock
 
 MAC, IP = "00:16:3e:00:00:01", ipaddress.IPv4Address("10.0.1.1")

@@ -6,8 +6,11 @@ import json
 import pytest
 
 from core import errors, metrics
-from ipamd import conflist, pages, pending_dels, pool_state, readiness
+from ipamd import readiness
 from ipamd._pb import ipamd_pb2
+from ipamd.api import pages
+from ipamd.cni import conflist, pending_dels
+from ipamd.pool import pool_state
 from tests.fakes import virtual_clock
 from tests.unit.ipamd.test_attachments_pods import Rig
 from tests.unit.ipamd.test_pool import Told

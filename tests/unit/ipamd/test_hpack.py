@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipamd import hpack
+from ipamd.transport import hpack
 
 REQUEST = [(b":method", b"GET"), (b":scheme", b"http"), (b":path", b"/")]
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipamd import hpack, http2
-from ipamd.http2_frames import (
+from ipamd.transport import hpack, http2
+from ipamd.transport.http2_frames import (
     ACK,
     CONTINUATION,
     DATA,

@@ -9,9 +9,11 @@ import pytest
 
 from cloud import eni_model, imds_network
 from core import errors
-from ipamd import eni_conf, janitor, limits, model, pending_dels, plan, startup
+from ipamd import eni_conf, janitor, model, startup
+from ipamd.cni import pending_dels
 from ipamd.datapath import model as datapath_model
 from ipamd.model import AddressState
+from ipamd.pool import limits, plan
 from tests.unit.ipamd.test_attachments_pods import Rig, nothing
 from tests.unit.ipamd.test_pool import Told
 from tests.unit.ipamd.test_pool_state import eni

@@ -3,8 +3,9 @@
 import pytest
 
 from core import errors
-from ipamd import events, kube_events, kube_pods, model
+from ipamd import events, model
 from ipamd.datapath import names
+from ipamd.kube import kube_events, kube_pods
 from kube import api, pod_cache, pods
 from kube import events as recorder
 from tests.fakes import fake_kubernetes, virtual_clock

@@ -7,7 +7,8 @@ import json
 import pytest
 
 from cloud import eni_model
-from ipamd import app, eni_conf, limits, node_facts, startup
+from ipamd import app, eni_conf, node_facts, startup
+from ipamd.pool import limits
 
 OWN, ENI, OTHER = "00:16:3e:00:00:01", "00:16:3e:00:00:02", "00:16:3e:00:00:03"
 FACTS = node_facts.NodeFacts(

@@ -6,7 +6,9 @@ import pytest
 
 from cloud import metadata
 from core import clock, errors, metrics
-from ipamd import counters, events, limits, node_object, pool, pool_state
+from ipamd import counters, events
+from ipamd.kube import node_object
+from ipamd.pool import limits, pool, pool_state
 from kube import api, node_seen
 from tests.fakes import fake_enis, fake_kubernetes, virtual_clock
 from tests.unit.ipamd.test_pool import Told

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipamd import limits, model, plan
+from ipamd import model
 from ipamd.datapath import model as datapath_model
 from ipamd.model import AddressState, EniState
+from ipamd.pool import limits, plan
 
 OLD_S = 1000.0
 

@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 
 from core import errors
-from ipamd import kube_pods, model, pod_ips
+from ipamd import model
+from ipamd.kube import kube_pods, pod_ips
 from kube import pod_cache, pods
 from tests.fakes import fake_kubernetes, virtual_clock
 from tests.unit.ipamd.test_store import LEASE

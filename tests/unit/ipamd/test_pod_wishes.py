@@ -2,8 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipamd import events, pod_wishes
+from ipamd import events
 from ipamd.datapath import model as datapath_model
+from ipamd.kube import pod_wishes
 from kube import pods
 
 INGRESS = "k8s.aliyun.com/ingress-bandwidth"

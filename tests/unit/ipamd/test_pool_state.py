@@ -5,9 +5,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from core import errors
-from ipamd import model, pool_state
+from ipamd import model
 from ipamd.datapath import model as datapath_model
 from ipamd.model import AddressState
+from ipamd.pool import pool_state
 
 COOL_S = 30.0
 

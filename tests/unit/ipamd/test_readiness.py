@@ -1,7 +1,9 @@
 import pytest
 
 from core import errors
-from ipamd import cni_error, limits, pool_state, readiness
+from ipamd import readiness
+from ipamd.cni import cni_error
+from ipamd.pool import limits, pool_state
 from ipamd.readiness import Phase
 from tests.unit.ipamd.test_pool_state import eni, kept_for, key
 

@@ -1,6 +1,7 @@
 """What CHECK compares besides the kernel. Pure."""
 
-from ipamd import cni_config, cni_error, model
+from ipamd import model
+from ipamd.cni import cni_config, cni_error
 from ipamd.datapath import model as datapath_model
 
 

@@ -11,8 +11,10 @@ from typing import Any
 import structlog
 
 from core import errors
-from ipamd import attachments, cni_config, cni_error, cni_result, counters, readiness
+from ipamd import counters, readiness
 from ipamd._pb import ipamd_pb2, ipamd_pb2_grpc
+from ipamd.attachments import attachments
+from ipamd.cni import cni_config, cni_error, cni_result
 
 log = structlog.get_logger()
 

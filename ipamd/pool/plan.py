@@ -9,8 +9,9 @@ import dataclasses
 import ipaddress
 from collections.abc import Collection, Sequence
 
-from ipamd import limits, model
+from ipamd import model
 from ipamd.model import AddressState, EniState
+from ipamd.pool import limits
 
 ASSIGN_MAX = 49
 """Most addresses one cloud call brings. Source: `cloud.ecs_eni.ASSIGN_MAX`."""

@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from core import errors
-from ipamd import attachments, pool, views
 from ipamd._pb import terway_pb2, terway_pb2_grpc
+from ipamd.api import views
+from ipamd.attachments import attachments
+from ipamd.pool import pool
 
 _TYPE, _NAME = "network_service", "default"
 

@@ -7,8 +7,8 @@ Source: RFC 9113.
 import dataclasses
 from collections.abc import Iterator
 
-from ipamd import hpack
-from ipamd.http2_frames import (
+from ipamd.transport import hpack
+from ipamd.transport.http2_frames import (
     ACK,
     COMPRESSION_ERROR,
     CONTINUATION,

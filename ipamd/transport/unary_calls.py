@@ -12,7 +12,7 @@ import structlog
 from google.protobuf.message import DecodeError
 
 from core import grpc_server
-from ipamd import hpack, http2
+from ipamd.transport import hpack, http2
 
 log = structlog.get_logger()
 

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from core import errors
-from ipamd import cni_error, model
+from ipamd import model
+from ipamd.cni import cni_error
 from ipamd.datapath import model as datapath_model
 
 VERSIONS = ("0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0")

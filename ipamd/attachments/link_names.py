@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
-from ipamd import attachment_errors, cni_config, model
+from ipamd import model
+from ipamd.attachments import attachment_errors
+from ipamd.cni import cni_config
 from ipamd.datapath import names
 
 TRIES = 8

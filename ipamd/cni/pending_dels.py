@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 import structlog
 
-from ipamd import cni_error
 from ipamd._pb import ipamd_pb2
+from ipamd.cni import cni_error
 
 log = structlog.get_logger()
 

@@ -10,8 +10,9 @@ from typing import Protocol
 import structlog
 
 from core import errors
-from ipamd import model, pod_ips, pod_wishes
+from ipamd import model
 from ipamd.datapath import names
+from ipamd.kube import pod_ips, pod_wishes
 from kube import api, pod_cache
 
 log = structlog.get_logger()

@@ -4,7 +4,10 @@ import json
 from typing import Any
 
 from core import http_status, metrics
-from ipamd import attachments, pool, readiness, views
+from ipamd import readiness
+from ipamd.api import views
+from ipamd.attachments import attachments
+from ipamd.pool import pool
 
 
 class Pages:

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 
 from core import errors
-from ipamd import cni_error, model
+from ipamd import model
+from ipamd.cni import cni_error
 from ipamd.datapath import model as datapath_model
 
 

@@ -2,8 +2,10 @@
 
 from typing import Any
 
-from ipamd import attachments, diagnose, pool, views
 from ipamd._pb import ipamd_pb2, ipamd_pb2_grpc
+from ipamd.api import diagnose, views
+from ipamd.attachments import attachments
+from ipamd.pool import pool
 
 
 class IntrospectionService(ipamd_pb2_grpc.IntrospectionServicer):

@@ -13,7 +13,7 @@ import socket
 import structlog
 
 from core import grpc_server
-from ipamd import hpack, http2, http2_frames, unary_calls
+from ipamd.transport import hpack, http2, http2_frames, unary_calls
 
 log = structlog.get_logger()
 

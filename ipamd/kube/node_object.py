@@ -10,8 +10,9 @@ import structlog
 
 from cloud import metadata
 from core import clock, errors
-from ipamd import events, pool
+from ipamd import events
 from ipamd.model import AddressState
+from ipamd.pool import pool
 from kube import api, node_seen, nodes
 
 log = structlog.get_logger()

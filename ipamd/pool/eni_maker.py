@@ -16,8 +16,9 @@ import structlog
 from cloud import eni_model, imds_network
 from cloud import errors as cloud_errors
 from core import clock, errors
-from ipamd import model, vswitches
+from ipamd import model
 from ipamd.datapath import model as datapath_model
+from ipamd.pool import vswitches
 
 log = structlog.get_logger()
 

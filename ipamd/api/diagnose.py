@@ -7,8 +7,10 @@ from collections.abc import Awaitable, Callable
 
 from core import errors
 from host import netns
-from ipamd import attachments, model, node_worker, pool, readiness
+from ipamd import model, node_worker, readiness
+from ipamd.attachments import attachments
 from ipamd.model import AddressState
+from ipamd.pool import pool
 from kube import pod_cache
 
 

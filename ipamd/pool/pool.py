@@ -13,8 +13,9 @@ from typing import Protocol
 import structlog
 
 from core import call, clock, errors
-from ipamd import counters, eni_maker, events, limits, model, plan, pool_state, reclaim
+from ipamd import counters, events, model
 from ipamd.model import AddressState, EniState
+from ipamd.pool import eni_maker, limits, plan, pool_state, reclaim
 
 log = structlog.get_logger()
 
@@ -31,7 +32,7 @@ _CREATES_AT_ONCE = 3
 
 
 class Maker(Protocol):
-    """Who calls the cloud for us; see `ipamd.eni_maker.EniMaker`."""
+    """Who calls the cloud for us; see `ipamd.pool.eni_maker.EniMaker`."""
 
     async def create(self, count: int) -> model.PoolEni: ...
     async def assign(self, eni: model.PoolEni, count: int) -> tuple[ipaddress.IPv4Address, ...]: ...
@@ -42,7 +43,7 @@ class Maker(Protocol):
 
 
 class Dry(Protocol):
-    """Which vSwitches have nothing left; see `ipamd.vswitches.VSwitches`."""
+    """Which vSwitches have nothing left; see `ipamd.pool.vswitches.VSwitches`."""
 
     def dry(self) -> frozenset[str]: ...
     def retry_s(self) -> float | None: ...

@@ -16,21 +16,13 @@ from typing import Any, TypeVar
 import structlog
 
 from core import clock, errors, keyed_lock
-from ipamd import (
-    attachment_checks,
-    attachment_errors,
-    cni_config,
-    cni_error,
-    events,
-    kube_pods,
-    link_names,
-    model,
-    node_worker,
-    pod_wishes,
-    pool,
-)
+from ipamd import events, model, node_worker
+from ipamd.attachments import attachment_checks, attachment_errors, link_names
+from ipamd.cni import cni_config, cni_error
 from ipamd.datapath import model as datapath_model
 from ipamd.datapath import names
+from ipamd.kube import kube_pods, pod_wishes
+from ipamd.pool import pool
 
 log = structlog.get_logger()
 

@@ -4,18 +4,9 @@ from collections.abc import Collection, Sequence
 
 from cloud import metadata
 from core import clock, metrics
-from ipamd import (
-    dynamic_config,
-    events,
-    gauges,
-    kube_events,
-    kube_pods,
-    node_object,
-    pod_ips,
-    pod_wishes,
-    pool,
-    settings,
-)
+from ipamd import dynamic_config, events, gauges, settings
+from ipamd.kube import kube_events, kube_pods, node_object, pod_ips, pod_wishes
+from ipamd.pool import pool
 from kube import api, companion, node_seen, pod_cache
 from kube import events as recorder
 from kube import settings as kube_settings

@@ -3,8 +3,10 @@
 import time
 from typing import Any
 
-from ipamd import attachments, model, pool
+from ipamd import model
+from ipamd.attachments import attachments
 from ipamd.model import AddressState
+from ipamd.pool import pool
 
 
 def pool_view(addresses: pool.Pool, served: attachments.Attachments) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ipamd import cni_config
+from ipamd.cni import cni_config
 from ipamd.datapath import model as datapath_model
 
 GATEWAY = "169.254.1.1"

@@ -7,8 +7,11 @@ interfaces this daemon does not touch.
 from typing import Any
 
 from core import errors
-from ipamd import attachments, cni_config, events, model, pool, readiness
+from ipamd import events, model, readiness
 from ipamd._pb import terway_pb2, terway_pb2_grpc
+from ipamd.attachments import attachments
+from ipamd.cni import cni_config
+from ipamd.pool import pool
 
 NETWORK = ".terway-rpc"
 """No network configuration can have this name."""
