@@ -28,7 +28,7 @@ from ipamd import (
 )
 from ipamd._pb import ipamd_pb2_grpc, terway_pb2_grpc
 from ipamd.api import cni_service, diagnose, introspection, pages, terway_backend, terway_tracing
-from ipamd.attachments import attachments
+from ipamd.attachments import attachments, leases, pod_interfaces, upkeep
 from ipamd.cni import conflist, pending_dels
 from ipamd.kube import kube_pods
 from ipamd.pool import eni_maker, limits, pool, pool_state, reclaim, vswitches
@@ -93,13 +93,22 @@ class Daemon:
             counted=counted,
             reclaim=_reclaim(conf),
         )
+        self._leases = leases.Leases()
+        self._interfaces = pod_interfaces.PodInterfaces(self._pool, worker)
         self._served = attachments.Attachments(
-            self._pool, worker, time, tell, mtu=process.mtu, pods=pods
+            self._leases,
+            self._interfaces,
+            self._pool,
+            worker,
+            pods=pods,
+            time=time,
+            tell=tell,
+            mtu=process.mtu,
         )
         self._ready = readiness.Readiness(self._pool)
         self._cni = cni_service.CniService(self._served, self._ready, counted)
         self._pending = pending_dels.PendingDels(process.pending_del_dir, self._cni)
-        pages.show(self._pool, self._served, self._ready)
+        pages.show(self._pool, self._leases, self._ready)
         gauges.offer_pool(registry, self._pool)
 
     async def open(self) -> None:
@@ -114,20 +123,22 @@ class Daemon:
         """Put our services on *server*."""
         diagnosis = diagnose.Diagnosis(
             self._pool,
-            self._served,
+            self._leases,
+            self._interfaces,
             self._worker,
-            self._ready,
-            self._alibaba.reachable,
+            ready=self._ready,
+            cloud_reachable=self._alibaba.reachable,
             pods=self._watched,
         )
         ipamd_pb2_grpc.add_CniServicer_to_server(self._cni, server)
         ipamd_pb2_grpc.add_IntrospectionServicer_to_server(
-            introspection.IntrospectionService(self._pool, self._served, diagnosis), server
+            introspection.IntrospectionService(self._pool, self._leases, diagnosis), server
         )
         terway_pb2_grpc.add_TerwayBackendServicer_to_server(
             terway_backend.TerwayBackend(
                 self._pool,
                 self._served,
+                self._leases,
                 self._ready,
                 self._tell,
                 service_cidr=self._process.conf.service_cidr,
@@ -137,7 +148,7 @@ class Daemon:
         terway_pb2_grpc.add_TerwayTracingServicer_to_server(
             terway_tracing.TerwayTracing(
                 self._pool,
-                self._served,
+                self._leases,
                 {"name": "default", "daemon_mode": "ENIMultiIP"},
             ),
             server,
@@ -174,7 +185,16 @@ class Daemon:
         self._ready.phase = Phase.PRIMING
         rounds = janitor.Janitor(
             addresses=self._pool,
+            held=self._leases,
             served=self._served,
+            lease_upkeep=upkeep.Upkeep(
+                self._leases,
+                self._interfaces,
+                self._pool,
+                self._worker,
+                pods=self._pods,
+                tell=self._tell,
+            ),
             worker=self._worker,
             maker=maker,
             time=self._clock,
@@ -217,7 +237,7 @@ class Daemon:
 
     async def _recover(self) -> eni_maker.EniMaker:
         self._state.clear()
-        self._served.leases.clear()
+        self._leases.clear()
         facts, attached = await self._read_facts()
         self._facts = facts
         await self._worker.connect(facts.node_ip)
@@ -240,7 +260,7 @@ class Daemon:
             sources,
             worker=self._worker,
             state=self._state,
-            served=self._served,
+            held=self._leases,
             time=self._clock,
             tell=self._tell,
         )

@@ -14,7 +14,7 @@ import structlog
 from core import clock, errors
 from host import netns
 from ipamd import events, model, node_worker, recovery
-from ipamd.attachments import attachments
+from ipamd.attachments import attachments, leases, upkeep
 from ipamd.cni import pending_dels
 from ipamd.datapath import model as datapath_model
 from ipamd.kube import kube_pods
@@ -54,7 +54,9 @@ class Janitor:
         self,
         *,
         addresses: pool.Pool,
+        held: leases.Leases,
         served: attachments.Attachments,
+        lease_upkeep: upkeep.Upkeep,
         worker: node_worker.NodeWorker,
         maker: eni_maker.EniMaker,
         time: clock.Clock,
@@ -67,7 +69,9 @@ class Janitor:
     ) -> None:
         self._pods = pods or kube_pods.NoPods()
         self._pool = addresses
+        self._leases = held
         self._served = served
+        self._upkeep = lease_upkeep
         self._worker = worker
         self._maker = maker
         self._clock = time
@@ -100,9 +104,9 @@ class Janitor:
             ("prepare interfaces", self.prepare_interfaces),
             ("compare with metadata", self.compare_metadata),
             ("collect leases", self.collect_leases),
-            ("follow addresses", self._served.follow),
-            ("learn annotations", self._served.learn),
-            ("show addresses", self._served.show_addresses),
+            ("follow addresses", self._upkeep.follow),
+            ("learn annotations", self._upkeep.learn),
+            ("show addresses", self._upkeep.show_addresses),
             ("repair", self.repair),
             ("remove stale objects", self.remove_stale),
         ]
@@ -144,7 +148,7 @@ class Janitor:
         used = {route.address for route in host.routes}
         now_s = self._clock.now().timestamp()
         gone: dict[model.AttachmentKey, int] = {}
-        for lease in list(self._served.leases.values()):
+        for lease in list(self._leases.values()):
             if _is_young(lease, now_s) or (lease.host_ifname, lease.alias) in links:
                 continue
             if lease.owner is model.Owner.CALLER:
@@ -164,10 +168,10 @@ class Janitor:
     async def repair(self) -> None:
         """Mend the node's half of every interface."""
         now_s = self._clock.now().timestamp()
-        for lease in list(self._served.leases.values()):
+        for lease in list(self._leases.values()):
             if lease.owner is not model.Owner.DAEMON or _is_young(lease, now_s):
                 continue
-            if lease.key not in self._served.leases:
+            if lease.key not in self._leases:
                 continue  # ended meanwhile
             await self._repair(lease)
             await asyncio.sleep(0)
@@ -177,8 +181,8 @@ class Janitor:
         held = {ipv4 for _, a in self._pool.state.addresses() for ipv4 in [a.ipv4] if a.key is None}
         host = await self._worker.read_host_state()
         # Leases are read after the kernel: one that came meanwhile explains what was seen.
-        stale = recovery.find_stale(host, list(self._served.leases.values()), frozenset(held))
-        links = tuple(link for link in stale.links if not self._served.is_busy(link.alias))
+        stale = recovery.find_stale(host, list(self._leases.values()), frozenset(held))
+        links = tuple(link for link in stale.links if not self._leases.is_busy(link.alias))
         still_free = {a.ipv4 for _, a in self._pool.state.addresses() if a.key is None}
         rules = tuple(rule for rule in stale.rules if rule.address in still_free)
         if not rules and not links:
@@ -308,7 +312,7 @@ class Janitor:
         appeared = eni_maker.pool_eni(told, link, now_s)
         appeared.ours = managed[told.eni_id]
         self._pool.state.add_eni(appeared)
-        for lease in self._served.leases.values():
+        for lease in self._leases.values():
             if lease.eni_id == told.eni_id:
                 self._pool.state.restore(lease.key, lease.ipv4, lease.eni_id, now_s)
         log.info("interface taken up", eni_id=told.eni_id, addresses=len(told.ipv4))
@@ -329,7 +333,7 @@ class Janitor:
 
     async def _repair(self, lease: model.Lease) -> None:
         try:
-            mended = await self._served.repair(lease.key)
+            mended = await self._upkeep.repair(lease.key)
         except errors.Error as e:
             log.debug("not repaired", attachment=str(lease.key), error=str(e))
             return

@@ -11,7 +11,7 @@ from cloud import eni_model, imds_network
 from core import clock, errors
 from host import netns
 from ipamd import eni_conf, events, model, node_worker, recovery
-from ipamd.attachments import attachments
+from ipamd.attachments import leases
 from ipamd.pool import eni_maker, pool_state
 
 log = structlog.get_logger()
@@ -108,11 +108,11 @@ async def restore(
     *,
     worker: node_worker.NodeWorker,
     state: pool_state.PoolState,
-    served: attachments.Attachments,
+    held: leases.Leases,
     time: clock.Clock,
     tell: events.Events,
 ) -> None:
-    """Put leases and cool-downs into *state* and *served*; clean up after pods that are gone."""
+    """Put leases and cool-downs into *state* and *held*; clean up after pods that are gone."""
     now_s = time.now().timestamp()
     host = await worker.read_host_state()
     eni_of = _owners(state)
@@ -130,7 +130,7 @@ async def restore(
     for stored in found.leases:
         # An address may have come to another interface of this node.
         lease = dataclasses.replace(stored, eni_id=eni_of.get(stored.ipv4, stored.eni_id))
-        if _restore_lease(state, served, lease, tell, now_s):
+        if _restore_lease(state, held, lease, tell, now_s):
             await worker.put_lease(lease)
     for ipv4, released_at in sources.stored.released_at.items():
         state.cool(ipv4, released_at, now_s)
@@ -200,13 +200,13 @@ def _doubt(eni: model.PoolEni, record: model.EniRecord) -> None:
 
 def _restore_lease(
     state: pool_state.PoolState,
-    served: attachments.Attachments,
+    held: leases.Leases,
     lease: model.Lease,
     tell: events.Events,
     now_s: float,
 ) -> bool:
     """Put one lease in place; whether its interface is here."""
-    served.leases[lease.key] = lease
+    held[lease.key] = lease
     if lease.eni_id not in state.enis:
         # Kept for DEL to clean up after; its pod has no network until the interface is back.
         tell.node(
@@ -220,7 +220,7 @@ def _restore_lease(
     except errors.Exists as e:
         # Two links with one address: who made the second was not us. The node must start all the
         # same, and the other pod has the address.
-        del served.leases[lease.key]
+        del held[lease.key]
         tell.node(events.Reason.RESOURCE_INVALID, f"{e}: delete the pod of {lease.host_ifname}")
         return False
     return True

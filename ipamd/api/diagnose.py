@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from core import errors
 from host import netns
 from ipamd import model, node_worker, readiness
-from ipamd.attachments import attachments
+from ipamd.attachments import leases, pod_interfaces
 from ipamd.model import AddressState
 from ipamd.pool import pool
 from kube import pod_cache
@@ -38,16 +38,18 @@ class Diagnosis:
     def __init__(
         self,
         addresses: pool.Pool,
-        served: attachments.Attachments,
+        held: leases.Leases,
+        interfaces: pod_interfaces.PodInterfaces,
         worker: node_worker.NodeWorker,
+        *,
         ready: readiness.Readiness,
         cloud_reachable: Callable[[], Awaitable[None]],
-        *,
         pods: pod_cache.PodCache | None = None,
     ) -> None:
         self._pods = pods
         self._pool = addresses
-        self._served = served
+        self._leases = held
+        self._pod_interfaces = interfaces
         self._worker = worker
         self._ready = ready
         self._cloud_reachable = cloud_reachable
@@ -70,7 +72,7 @@ class Diagnosis:
         subject = f"pod {namespace}/{name}"
         leases = [
             lease
-            for lease in self._served.leases.values()
+            for lease in self._leases.values()
             if (lease.pod.namespace, lease.pod.name) == (namespace, name)
         ]
         if not leases:
@@ -87,7 +89,7 @@ class Diagnosis:
         return [await self._lease(subject, lease.key) for lease in leases]
 
     async def _lease(self, subject: str, key: model.AttachmentKey) -> Finding:
-        lease = self._served.leases[key]
+        lease = self._leases[key]
         if lease.netns and not netns.exists(pathlib.Path(lease.netns)):
             return Finding(
                 severity=Severity.WARNING,
@@ -96,7 +98,7 @@ class Diagnosis:
                 advice="it is collected within some minutes; nothing to do",
             )
         try:
-            differences = await self._served.differences(lease, self._served.wiring(lease))
+            differences = await self._pod_interfaces.differences(lease)
         except errors.Error as e:
             return Finding(severity=Severity.ERROR, subject=subject, message=str(e))
         if not differences:

@@ -4,7 +4,7 @@ from typing import Any
 
 from ipamd._pb import ipamd_pb2, ipamd_pb2_grpc
 from ipamd.api import diagnose, views
-from ipamd.attachments import attachments
+from ipamd.attachments import leases
 from ipamd.pool import pool
 
 
@@ -12,21 +12,21 @@ class IntrospectionService(ipamd_pb2_grpc.IntrospectionServicer):
     """Shows what the daemon holds; changes nothing."""
 
     def __init__(
-        self, addresses: pool.Pool, served: attachments.Attachments, diagnosis: diagnose.Diagnosis
+        self, addresses: pool.Pool, held: leases.Leases, diagnosis: diagnose.Diagnosis
     ) -> None:
         self._pool = addresses
-        self._attachments = served
+        self._leases = held
         self._diagnosis = diagnosis
 
     async def GetPool(self, request: Any, context: Any) -> Any:
-        return ipamd_pb2.GetPoolReply(**views.pool_view(self._pool, self._attachments))
+        return ipamd_pb2.GetPoolReply(**views.pool_view(self._pool, self._leases))
 
     async def ListAttachments(self, request: Any, context: Any) -> Any:
         return ipamd_pb2.ListAttachmentsReply(
             attachments=[
                 ipamd_pb2.Attachment(**view)
                 for view in views.attachment_views(
-                    self._attachments, namespace=request.pod_namespace, name=request.pod_name
+                    self._leases, namespace=request.pod_namespace, name=request.pod_name
                 )
             ]
         )

@@ -6,7 +6,7 @@ from typing import Any
 from core import http_status, metrics
 from ipamd import readiness
 from ipamd.api import views
-from ipamd.attachments import attachments
+from ipamd.attachments import leases
 from ipamd.pool import pool
 
 
@@ -17,17 +17,17 @@ class Pages:
         self._registry = registry
         self._settings_text = settings_text
         self._pool: pool.Pool | None = None
-        self._attachments: attachments.Attachments | None = None
+        self._leases: leases.Leases | None = None
         self._readiness: readiness.Readiness | None = None
 
     def show(
         self,
         addresses: pool.Pool,
-        served: attachments.Attachments,
+        held: leases.Leases,
         ready: readiness.Readiness,
     ) -> None:
         """From now on the pool can be looked at."""
-        self._pool, self._attachments, self._readiness = addresses, served, ready
+        self._pool, self._leases, self._readiness = addresses, held, ready
 
     def routes(self) -> dict[str, http_status.Route]:
         """Path → page."""
@@ -58,14 +58,12 @@ class Pages:
         )
 
     async def _show_pool(self) -> http_status.Answer:
-        return _json(
-            views.pool_view(self._pool, self._attachments)
-            if self._pool and self._attachments
-            else None
-        )
+        if self._pool is None or self._leases is None:
+            return _json(None)
+        return _json(views.pool_view(self._pool, self._leases))
 
     async def _show_attachments(self) -> http_status.Answer:
-        return _json(views.attachment_views(self._attachments) if self._attachments else None)
+        return _json(None if self._leases is None else views.attachment_views(self._leases))
 
     async def _show_settings(self) -> http_status.Answer:
         return http_status.Answer(

@@ -9,7 +9,7 @@ from typing import Any
 from core import errors
 from ipamd import events, model, readiness
 from ipamd._pb import terway_pb2, terway_pb2_grpc
-from ipamd.attachments import attachments
+from ipamd.attachments import attachments, leases
 from ipamd.cni import cni_config
 from ipamd.pool import pool
 
@@ -25,6 +25,7 @@ class TerwayBackend(terway_pb2_grpc.TerwayBackendServicer):
         self,
         addresses: pool.Pool,
         served: attachments.Attachments,
+        held: leases.Leases,
         ready: readiness.Readiness,
         tell: events.Events,
         *,
@@ -32,6 +33,7 @@ class TerwayBackend(terway_pb2_grpc.TerwayBackendServicer):
     ) -> None:
         self._pool = addresses
         self._attachments = served
+        self._leases = held
         self._ready = ready
         self._tell = tell
         self._service_cidr = service_cidr
@@ -60,7 +62,7 @@ class TerwayBackend(terway_pb2_grpc.TerwayBackendServicer):
             IPType=terway_pb2.TypeENIMultiIP,
             IPv4=True,
             NetConfs=[
-                self._net_conf(self._attachments.leases[key])
+                self._net_conf(self._leases[key])
                 for key in self._keys(request.K8sPodInfraContainerId)
             ],
         )
@@ -81,7 +83,7 @@ class TerwayBackend(terway_pb2_grpc.TerwayBackendServicer):
     def _keys(self, container_id: str) -> list[model.AttachmentKey]:
         return [
             key
-            for key in self._attachments.leases
+            for key in self._leases
             if key.network == NETWORK and key.container_id == container_id
         ]
 

@@ -9,7 +9,7 @@ from typing import Any
 from core import errors
 from ipamd._pb import terway_pb2, terway_pb2_grpc
 from ipamd.api import views
-from ipamd.attachments import attachments
+from ipamd.attachments import leases
 from ipamd.pool import pool
 
 _TYPE, _NAME = "network_service", "default"
@@ -19,10 +19,10 @@ class TerwayTracing(terway_pb2_grpc.TerwayTracingServicer):
     """config: what `GetResourceConfig` shows."""
 
     def __init__(
-        self, addresses: pool.Pool, served: attachments.Attachments, config: Mapping[str, str]
+        self, addresses: pool.Pool, held: leases.Leases, config: Mapping[str, str]
     ) -> None:
         self._pool = addresses
-        self._attachments = served
+        self._leases = held
         self._config = dict(config)
 
     async def GetResourceTypes(self, request: Any, context: Any) -> Any:
@@ -39,7 +39,7 @@ class TerwayTracing(terway_pb2_grpc.TerwayTracingServicer):
     async def GetResourceTrace(self, request: Any, context: Any) -> Any:
         _require(request.Type, request.Name)
         trace = {"pending_pods_count": str(self._pool.waiting)}
-        for lease in self._attachments.leases.values():
+        for lease in self._leases.values():
             key = f"pods/{lease.pod.namespace}/{lease.pod.name}/resources"
             trace[key] = f"(eniIp) {lease.eni_id} {lease.ipv4}"
         return terway_pb2.ResourceTraceReply(Trace=_entries(trace))
@@ -51,16 +51,16 @@ class TerwayTracing(terway_pb2_grpc.TerwayTracingServicer):
                 "Command", "is not known", value=request.Command, allowed="mapping, resdb"
             )
         if request.Command == "mapping":
-            for eni in views.pool_view(self._pool, self._attachments)["enis"]:
+            for eni in views.pool_view(self._pool, self._leases)["enis"]:
                 for line in _lines(eni):
                     yield terway_pb2.ResourceExecuteReply(Message=f"{eni['eni_id']} {line}\n")
         else:
-            for view in views.attachment_views(self._attachments):
+            for view in views.attachment_views(self._leases):
                 text = f"{view['pod_namespace']}/{view['pod_name']} {view['ipv4']}\n"
                 yield terway_pb2.ResourceExecuteReply(Message=text)
 
     async def GetResourceMapping(self, request: Any, context: Any) -> Any:
-        view = views.pool_view(self._pool, self._attachments)
+        view = views.pool_view(self._pool, self._leases)
         macs = {eni["eni_id"]: eni["mac"] for eni in view["enis"]}
         return terway_pb2.ResourceMappingReply(
             info=[
@@ -83,7 +83,7 @@ class TerwayTracing(terway_pb2_grpc.TerwayTracingServicer):
                     ipv4=str(lease.ipv4),
                     type="eniIp",
                 )
-                for lease in self._attachments.leases.values()
+                for lease in self._leases.values()
             ],
         )
 

@@ -4,12 +4,12 @@ import time
 from typing import Any
 
 from ipamd import model
-from ipamd.attachments import attachments
+from ipamd.attachments import leases
 from ipamd.model import AddressState
 from ipamd.pool import pool
 
 
-def pool_view(addresses: pool.Pool, served: attachments.Attachments) -> dict[str, Any]:
+def pool_view(addresses: pool.Pool, held: leases.Leases) -> dict[str, Any]:
     """Fields of `ipamd.v1.GetPoolReply`."""
     state, targets, now_s = addresses.state, addresses.targets, time.time()
     return {
@@ -24,7 +24,7 @@ def pool_view(addresses: pool.Pool, served: attachments.Attachments) -> dict[str
                     {
                         "ip": str(address.ipv4),
                         "state": address.state.value,
-                        "pod": _owner(served, address.key) or _waited_for(address),
+                        "pod": _owner(held, address.key) or _waited_for(address),
                         "state_age_s": max(0.0, round(now_s - address.since_s, 1)),
                     }
                     for address in eni.addresses.values()
@@ -44,11 +44,11 @@ def pool_view(addresses: pool.Pool, served: attachments.Attachments) -> dict[str
     }
 
 
-def _owner(served: attachments.Attachments, key: model.AttachmentKey | None) -> str:
+def _owner(held: leases.Leases, key: model.AttachmentKey | None) -> str:
     """The pod an address belongs to, or its attachment where the pod is not known."""
     if key is None:
         return ""
-    lease = served.leases.get(key)
+    lease = held.get(key)
     return str(lease.pod if lease else "") or str(key)
 
 
@@ -60,7 +60,7 @@ def _waited_for(address: model.Address) -> str:
 
 
 def attachment_views(
-    served: attachments.Attachments, *, namespace: str = "", name: str = ""
+    held: leases.Leases, *, namespace: str = "", name: str = ""
 ) -> list[dict[str, Any]]:
     """Fields of `ipamd.v1.Attachment`; of one pod when *name* is given."""
     now_s = time.time()
@@ -77,6 +77,6 @@ def attachment_views(
             "host_ifname": lease.host_ifname,
             "age_s": max(0.0, round(now_s - lease.created_at, 1)),
         }
-        for lease in served.leases.values()
+        for lease in held.values()
         if not name or (lease.pod.name == name and lease.pod.namespace in (namespace, ""))
     ]

@@ -1,7 +1,7 @@
 """The pods of this node, for whoever gives addresses: known at once, or after a short wait.
 
 No ADD waits for the API server. What is not known in time is served without, and made up for when
-the watch tells: see `attachments.Attachments.learn`.
+the watch tells: see `attachments.upkeep.Upkeep.learn`.
 """
 
 from collections.abc import Collection
@@ -10,7 +10,7 @@ from typing import Protocol
 import structlog
 
 from core import errors
-from ipamd import model
+from ipamd import events, model
 from ipamd.datapath import names
 from ipamd.kube import pod_ips, pod_wishes
 from kube import api, pod_cache
@@ -43,6 +43,12 @@ class Pods(Protocol):
     def show(self, lease: model.Lease) -> None:
         """Begin to show on the pod which address it has. Returns at once, fails never."""
         ...
+
+
+def tell_notes(tell: events.Events, pod: model.Pod, wishes: pod_wishes.Wishes) -> None:
+    """Tell *pod* what its owner should know of what it asks for."""
+    for note in wishes.notes:
+        tell.pod(pod, note.reason, note.message)
 
 
 class NoPods:

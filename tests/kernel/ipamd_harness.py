@@ -18,8 +18,9 @@ from core import clock, metrics
 from ipamd import counters, events, model, node_worker, readiness, startup, store
 from ipamd._pb import ipamd_pb2
 from ipamd.api import cni_service
-from ipamd.attachments import attachments
+from ipamd.attachments import attachments, leases, pod_interfaces
 from ipamd.datapath import enis, veth_policy_route
+from ipamd.kube import kube_pods
 from ipamd.pool import limits, pool, pool_state
 from ipamd.readiness import Phase
 from tests.fakes import fake_enis
@@ -128,11 +129,19 @@ class Daemon:
             imds=cloud_imds.Imds("http://127.0.0.1:1", total_s=0.1),
             counted=counted,
         )
-        self.attachments = attachments.Attachments(
-            self.pool, self.worker, time, events.LogEvents(), mtu=1500
+        self.leases = leases.Leases()
+        served = attachments.Attachments(
+            self.leases,
+            pod_interfaces.PodInterfaces(self.pool, self.worker),
+            self.pool,
+            self.worker,
+            pods=kube_pods.NoPods(),
+            time=time,
+            tell=events.LogEvents(),
+            mtu=1500,
         )
         self.ready = readiness.Readiness(self.pool)
-        self.cni = cni_service.CniService(self.attachments, self.ready, counted)
+        self.cni = cni_service.CniService(served, self.ready, counted)
         self._time = time
         self._task: asyncio.Task[None] | None = None
 
@@ -164,7 +173,7 @@ class Daemon:
             sources,
             worker=self.worker,
             state=self.state,
-            served=self.attachments,
+            held=self.leases,
             time=self._time,
             tell=events.LogEvents(),
         )

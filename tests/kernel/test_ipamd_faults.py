@@ -215,7 +215,7 @@ def test_gc_removes_what_the_runtime_no_longer_knows(node):
             "Gc", kept, cniVersion="1.1.0", **{"cni.dev/valid-attachments": valid}
         )
         assert (status, told) == (0, None)
-        assert [key.container_id for key in daemon.attachments.leases] == [kept.container_id]
+        assert [key.container_id for key in daemon.leases] == [kept.container_id]
         status, told = await daemon.command("Gc", kept, cniVersion="1.1.0")
         assert told["code"] == 7
         await daemon.delete(kept)

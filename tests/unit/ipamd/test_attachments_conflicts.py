@@ -37,12 +37,12 @@ async def test_a_pod_follows_its_address_to_the_other_interface():
     lease = await rig.add("web", "c1")
     take_away_and_bring_elsewhere(rig, lease.ipv4)
 
-    assert rig.served.wiring(lease).eni.ifname == "eth2"
-    await rig.served.follow()
+    assert rig.interfaces.wiring(lease).eni.ifname == "eth2"
+    await rig.upkeep.follow()
 
-    assert rig.served.leases[lease.key].eni_id == "eni-2"
-    assert rig.worker.stored[-1] == rig.served.leases[lease.key]
-    assert rig.served.leases[lease.key].ipv4 == ipaddress.IPv4Address("10.0.1.1")
+    assert rig.leases[lease.key].eni_id == "eni-2"
+    assert rig.worker.stored[-1] == rig.leases[lease.key]
+    assert rig.leases[lease.key].ipv4 == ipaddress.IPv4Address("10.0.1.1")
 
 
 async def test_check_tells_of_an_address_that_the_cloud_took_away():
@@ -84,7 +84,7 @@ async def test_a_pod_whose_link_has_the_name_of_another_s_gets_another_name():
 
     assert second.host_ifname != first.host_ifname
     assert again.host_ifname == second.host_ifname
-    assert rig.served.leases[first.key] == first
+    assert rig.leases[first.key] == first
 
 
 async def test_the_stock_executable_which_names_the_link_itself_is_refused():
@@ -94,7 +94,7 @@ async def test_the_stock_executable_which_names_the_link_itself_is_refused():
     with pytest.raises(attachment_errors.LinkTaken, match="shop/foonet1 has on this node"):
         await rig.served.lease_only(of_interface(*SECOND))
 
-    assert rig.served.leases == {first.key: first}
+    assert rig.leases == {first.key: first}
     assert rig.told.reasons[-1] == "AllocIPFailed"
 
 
@@ -104,7 +104,7 @@ async def test_two_such_pods_at_once_have_two_names():
 
     await asyncio.gather(*both)
 
-    assert len({lease.host_ifname for lease in rig.served.leases.values()}) == 2
+    assert len({lease.host_ifname for lease in rig.leases.values()}) == 2
 
 
 async def test_a_sandbox_whose_add_hangs_does_not_hold_up_the_next_one_of_its_pod():
@@ -124,7 +124,7 @@ async def test_a_sandbox_whose_add_hangs_does_not_hold_up_the_next_one_of_its_po
 async def test_a_new_sandbox_takes_its_own_pod_s_name_of_the_link(pod):
     rig = Rig()
     lease = await rig.add("web", "c1")
-    rig.served.leases[lease.key] = dataclasses.replace(lease, pod=pod)  # as it was recovered
+    rig.leases[lease.key] = dataclasses.replace(lease, pod=pod)  # as it was recovered
 
     again = await rig.add("web", "c2")
 

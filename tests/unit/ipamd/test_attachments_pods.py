@@ -9,7 +9,7 @@ import pytest
 
 from core import errors, metrics
 from ipamd import counters, events, model
-from ipamd.attachments import attachment_errors, attachments
+from ipamd.attachments import attachment_errors, attachments, leases, pod_interfaces, upkeep
 from ipamd.cni import cni_config
 from ipamd.datapath import model as datapath_model
 from ipamd.datapath import names
@@ -106,8 +106,20 @@ class Rig:
         targets = limits.Targets(max_enis=1, addresses_per_eni=count, min_free=0, max_free=9)
         self.pool.configure(targets, maker, maker)
         self.pool.state.add_eni(eni(1, count=count))
+        self.leases = leases.Leases()
+        self.interfaces = pod_interfaces.PodInterfaces(self.pool, self.worker)
         self.served = attachments.Attachments(
-            self.pool, self.worker, self.time, self.told, mtu=1500, pods=self.pods
+            self.leases,
+            self.interfaces,
+            self.pool,
+            self.worker,
+            pods=self.pods,
+            time=self.time,
+            tell=self.told,
+            mtu=1500,
+        )
+        self.upkeep = upkeep.Upkeep(
+            self.leases, self.interfaces, self.pool, self.worker, pods=self.pods, tell=self.told
         )
 
     async def add(self, name, container="c1", bandwidth=datapath_model.UNLIMITED):
@@ -190,15 +202,15 @@ async def test_a_full_node_says_how_many_addresses_are_kept():
 async def test_a_limit_that_was_not_known_at_add_is_made_up_for():
     rig = Rig()
     await rig.add("web-0")
-    await rig.served.learn()
+    await rig.upkeep.learn()
     assert len(rig.worker.wired) == 1
 
     rig.pods.told["web-0"] = pod_wishes.Wishes(bandwidth=LIMIT, keep_s=300.0)
-    await rig.served.learn()
-    await rig.served.learn()
+    await rig.upkeep.learn()
+    await rig.upkeep.learn()
 
     assert [wiring.bandwidth for wiring in rig.worker.wired] == [datapath_model.UNLIMITED, LIMIT]
-    [lease] = rig.served.leases.values()
+    [lease] = rig.leases.values()
     assert (lease.bandwidth, lease.keep_s) == (LIMIT, 300.0)
 
 
@@ -207,10 +219,10 @@ async def test_what_cannot_be_made_up_for_now_is_tried_again():
     await rig.add("web-0")
     rig.pods.told["web-0"] = pod_wishes.Wishes(bandwidth=LIMIT)
     rig.worker.fault = errors.Unavailable("busy kernel")
-    await rig.served.learn()
+    await rig.upkeep.learn()
 
     rig.worker.fault = None
-    await rig.served.learn()
+    await rig.upkeep.learn()
 
     assert rig.worker.wired[-1].bandwidth == LIMIT
 
@@ -221,7 +233,7 @@ async def test_a_known_pod_is_not_looked_up_again():
     await rig.add("web-0")
     rig.pods.told["web-0"] = pod_wishes.Wishes(bandwidth=LIMIT)
 
-    await rig.served.learn()
+    await rig.upkeep.learn()
 
     assert len(rig.worker.wired) == 1
 
@@ -230,12 +242,12 @@ async def test_what_was_not_known_at_add_is_looked_up_after_a_restart_too():
     before, after = Rig(), Rig()
     lease = await before.add("web-0")
     assert not lease.learned
-    after.served.leases[lease.key] = lease
+    after.leases[lease.key] = lease
     after.pods.told["web-0"] = pod_wishes.Wishes(bandwidth=LIMIT, keep_s=300.0)
 
-    await after.served.learn()
+    await after.upkeep.learn()
 
-    [learned] = after.served.leases.values()
+    [learned] = after.leases.values()
     assert (learned.bandwidth, learned.keep_s, learned.learned) == (LIMIT, 300.0, True)
 
 
@@ -244,7 +256,7 @@ async def test_a_pod_that_asks_for_nothing_is_remembered_as_looked_up():
     await rig.add("web-0")
     rig.pods.told["web-0"] = pod_wishes.Wishes()
 
-    await rig.served.learn()
+    await rig.upkeep.learn()
 
     assert [lease.learned for lease in rig.worker.stored] == [True]
     assert len(rig.worker.wired) == 1
@@ -254,15 +266,15 @@ async def test_the_pod_of_a_lease_that_was_found_in_the_kernel_is_known_by_its_l
     rig = Rig()
     lease = await rig.add("web-0")
     found = dataclasses.replace(lease, pod=model.NO_POD, netns="", learned=True)
-    rig.served.leases[lease.key] = found
-    await rig.served.learn()
-    assert rig.served.leases == {lease.key: found}
+    rig.leases[lease.key] = found
+    await rig.upkeep.learn()
+    assert rig.leases == {lease.key: found}
 
     rig.pods.told["web-0"] = pod_wishes.Wishes(bandwidth=LIMIT, keep_s=300.0)
-    await rig.served.learn()
-    await rig.served.learn()
+    await rig.upkeep.learn()
+    await rig.upkeep.learn()
 
-    [learned] = rig.served.leases.values()
+    [learned] = rig.leases.values()
     assert learned.pod == model.Pod(namespace="shop", name="web-0", uid="u")
     assert (learned.keep_s, learned.learned) == (300.0, True)
     assert len(rig.worker.wired) == 1  # where its namespace is, nobody knows
@@ -280,7 +292,7 @@ async def test_a_keeping_that_is_learned_late_is_stored_without_touching_the_ker
     await rig.add("web-0")
     rig.pods.told["web-0"] = STATEFUL
 
-    await rig.served.learn()
+    await rig.upkeep.learn()
 
     assert [lease.keep_s for lease in rig.worker.stored] == [300.0]
     assert len(rig.worker.wired) == 1
@@ -304,7 +316,7 @@ async def test_a_refused_pod_takes_no_address_and_is_told():
     with pytest.raises(attachment_errors.PodRefused, match="asks for too much"):
         await rig.add("web-0")
 
-    assert rig.served.leases == {}
+    assert rig.leases == {}
     assert rig.told.reasons == [events.Reason.ALLOC_IP_FAILED]
 
 
@@ -316,9 +328,9 @@ async def test_nothing_is_remembered_of_attachments_that_ended():
     with pytest.raises(errors.Unavailable):
         await rig.add("web-1", "c2")
 
-    await rig.served.learn()
+    await rig.upkeep.learn()
 
-    assert rig.served.leases == {}
+    assert rig.leases == {}
     assert rig.worker.stored == []
 
 
@@ -330,7 +342,7 @@ async def test_each_pod_is_shown_its_address_and_again_by_the_janitor_its_newest
     assert rig.pods.shown == [("web-0", str(first.ipv4)), ("web-0", str(second.ipv4))]
 
     rig.pods.shown.clear()
-    await rig.served.show_addresses()
+    await rig.upkeep.show_addresses()
     assert rig.pods.shown == [("web-0", str(second.ipv4))]
 
 

@@ -110,5 +110,5 @@ async def test_a_full_disk_keeps_no_pod_from_ending():
     rig.worker.end_lease = full
 
     assert await rig.end("c1")
-    assert rig.served.leases == {}
+    assert rig.leases == {}
     assert rig.pool.state.find(lease.key) is None

@@ -74,7 +74,9 @@ class Making:
 def rounds(rig, kernel, managed=nothing):
     return janitor.Janitor(
         addresses=rig.pool,
+        held=rig.leases,
         served=rig.served,
+        lease_upkeep=rig.upkeep,
         worker=kernel,
         maker=Making(),
         time=rig.time,
@@ -92,7 +94,7 @@ async def test_an_interface_that_was_plugged_in_again_is_used_by_its_new_index()
 
     await rounds(rig, Kernel({ONE: link(77)})).prepare_interfaces()
 
-    assert rig.served.wiring(lease).eni.table == 1077
+    assert rig.interfaces.wiring(lease).eni.table == 1077
 
 
 async def test_links_that_come_late_after_a_boot_are_used_within_seconds():
@@ -187,7 +189,7 @@ async def test_an_add_that_finds_the_interface_gone_is_the_last_one_to_be_given_
         await rig.add("web", "c1")
 
     assert rig.pool.state.enis["eni-1"].link is None
-    assert rig.served.leases == {}
+    assert rig.leases == {}
 
 
 async def test_an_interface_whose_making_was_not_answered_is_ours_to_give_back_once_known():

@@ -46,7 +46,9 @@ async def rig():
     made.kernel, made.says = Kernel(), Pods()
     made.rounds = janitor.Janitor(
         addresses=made.pool,
+        held=made.leases,
         served=made.served,
+        lease_upkeep=made.upkeep,
         worker=made.kernel,
         maker=None,
         time=made.time,
@@ -68,11 +70,11 @@ async def rounds(rig, count):
 
 async def test_a_lease_of_the_stock_executable_ends_when_kernel_and_server_lack_its_pod(rig):
     await rounds(rig, 1)
-    assert rig.lease.key in rig.served.leases
+    assert rig.lease.key in rig.leases
 
     await rounds(rig, 2)
 
-    assert rig.served.leases == {}
+    assert rig.leases == {}
 
 
 @pytest.mark.parametrize("shown", ["link", "route"])
@@ -84,7 +86,7 @@ async def test_what_the_kernel_shows_stays_whatever_the_server_says(rig, shown):
 
     await rounds(rig, 5)
 
-    assert rig.lease.key in rig.served.leases
+    assert rig.lease.key in rig.leases
 
 
 async def test_a_lease_stays_while_it_is_not_certain_that_its_pod_is_gone(rig):
@@ -92,16 +94,16 @@ async def test_a_lease_stays_while_it_is_not_certain_that_its_pod_is_gone(rig):
 
     await rounds(rig, 5)
 
-    assert rig.lease.key in rig.served.leases
+    assert rig.lease.key in rig.leases
 
 
 async def test_a_lease_of_a_clock_that_was_ahead_is_collected_too(rig):
     ahead = dataclasses.replace(rig.lease, created_at=rig.lease.created_at + 1e9)
-    rig.served.leases[ahead.key] = ahead
+    rig.leases[ahead.key] = ahead
 
     await rounds(rig, 2)
 
-    assert rig.served.leases == {}
+    assert rig.leases == {}
 
 
 async def test_one_doubt_begins_the_count_anew(rig):
@@ -111,4 +113,4 @@ async def test_one_doubt_begins_the_count_anew(rig):
     rig.says.gone = True
     await rounds(rig, 1)
 
-    assert rig.lease.key in rig.served.leases
+    assert rig.lease.key in rig.leases

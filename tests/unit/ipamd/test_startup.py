@@ -48,7 +48,7 @@ async def restore(rig, kernel, stored=()):
         startup.Sources(stored=model.StoredState(leases=stored), attached=None, rebuilt=False),
         worker=kernel,
         state=rig.pool.state,
-        served=rig.served,
+        held=rig.leases,
         time=rig.time,
         tell=rig.told,
     )
@@ -61,7 +61,7 @@ async def test_two_links_with_one_address_do_not_keep_the_node_from_starting():
 
     await restore(rig, kernel)
 
-    assert [lease.key.container_id for lease in rig.served.leases.values()] == ["c1"]
+    assert [lease.key.container_id for lease in rig.leases.values()] == ["c1"]
     assert len(kernel.stored) == 1
     assert "ResourceInvalid" in rig.told.reasons
 
@@ -77,11 +77,11 @@ async def test_a_lease_is_found_on_the_interface_that_has_its_address_now():
     for each in (eni(1, count=1), moved):
         each.addresses = each.addresses if each is moved else {}
         rig.pool.state.add_eni(each)
-    rig.served.leases.clear()
+    rig.leases.clear()
 
     await restore(rig, Kernel(link_of(before)), stored=(before,))
 
-    assert rig.served.leases[before.key].eni_id == "eni-2"
+    assert rig.leases[before.key].eni_id == "eni-2"
     assert rig.pool.state.find(before.key)[1].state is model.AddressState.LEASED
 
 
@@ -90,7 +90,7 @@ async def test_a_lease_is_not_put_on_the_interface_that_gives_its_address_back(o
     rig = Rig(count=1)
     before = await rig.add("web", "c1")
     rig.pool.state.clear()
-    rig.served.leases.clear()
+    rig.leases.clear()
     ipv4 = before.ipv4
     has, leaves = eni(1, count=1), eni(2, count=1)
     leaves.addresses = {
@@ -101,5 +101,5 @@ async def test_a_lease_is_not_put_on_the_interface_that_gives_its_address_back(o
 
     await restore(rig, Kernel(link_of(before)), stored=(before,))
 
-    assert rig.served.leases[before.key].eni_id == "eni-1"
+    assert rig.leases[before.key].eni_id == "eni-1"
     assert rig.pool.state.find(before.key)[0] is has
