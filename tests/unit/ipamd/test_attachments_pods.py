@@ -14,7 +14,7 @@ from ipamd.cni import cni_config
 from ipamd.datapath import model as datapath_model
 from ipamd.datapath import names
 from ipamd.kube import pod_wishes
-from ipamd.pool import limits, pool, pool_state
+from ipamd.pool import limits, pool, pool_state, waiting
 from tests.fakes import fake_enis, virtual_clock
 from tests.unit.ipamd.test_pool_state import eni
 
@@ -191,7 +191,7 @@ async def test_a_full_node_says_how_many_addresses_are_kept():
     try:
         adding = asyncio.create_task(rig.add("other", "c2"))
         await rig.time.advance(2)
-        with pytest.raises(pool.NoAddress, match="1 of them kept for pods of StatefulSets"):
+        with pytest.raises(waiting.NoAddress, match="1 of them kept for pods of StatefulSets"):
             await adding
     finally:
         task.cancel()

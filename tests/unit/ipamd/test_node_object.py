@@ -199,7 +199,7 @@ async def test_an_answer_that_makes_no_sense_does_not_end_the_showing():
 
 async def test_a_blocked_pool_says_why_only_when_nothing_is_free():
     rig = Rig()
-    rig.pool._why = "the vSwitch is dry"
+    rig.pool._work.why = "the vSwitch is dry"
 
     assert node_object.judge(rig.pool) == ""
     rig.fill()
@@ -208,7 +208,7 @@ async def test_a_blocked_pool_says_why_only_when_nothing_is_free():
 
 async def test_addresses_of_an_interface_without_a_link_are_not_sufficient():
     rig = Rig()
-    rig.pool._why = "the vSwitch is dry"
+    rig.pool._work.why = "the vSwitch is dry"
     rig.pool.state.enis["eni-1"].link = None
 
     assert node_object.judge(rig.pool) == "the vSwitch is dry"

@@ -9,7 +9,7 @@ from cloud import errors as cloud_errors
 from core import call, clock, errors, metrics
 from ipamd import counters, startup
 from ipamd.model import AddressState, EniState
-from ipamd.pool import eni_maker, limits, pool, pool_state
+from ipamd.pool import eni_maker, limits, pool, pool_state, waiting
 from tests.fakes import fake_enis
 from tests.unit.ipamd import test_pool_state
 from tests.unit.ipamd.test_pool_state import key
@@ -220,7 +220,7 @@ async def test_an_add_on_a_full_node_fails_at_once_and_says_why():
     ):
         await served.allocate(key(1))
 
-        with pytest.raises(pool.NoAddress, match="all 1 of 1 addresses of this node are in use"):
+        with pytest.raises(waiting.NoAddress, match="all 1 of 1 addresses of this node are in use"):
             await served.allocate(key(2))
 
 
@@ -239,7 +239,7 @@ async def test_a_quota_fails_who_waits_with_the_cloud_s_words():
     async with running() as (served, maker, told):
         maker.failures = [a_failure("EniPerInstanceLimitExceeded")]
 
-        with pytest.raises(pool.NoAddress, match="EniPerInstanceLimitExceeded"):
+        with pytest.raises(waiting.NoAddress, match="EniPerInstanceLimitExceeded"):
             await served.allocate(key(1))
 
         assert "EniPerInstanceLimitExceeded" in told.messages[0]
@@ -338,6 +338,6 @@ async def test_an_address_given_in_the_moment_of_the_timeout_is_taken_back():
         await served.allocate(key(1))
         future.set_result(None)
 
-        served._take_back(key(1), future)
+        served._waiting._take_back(key(1), future)
 
         assert served.state.find(key(1)) is None
