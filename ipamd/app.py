@@ -7,7 +7,7 @@ the node's state is recovered, so that no DEL is taken for done that nobody did.
 import argparse
 import asyncio
 import contextlib
-import ipaddress
+import functools
 import os
 import pathlib
 import signal
@@ -37,6 +37,7 @@ from ipamd import (
 )
 from ipamd.api import pages
 from ipamd.cni import conflist
+from ipamd.datapath import enis, kernel
 from ipamd.kube import kubernetes
 from ipamd.transport import cni_socket, unary_calls
 from kube import child
@@ -159,8 +160,8 @@ class App:
         )
         self._worker = node_worker.NodeWorker(
             open_store=lambda: store.Store(process.state_dir / _DATABASE),
-            make_datapath=lambda node_ip: _make_datapath(node_ip, process.mtu),
-            read_link_macs=_read_link_macs,
+            open_kernel=functools.partial(kernel.open_kernel, mtu=process.mtu),
+            read_link_macs=enis.read_macs,
             imds=cloud_imds.Imds(cloud.imds_endpoint),
             counted=self._counted,
         )
@@ -238,23 +239,6 @@ class App:
             await self._interceptor.drain(grace_s)
         for path in (self._process.socket, self._process.socket.with_name(_CNI_SOCKET)):
             path.unlink(missing_ok=True)
-
-
-def _make_datapath(node_ip: ipaddress.IPv4Address, mtu: int) -> node_worker.Datapath:
-    """In the datapath thread, whose namespace is the node's. mtu: of interfaces, and of pods.
-
-    Source: spec/terway.md 1.5, `mtu`.
-    """
-    from ipamd.datapath import veth_policy_route  # noqa: PLC0415
-
-    made: node_worker.Datapath = veth_policy_route.VethPolicyRoute(node_ip, mtu)
-    return made
-
-
-def _read_link_macs() -> frozenset[str]:
-    from ipamd.datapath import enis  # noqa: PLC0415
-
-    return enis.read_macs()
 
 
 def _loggable(request: Any) -> object:

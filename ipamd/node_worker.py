@@ -12,12 +12,13 @@ import ipaddress
 import pathlib
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from cloud import imds as cloud_imds
 from cloud import imds_network
 from core import executor
 from ipamd import counters, model, store
+from ipamd.datapath import kernel
 from ipamd.datapath import model as datapath_model
 
 T = TypeVar("T")
@@ -25,35 +26,8 @@ T = TypeVar("T")
 Addresses = tuple[ipaddress.IPv4Address, ...]
 
 
-class Datapath(Protocol):
-    """What programs the kernel; see `ipamd.datapath.veth_policy_route.VethPolicyRoute`."""
-
-    def prepare_eni(self, eni: datapath_model.Eni) -> datapath_model.EniLink | None: ...
-    def setup(self, wiring: datapath_model.Wiring) -> datapath_model.Wired: ...
-    def teardown(
-        self,
-        *,
-        host_ifname: str,
-        alias: str,
-        addresses: Sequence[ipaddress.IPv4Address | ipaddress.IPv6Address],
-        netns_path: pathlib.Path | None,
-        ifname: str,
-    ) -> "concurrent.futures.Future[None]": ...
-    def check(self, wiring: datapath_model.Wiring) -> list[datapath_model.Difference]: ...
-    def repair_node(self, wiring: datapath_model.Wiring) -> list[datapath_model.Difference]: ...
-    def read_host_state(self) -> datapath_model.HostState: ...
-    def is_end_of(self, host_ifname: str, netns_path: pathlib.Path | None, ifname: str) -> bool: ...
-    def remove_stale(
-        self,
-        *,
-        rules: Sequence[datapath_model.HostRule],
-        links: Sequence[datapath_model.HostLink],
-    ) -> None: ...
-    def close(self) -> None: ...
-
-
 class NodeWorker:
-    """Opens the database and makes the datapath in its own thread, at `open` and `connect`.
+    """Opens database and kernel in its own thread, at `open` and `connect`.
 
     read_link_macs: called in that thread, too.
     """
@@ -62,7 +36,7 @@ class NodeWorker:
         self,
         *,
         open_store: Callable[[], store.Store],
-        make_datapath: Callable[[ipaddress.IPv4Address], Datapath],
+        open_kernel: Callable[[ipaddress.IPv4Address], kernel.Kernel],
         read_link_macs: Callable[[], frozenset[str]],
         imds: cloud_imds.Imds,
         counted: counters.Counters,
@@ -70,12 +44,12 @@ class NodeWorker:
         self._thread = executor.BoundedExecutor("datapath", 1)
         self._imds_threads = executor.BoundedExecutor("imds", 4)
         self._open_store = open_store
-        self._make_datapath = make_datapath
+        self._open_kernel = open_kernel
         self._read_link_macs = read_link_macs
         self._imds = imds
         self._counted = counted
         self._store: store.Store | None = None
-        self._datapath: Datapath | None = None
+        self._opened: kernel.Kernel | None = None
 
     async def open(self) -> tuple[model.StoredState, bool]:
         """What is stored, and whether a damaged database was put aside."""
@@ -97,7 +71,7 @@ class NodeWorker:
         def work() -> datapath_model.Wired:
             with self._timed("setup"):
                 self._db.put_lease(lease)
-                return self._kernel.setup(wiring)
+                return self._kernel.datapath.wire(wiring)
 
         return await self._thread.run(work)
 
@@ -105,9 +79,9 @@ class NodeWorker:
         """Store a lease whose interface somebody else makes."""
         await self._thread.run(lambda: self._db.put_lease(lease))
 
-    async def unwire(self, lease: model.Lease, netns_path: pathlib.Path | None) -> None:
+    async def unwire(self, unwiring: datapath_model.Unwiring) -> None:
         """Take the interface away; returns when it is gone from both namespaces."""
-        removed = await self._thread.run(lambda: self._teardown(lease, netns_path))
+        removed = await self._thread.run(lambda: self._unwire(unwiring))
         await asyncio.wrap_future(removed)
 
     async def end_lease(
@@ -139,23 +113,23 @@ class NodeWorker:
 
     async def check(self, wiring: datapath_model.Wiring) -> list[datapath_model.Difference]:
         """What differs from what ADD made."""
-        return await self._thread.run(lambda: self._kernel.check(wiring))
+        return await self._thread.run(lambda: self._kernel.datapath.check(wiring))
 
     async def repair_node(self, wiring: datapath_model.Wiring) -> list[datapath_model.Difference]:
         """Mend the node's half of an interface; what was mended."""
-        return await self._thread.run(lambda: self._kernel.repair_node(wiring))
+        return await self._thread.run(lambda: self._kernel.datapath.repair_node(wiring))
 
     async def is_end_of(
         self, host_ifname: str, netns_path: pathlib.Path | None, ifname: str
     ) -> bool:
         """Whether the link is the node's end of the pod's interface, or is gone."""
         return await self._thread.run(
-            lambda: self._kernel.is_end_of(host_ifname, netns_path, ifname)
+            lambda: self._kernel.host.is_end_of(host_ifname, netns_path, ifname)
         )
 
     async def read_host_state(self) -> datapath_model.HostState:
         """Links, rules and routes of the node."""
-        return await self._thread.run(self._read_host_state)
+        return await self._thread.run(self._kernel.host.read)
 
     async def remove_stale(
         self,
@@ -164,14 +138,14 @@ class NodeWorker:
         links: Sequence[datapath_model.HostLink],
     ) -> None:
         """Remove what belongs to nobody."""
-        await self._thread.run(lambda: self._kernel.remove_stale(rules=rules, links=links))
+        await self._thread.run(lambda: self._kernel.host.remove(rules=rules, links=links))
 
     async def prepare_eni(
         self, mac: str, gateway: ipaddress.IPv4Address
     ) -> datapath_model.EniLink | None:
         """Make the interface ready for pods; None while the kernel does not have it."""
         eni = datapath_model.Eni(mac=mac, gateway=gateway)
-        return await self._thread.run(lambda: self._kernel.prepare_eni(eni))
+        return await self._thread.run(lambda: self._kernel.datapath.prepare_eni(eni))
 
     async def read_primary_mac(self) -> str:
         """MAC of the primary interface."""
@@ -195,38 +169,27 @@ class NodeWorker:
         return self._store
 
     @property
-    def _kernel(self) -> Datapath:
-        assert self._datapath is not None, "connect() comes first"  # noqa: S101
-        return self._datapath
+    def _kernel(self) -> kernel.Kernel:
+        assert self._opened is not None, "connect() comes first"  # noqa: S101
+        return self._opened
 
     def _open(self) -> tuple[model.StoredState, bool]:
         self._store = self._open_store()
         return self._store.load(), self._store.rebuilt
 
     def _connect(self, node_ip: ipaddress.IPv4Address) -> None:
-        if self._datapath is None:
-            self._datapath = self._make_datapath(node_ip)
+        if self._opened is None:
+            self._opened = self._open_kernel(node_ip)
 
     def _close(self) -> None:
-        if self._datapath is not None:
-            self._datapath.close()
+        if self._opened is not None:
+            self._opened.host.close()
         if self._store is not None:
             self._store.close()
 
-    def _read_host_state(self) -> datapath_model.HostState:
-        return self._kernel.read_host_state()
-
-    def _teardown(
-        self, lease: model.Lease, netns_path: pathlib.Path | None
-    ) -> "concurrent.futures.Future[None]":
+    def _unwire(self, unwiring: datapath_model.Unwiring) -> "concurrent.futures.Future[None]":
         with self._timed("teardown"):
-            return self._kernel.teardown(
-                host_ifname=lease.host_ifname,
-                alias=lease.alias,
-                addresses=[lease.ipv4],
-                netns_path=netns_path,
-                ifname=lease.key.ifname,
-            )
+            return self._kernel.datapath.unwire(unwiring)
 
     @contextlib.contextmanager
     def _timed(self, operation: str) -> Iterator[None]:

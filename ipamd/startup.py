@@ -11,7 +11,7 @@ from cloud import eni_model, imds_network
 from core import clock, errors
 from host import netns
 from ipamd import eni_conf, events, model, node_worker, recovery
-from ipamd.attachments import leases
+from ipamd.attachments import leases, pod_interfaces
 from ipamd.pool import eni_maker, pool_state
 
 log = structlog.get_logger()
@@ -137,7 +137,7 @@ async def restore(
     for ipv4, (kept, released_at) in sources.stored.kept.items():
         state.keep(ipv4, kept, released_at, now_s)
     for lease in found.ended:
-        await worker.unwire(lease, None)
+        await worker.unwire(pod_interfaces.unwiring(lease, None))
         await worker.end_lease(lease.key, lease.ipv4, now_s, keep=lease.kept is not None)
         if lease.kept is not None:
             state.keep(lease.ipv4, lease.kept, now_s, now_s)

@@ -82,15 +82,7 @@ class CniService(ipamd_pb2_grpc.CniServicer):
         asked = _attachment(config, request)
         self._ready.require_serving()
         added = await self._attachments.add(config, asked)
-        return cni_result.build(
-            config,
-            ipv4=str(added.lease.ipv4),
-            ifname=asked.key.ifname,
-            netns=request.netns,
-            host_ifname=added.lease.host_ifname,
-            wired=added.wired,
-            mtu=added.lease.mtu,
-        )
+        return cni_result.build(config, added.wired, netns=request.netns, mtu=added.lease.mtu)
 
     async def _del(self, request: Any) -> bytes:
         config = cni_config.parse_del(request.config)

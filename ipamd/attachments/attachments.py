@@ -283,7 +283,7 @@ class Attachments:
 
     async def _remove(self, lease: model.Lease, netns_path: pathlib.Path | None) -> None:
         if lease.owner is model.Owner.DAEMON:
-            await self._worker.unwire(lease, netns_path)
+            await self._interfaces.remove(lease, netns_path)
         ipv4 = lease.ipv4 if self._pool.state.find(lease.key) is not None else None
         kept = self._leases.kept_of(lease)
         now_s = self._clock.now().timestamp()

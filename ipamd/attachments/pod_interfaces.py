@@ -9,6 +9,17 @@ from ipamd.datapath import model as datapath_model
 from ipamd.pool import pool
 
 
+def unwiring(lease: model.Lease, netns_path: pathlib.Path | None) -> datapath_model.Unwiring:
+    """What the kernel must not hold any more once *lease* ends. Pure."""
+    return datapath_model.Unwiring(
+        alias=lease.alias,
+        netns_path=netns_path,
+        ifname=lease.key.ifname,
+        host_ifname=lease.host_ifname,
+        addresses=(lease.ipv4,),
+    )
+
+
 class PodInterfaces:
     """Finds the ENI of each lease in the pool; changes neither leases nor addresses."""
 
@@ -50,6 +61,10 @@ class PodInterfaces:
             raise
         except Exception as e:
             raise errors.Internal(f"{type(e).__name__}: {e}") from e
+
+    async def remove(self, lease: model.Lease, netns_path: pathlib.Path | None) -> None:
+        """Take the interface away; returns when it is gone. netns_path: where it is, if known."""
+        await self._worker.unwire(unwiring(lease, netns_path))
 
     async def differences(self, lease: model.Lease) -> list[datapath_model.Difference]:
         """What is not as ADD made it: in the kernel, and whether the cloud has the address."""

@@ -10,7 +10,7 @@ import structlog
 
 from core import errors
 from host import netlink, rtnl, rtnl_codes, rtnl_read
-from ipamd.datapath import model, names, plan, sysctl
+from ipamd.datapath import model, names, sysctl
 
 log = structlog.get_logger()
 
@@ -56,6 +56,29 @@ def is_there(asking: netlink.Socket, eni: model.EniLink) -> bool:
         return False
     link = rtnl_read.read_link_at(asking, eni.index)
     return link is not None and link.mac == eni.mac.lower()
+
+
+def ready_ipv4(
+    eni: model.EniLink, node_ip: ipaddress.IPv4Address, gateway: ipaddress.IPv4Address
+) -> list[netlink.Request]:
+    """Requests that make an ENI ready. Pure."""
+    return [
+        rtnl.set_up(eni.index, router=True),
+        rtnl.put_address(eni.index, node_ip),
+        rtnl.put_route(model.DEFAULT, eni.index, gateway=gateway, table=eni.table),
+    ]
+
+
+def ready_ipv6(
+    eni: model.EniLink, node_ipv6: ipaddress.IPv6Address | None, gateway: ipaddress.IPv6Address
+) -> list[netlink.Request]:
+    """The same for IPv6: the gateway on the link, then everything by it. Pure."""
+    own = [] if node_ipv6 is None else [rtnl.put_address(eni.index, node_ipv6)]
+    return [
+        *own,
+        rtnl.put_route(ipaddress.IPv6Network(gateway), eni.index),
+        rtnl.put_route(model.DEFAULT_V6, eni.index, gateway=gateway, table=eni.table),
+    ]
 
 
 class EniPreparer:
@@ -135,7 +158,7 @@ class EniPreparer:
             return False
         there = _global_addresses(asking, made, socket.AF_INET)
         routes = rtnl_read.read_routes(asking, socket.AF_INET, table=made.table, index=made.index)
-        defaults = [route.gateway for route in routes if route.network == plan.DEFAULT]
+        defaults = [route.gateway for route in routes if route.network == model.DEFAULT]
         return there == [ipaddress.ip_interface(self._node_ip)] and defaults == [gateway]
 
     def _ensure_mtu(self, asking: netlink.Socket, link: rtnl_read.Link) -> None:
@@ -161,12 +184,7 @@ class EniPreparer:
         """Addresses go first: what dhcp gave would make routes of its own."""
         requests = self._removals(asking, made, self._node_ip)
         netlink.require(asking.exchange(requests), fine=_GONE)
-        requests = [
-            rtnl.set_up(made.index, router=True),
-            rtnl.put_address(made.index, self._node_ip),
-            rtnl.put_route(plan.DEFAULT, made.index, gateway=gateway, table=made.table),
-        ]
-        netlink.require(asking.exchange(requests))
+        netlink.require(asking.exchange(ready_ipv4(made, self._node_ip, gateway)))
 
     def _ensure_ipv6(
         self,
@@ -178,13 +196,11 @@ class EniPreparer:
         sysctl.ensure_no_advertisements(made.ifname)
         requests = self._removals(asking, made, node_ipv6)
         netlink.require(asking.exchange(requests), fine=_GONE)
-        requests = [rtnl.put_address(made.index, node_ipv6)]
-        requests += plan.eni_routes_v6(made, gateway)
-        netlink.require(asking.exchange(requests))
+        netlink.require(asking.exchange(ready_ipv6(made, node_ipv6, gateway)))
 
     @staticmethod
     def _removals(
-        asking: netlink.Socket, made: model.EniLink, kept: plan.Address
+        asking: netlink.Socket, made: model.EniLink, kept: model.Address
     ) -> list[netlink.Request]:
         """Only one global address of a family stays on an ENI."""
         family = socket.AF_INET if kept.version == 4 else socket.AF_INET6

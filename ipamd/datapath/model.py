@@ -7,6 +7,15 @@ from typing import Literal
 
 from core import errors
 
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+DEFAULT = ipaddress.IPv4Network("0.0.0.0/0")
+DEFAULT_V6 = ipaddress.IPv6Network("::/0")
+
+PRIORITY_TO_POD = 512
+PRIORITY_FROM_POD = 2048
+"""Of the rules that are ours. Source: spec/terway.md 4.0."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Eni:
@@ -71,13 +80,52 @@ class Wiring:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Wired:
-    """What was made."""
+class Unwiring:
+    """What is known of a pod's interface when it goes: also where its ENI went before.
 
-    host_mac: str
-    pod_mac: str
-    host_index: int
-    pod_index: int
+    netns_path: None where it is not known. The others are as in `Wiring`.
+    """
+
+    alias: str
+    netns_path: pathlib.Path | None
+    ifname: str
+    host_ifname: str
+    addresses: tuple[Address, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class MadeLink:
+    """A link that was made."""
+
+    ifname: str
+    index: int
+    mac: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PodAddress:
+    """An address in the pod. gateway: its next hop, as the pod sees it."""
+
+    interface: ipaddress.IPv4Interface | ipaddress.IPv6Interface
+    gateway: Address
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PodRoute:
+    """A route in the pod."""
+
+    network: Network
+    gateway: Address
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Wired:
+    """What was made: what the result of ADD says, too. host, pod: the ends."""
+
+    host: MadeLink
+    pod: MadeLink
+    addresses: tuple[PodAddress, ...]
+    routes: tuple[PodRoute, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,10 +150,10 @@ class HostLink:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class HostRule:
-    """A rule of priority 512 (to a pod) or 2048 (from a pod)."""
+    """A rule of one of our priorities."""
 
     priority: int
-    address: ipaddress.IPv4Address | ipaddress.IPv6Address
+    address: Address
     table: int
 
 
@@ -113,7 +161,7 @@ class HostRule:
 class HostRoute:
     """A host route of the main table over a "cali" link."""
 
-    address: ipaddress.IPv4Address | ipaddress.IPv6Address
+    address: Address
     index: int
 
 

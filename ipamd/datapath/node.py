@@ -9,14 +9,12 @@ import pathlib
 from collections.abc import Callable, Iterator, Sequence
 
 from core import errors
-from host import netlink, netns, rtnl, rtnl_read
+from host import netlink, netns, rtnl_read
 from ipamd.cni import cni_error
-from ipamd.datapath import deleter, plan
+from ipamd.datapath import deleter
 
 _NOT_THERE = frozenset((errno.ENOENT, errno.ESRCH, errno.ENODEV, errno.EAFNOSUPPORT))
 _GONE_TIMEOUT_S = 10.0
-_RULE_ROUNDS = 64
-"""Rules of one address that are deleted at most; nobody has as many."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,17 +86,3 @@ class Node:
         acks = self.asking.exchange(requests)
         netlink.require(acks, fine=_NOT_THERE)
         return acks
-
-    def clear_rules(self, addresses: tuple[plan.Address, ...]) -> None:
-        """Delete every rule to and from these addresses: one left over would win over a new one."""
-        requests = plan.rules_removal(addresses)
-        for _ in range(_RULE_ROUNDS):
-            acks = self.try_all(requests)
-            requests = [ack.request for ack in acks if not ack.error]
-            if not requests:
-                return
-
-    def delete_rule(self, priority: int, address: plan.Address, table: int) -> None:
-        """Delete one rule, exactly."""
-        delete = rtnl.delete_rule_to if priority == plan.PRIORITY_TO_POD else rtnl.delete_rule_from
-        self.try_all([delete(address, priority=priority, table=table)])

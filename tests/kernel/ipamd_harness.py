@@ -19,7 +19,7 @@ from ipamd import counters, events, model, node_worker, readiness, startup, stor
 from ipamd._pb import ipamd_pb2
 from ipamd.api import cni_service
 from ipamd.attachments import attachments, leases, pod_interfaces
-from ipamd.datapath import enis, veth_policy_route
+from ipamd.datapath import enis, kernel
 from ipamd.kube import kube_pods
 from ipamd.pool import limits, pool, pool_state
 from ipamd.readiness import Phase
@@ -124,7 +124,7 @@ class Daemon:
         self.pool.configure(targets, maker, maker)
         self.worker = node_worker.NodeWorker(
             open_store=self._open_store,
-            make_datapath=self._make_datapath,
+            open_kernel=self._open_kernel,
             read_link_macs=enis.read_macs,
             imds=cloud_imds.Imds("http://127.0.0.1:1", total_s=0.1),
             counted=counted,
@@ -219,10 +219,10 @@ class Daemon:
     def _open_store(self) -> Any:
         return Proxy(store.Store(self.node.database), self.node.steps, ("put_lease", "end_lease"))
 
-    def _make_datapath(self, node_ip: ipaddress.IPv4Address) -> Any:
-        return Proxy(
-            veth_policy_route.VethPolicyRoute(node_ip), self.node.steps, ("setup", "teardown")
-        )
+    def _open_kernel(self, node_ip: ipaddress.IPv4Address) -> kernel.Kernel:
+        opened = kernel.open_kernel(node_ip, mtu=1500)
+        stepped: Any = Proxy(opened.datapath, self.node.steps, ("wire", "unwire"))
+        return dataclasses.replace(opened, datapath=stepped)
 
 
 @dataclasses.dataclass(slots=True)

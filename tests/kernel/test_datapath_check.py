@@ -92,9 +92,9 @@ def break_it(where, command, **values):
 def made(lab):
     pod = lab.netns()
     wiring = lab.wiring(pod, bandwidth=LIMITS, extra_routes=EXTRA)
-    wired = lab.setup(wiring)
+    wired = lab.wire(wiring)
     assert lab.check(wiring) == []
-    return pod, wiring, {"table": lab.link.table, "mac": wired.host_mac}
+    return pod, wiring, {"table": lab.link.table, "mac": wired.host.mac}
 
 
 @pytest.mark.parametrize(("command", "what"), NODE.values(), ids=NODE)
@@ -147,7 +147,7 @@ def test_a_link_that_is_gone_is_named_on_both_sides_and_cannot_be_mended(lab, ma
 
 def test_another_pods_namespace_is_noticed(lab, made):
     other = lab.netns()
-    lab.setup(lab.wiring(other, 1, bandwidth=LIMITS, extra_routes=EXTRA))
+    lab.wire(lab.wiring(other, 1, bandwidth=LIMITS, extra_routes=EXTRA))
 
     found = lab.check(lab.wiring(other, bandwidth=LIMITS, extra_routes=EXTRA))
 
@@ -191,7 +191,7 @@ def test_what_other_plugins_added_is_no_difference(lab, made):
 
 def test_a_link_of_a_stock_terway_is_checked_and_mended_too(lab):
     pod = lab.netns()
-    lab.setup(lab.wiring(pod))
+    lab.wire(lab.wiring(pod))
     lab.node.sh(f"ip link set {HOST} alias dummy")
     wiring = lab.wiring(pod, alias="dummy")
     lab.node.sh("ip rule del from 10.0.1.23 priority 2048")

@@ -40,18 +40,18 @@ def test_golden_state_of_node_and_pod(lab):
     pod = lab.netns()
     table = lab.link.table
 
-    made = lab.setup(lab.wiring(pod, bandwidth=LIMITS))
+    made = lab.wire(lab.wiring(pod, bandwidth=LIMITS))
 
     assert table == 1000 + lab.link.index
-    host, inner = netns.POD_NAME, f"eth0@if{made.host_index}"
+    host, inner = netns.POD_NAME, f"eth0@if{made.host.index}"
     told = lines(pod.sh("ip -4 addr show dev eth0").replace(" group default qlen 1000", ""))
     assert [line.removesuffix(" link-netnsid 0") for line in told] == [
-        f"{made.pod_index}: {inner}: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc tbf state UP",
+        f"{made.pod.index}: {inner}: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc tbf state UP",
         "inet 10.0.1.23/32 scope global eth0",
     ]
     assert lines(pod.sh("ip route")) == ["default via 169.254.1.1 dev eth0 onlink"]
     assert lines(pod.sh("ip -4 neigh")) == [
-        f"169.254.1.1 dev eth0 lladdr {made.host_mac} PERMANENT"
+        f"169.254.1.1 dev eth0 lladdr {made.host.mac} PERMANENT"
     ]
     assert lines(pod.sh("ip rule")) == [
         "0: from all lookup local",
@@ -79,7 +79,7 @@ def test_golden_state_of_node_and_pod(lab):
 def test_golden_queues_on_both_ends(lab):
     pod = lab.netns()
 
-    lab.setup(lab.wiring(pod, bandwidth=LIMITS))
+    lab.wire(lab.wiring(pod, bandwidth=LIMITS))
 
     assert lines(lab.node.sh(f"tc qdisc show dev {netns.POD_NAME}")) == [
         "qdisc tbf 1: root refcnt 2 rate 10Mbit burst 3000b lat 25ms"
@@ -99,7 +99,7 @@ def test_a_burst_that_was_asked_for_is_set(lab):
     )
     wiring = lab.wiring(pod, bandwidth=asked)
 
-    lab.setup(wiring)
+    lab.wire(wiring)
 
     assert "burst 400000b lat 25ms" in lab.node.sh(f"tc qdisc show dev {netns.POD_NAME}")
     # 256 seconds' worth: the most the kernel can tell.
@@ -114,14 +114,14 @@ def test_a_rate_beyond_32_bits_is_set(lab, rate, told):
     pod = lab.netns()
     wiring = lab.wiring(pod, bandwidth=model.Bandwidth(egress_bytes_per_s=rate))
 
-    lab.setup(wiring)
+    lab.wire(wiring)
 
     assert told in pod.sh("tc qdisc show dev eth0")
     assert lab.check(wiring) == []
 
 
 def test_settings_are_a_routers_without_filter_and_without_proxy_arp(lab):
-    lab.setup(lab.wiring(lab.netns()))
+    lab.wire(lab.wiring(lab.netns()))
 
     def setting(ifname, name):
         return lab.node.sh(f"cat /proc/sys/net/ipv4/conf/{ifname}/{name}")
@@ -135,7 +135,7 @@ def test_settings_are_a_routers_without_filter_and_without_proxy_arp(lab):
 def test_links_have_one_queue_and_the_mtu_asked_for(lab):
     pod = lab.netns()
 
-    lab.setup(lab.wiring(pod, mtu=1400))
+    lab.wire(lab.wiring(pod, mtu=1400))
 
     node_side = lab.node.sh(f"ip -d link show {netns.POD_NAME}")
     pod_side = pod.sh("ip -d link show eth0")
@@ -150,14 +150,14 @@ def test_extra_routes_go_by_the_gateway(lab):
     extra = (ipaddress.IPv4Network("192.168.0.0/16"),)
     wiring = lab.wiring(pod, extra_routes=extra)
 
-    made = lab.setup(wiring)
+    made = lab.wire(wiring)
 
     assert lines(pod.sh("ip route")) == [
         "default via 169.254.1.1 dev eth0 onlink",
         "169.254.1.1 dev eth0 scope link",
         "192.168.0.0/16 via 10.0.1.253 dev eth0 onlink",
     ]
-    assert f"10.0.1.253 dev eth0 lladdr {made.host_mac} PERMANENT" in pod.sh("ip neigh")
+    assert f"10.0.1.253 dev eth0 lladdr {made.host.mac} PERMANENT" in pod.sh("ip neigh")
     assert "inet 169.254.1.1/32 scope global" in lab.node.sh(f"ip addr show dev {netns.POD_NAME}")
     assert lab.check(wiring) == []
 
@@ -166,7 +166,7 @@ def test_without_a_default_route_there_is_none(lab):
     pod = lab.netns()
     wiring = lab.wiring(pod, default_route=False)
 
-    lab.setup(wiring)
+    lab.wire(wiring)
 
     assert lines(pod.sh("ip route")) == []
     assert lab.check(wiring) == []
@@ -176,7 +176,7 @@ def test_ipv6_has_the_same_shape(lab6):
     pod = lab6.netns()
     wiring = lab6.wiring(pod)
 
-    made = lab6.setup(wiring)
+    made = lab6.wire(wiring)
 
     assert lab6.check(wiring) == []
     host, table = netns.POD_NAME, lab6.link.table
@@ -184,7 +184,7 @@ def test_ipv6_has_the_same_shape(lab6):
     assert "default via fe80::1 dev eth0 metric 1024 onlink pref medium" in lines(
         pod.sh("ip -6 route")
     )
-    assert f"fe80::1 dev eth0 lladdr {made.host_mac} PERMANENT" in pod.sh("ip -6 neigh")
+    assert f"fe80::1 dev eth0 lladdr {made.host.mac} PERMANENT" in pod.sh("ip -6 neigh")
     assert f"fd00:1::23 dev {host} metric 1024 pref medium" in lines(lab6.node.sh("ip -6 route"))
     assert lines(lab6.node.sh(f"ip -6 route show table {table}")) == [
         "default via fd00:1::253 dev eni1 metric 1024 onlink pref medium"
@@ -196,8 +196,8 @@ def test_ipv6_has_the_same_shape(lab6):
 
 def test_pods_node_and_vpc_reach_one_another(lab):
     one, two = lab.netns(), lab.netns()
-    lab.setup(lab.wiring(one, 0))
-    lab.setup(lab.wiring(two, 1, bandwidth=LIMITS))
+    lab.wire(lab.wiring(one, 0))
+    lab.wire(lab.wiring(two, 1, bandwidth=LIMITS))
     # The cloud delivers to the ENI without asking: static neighbours stand for it.
     for address in ("10.0.1.23", "10.0.1.24"):
         lab.vpc.sh(f"ip neigh add {address} dev fab lladdr {netns.ENI_MAC}")

@@ -12,7 +12,8 @@ import pytest
 from core import errors
 from host import netlink
 from ipamd.cni import cni_error
-from ipamd.datapath import model, plan
+from ipamd.datapath import model
+from ipamd.datapath.veth_policy_route import plan
 from tests.support import netns
 
 pytestmark = [
@@ -36,20 +37,20 @@ def fds():
 
 def test_add_twice_answers_the_same(lab):
     wiring = lab.wiring(lab.netns(), bandwidth=LIMITS)
-    first = lab.setup(wiring)
+    first = lab.wire(wiring)
     before = lab.snapshot()
 
-    assert lab.setup(wiring) == first
+    assert lab.wire(wiring) == first
 
     assert lab.snapshot() == before
 
 
 def test_add_again_with_another_limit_takes_it_over(lab):
     pod = lab.netns()
-    lab.setup(lab.wiring(pod, bandwidth=LIMITS))
+    lab.wire(lab.wiring(pod, bandwidth=LIMITS))
     unlimited = lab.wiring(pod)
 
-    lab.setup(unlimited)
+    lab.wire(unlimited)
 
     assert "tbf" not in lab.node.sh("tc qdisc") + pod.sh("tc qdisc")
     assert lab.check(unlimited) == []
@@ -58,20 +59,20 @@ def test_add_again_with_another_limit_takes_it_over(lab):
 def test_add_again_mends_what_was_broken_in_the_pod(lab):
     pod = lab.netns()
     wiring = lab.wiring(pod)
-    lab.setup(wiring)
+    lab.wire(wiring)
     pod.sh("ip route del default")
 
-    lab.setup(wiring)
+    lab.wire(wiring)
 
     assert lab.check(wiring) == []
 
 
 def test_add_replaces_a_link_left_by_another_attachment(lab):
     old, new = lab.netns(), lab.netns()
-    lab.setup(lab.wiring(old, alias="network/older/eth0"))
+    lab.wire(lab.wiring(old, alias="network/older/eth0"))
     wiring = lab.wiring(new)
 
-    lab.setup(wiring)
+    lab.wire(wiring)
 
     assert lab.check(wiring) == []
     assert "eth0" not in old.sh("ip -br link")
@@ -81,7 +82,7 @@ def test_add_replaces_a_link_that_a_stock_terway_left(lab):
     lab.node.sh(f"ip link add {netns.POD_NAME} type veth peer name elsewhere")
     wiring = lab.wiring(lab.netns())
 
-    lab.setup(wiring)
+    lab.wire(wiring)
 
     assert lab.check(wiring) == []
     assert "elsewhere" not in lab.node.sh("ip -br link")
@@ -97,7 +98,7 @@ def test_add_clears_rules_and_route_that_the_address_left_behind(lab):
     )
     wiring = lab.wiring(lab.netns())
 
-    lab.setup(wiring)
+    lab.wire(wiring)
 
     assert lab.check(wiring) == []
     rules = lab.node.sh("ip rule")
@@ -111,7 +112,7 @@ def test_add_refuses_a_name_that_the_pod_has_already(lab):
     before, inside = lab.snapshot(), pod.sh("ip -br link")
 
     with pytest.raises(errors.Precondition, match="eth0"):
-        lab.setup(lab.wiring(pod))
+        lab.wire(lab.wiring(pod))
 
     assert lab.snapshot() == before
     assert pod.sh("ip -br link") == inside
@@ -121,14 +122,14 @@ def test_add_refuses_a_node_link_that_is_no_veth(lab):
     lab.node.sh(f"ip link add {netns.POD_NAME} type bridge")
 
     with pytest.raises(errors.Precondition, match="no veth"):
-        lab.setup(lab.wiring(lab.netns()))
+        lab.wire(lab.wiring(lab.netns()))
 
     assert netns.POD_NAME in lab.node.sh("ip -br link")
 
 
 def test_add_into_the_nodes_own_namespace_is_refused(lab):
     with pytest.raises(errors.Precondition, match="own"):
-        lab.setup(lab.wiring(lab.node))
+        lab.wire(lab.wiring(lab.node))
 
 
 @pytest.mark.parametrize("kind", ["missing", "file", "directory", "other namespace"])
@@ -142,7 +143,7 @@ def test_add_without_a_namespace_says_so(lab, tmp_path, kind):
         path = pathlib.Path("/proc/self/ns/mnt")
 
     with pytest.raises(cni_error.NetnsGone):
-        lab.setup(lab.wiring(lab.node, netns_path=path))
+        lab.wire(lab.wiring(lab.node, netns_path=path))
 
 
 def test_add_chooses_other_indexes_when_its_own_are_taken(lab):
@@ -153,9 +154,9 @@ def test_add_chooses_other_indexes_when_its_own_are_taken(lab):
     pod.sh(f"ip link add taken index {first + 3} type veth peer name taken-too")
     before = lab.node.sh("ip link show taken"), pod.sh("ip link show taken")
 
-    made = lab.setup(lab.wiring(pod))
+    made = lab.wire(lab.wiring(pod))
 
-    assert made.host_index == first + 4
+    assert made.host.index == first + 4
     assert lab.check(lab.wiring(pod)) == []
     assert (lab.node.sh("ip link show taken"), pod.sh("ip link show taken")) == before
 
@@ -187,12 +188,12 @@ def test_a_failure_at_any_message_leaves_nothing(lab, monkeypatch, half, number)
     with monkeypatch.context() as patched:
         patched.setattr(plan, half, half_broken)
         with pytest.raises(netlink.Refused, match="broken"):
-            lab.setup(wiring)
+            lab.wire(wiring)
 
     assert lab.snapshot() == before
     assert pod.sh("ip -br link") == inside
     settle(lambda: fds() <= open_before)
-    lab.setup(wiring)
+    lab.wire(wiring)
     assert lab.check(wiring) == []
 
 
@@ -200,7 +201,7 @@ def test_a_failure_to_make_the_pair_leaves_nothing(lab):
     before = lab.snapshot()
 
     with pytest.raises(netlink.Refused, match="make cali"):
-        lab.setup(lab.wiring(lab.netns(), mtu=70_000))
+        lab.wire(lab.wiring(lab.netns(), mtu=70_000))
 
     assert lab.snapshot() == before
 
@@ -211,14 +212,14 @@ def test_two_hundred_pods_come_and_go_without_a_trace(lab):
     # No deletion is under way yet whose thread would hold a socket.
     before, open_before = lab.snapshot(), fds()
 
-    started = [lab.thread.submit(lab.datapath.setup, wiring) for wiring in wirings]
+    started = [lab.thread.submit(lab.datapath.wire, wiring) for wiring in wirings]
     made = [each.result(timeout=60) for each in started]
-    state = lab.do(lab.datapath.read_host_state)
-    gone = [lab.teardown(wiring) for wiring in wirings]
+    state = lab.do(lab.host.read)
+    gone = [lab.unwire(wiring) for wiring in wirings]
     for each in gone:
         each.result(timeout=60)
 
-    assert len({wired.host_index for wired in made}) == 200
+    assert len({wired.host.index for wired in made}) == 200
     assert (len(state.links), len(state.rules), len(state.routes)) == (200, 400, 200)
     assert lab.snapshot() == before
     settle(lambda: fds() <= open_before)
@@ -241,9 +242,9 @@ def test_wiring_starts_no_process_and_loads_no_pyroute2(tmp_path):
         "    pod = lab.netns()\n"
         "    print('begin', flush=True)\n"
         "    wiring = lab.wiring(pod)\n"
-        "    lab.setup(wiring)\n"
+        "    lab.wire(wiring)\n"
         "    assert lab.check(wiring) == []\n"
-        "    lab.teardown(wiring).result(timeout=10)\n"
+        "    lab.unwire(wiring).result(timeout=10)\n"
         "    assert 'pyroute2' not in sys.modules\n"
         "    print('end', flush=True)\n"
     )
@@ -271,7 +272,7 @@ def test_close_ends_all_threads_and_frees_all_descriptors():
 
     with netns.lab() as lab:
         wiring = lab.wiring(lab.netns())
-        lab.setup(wiring)
-        lab.teardown(wiring)
+        lab.wire(wiring)
+        lab.unwire(wiring)
 
     assert fds() <= before

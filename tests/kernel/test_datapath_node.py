@@ -79,8 +79,7 @@ def test_preparing_again_asks_the_kernel_for_no_change(lab):
 
 def test_an_eni_whose_device_refuses_the_mtu_keeps_its_own_and_is_not_asked_each_time(lab):
     add_eni(lab)
-    lab.do(lab.datapath.close)
-    lab.datapath = type(lab.datapath)(netns.NODE_IP, mtu=70_000)  # a veth takes 65535
+    lab.reopen(mtu=70_000)  # a veth takes 65535
     asked = []
 
     link = prepare(lab)
@@ -96,8 +95,7 @@ def test_an_eni_whose_device_refuses_the_mtu_keeps_its_own_and_is_not_asked_each
 
 def test_an_eni_gets_a_larger_mtu(lab):
     add_eni(lab)
-    lab.do(lab.datapath.close)
-    lab.datapath = type(lab.datapath)(netns.NODE_IP, mtu=8500)
+    lab.reopen(mtu=8500)
 
     assert prepare(lab).kept_mtu == 0
     assert "mtu 8500" in lab.node.sh("ip link show eni2")
@@ -138,8 +136,7 @@ def test_a_link_on_top_of_the_eni_with_its_mac_is_not_the_eni(lab):
 
 def test_a_filter_that_somebody_set_for_all_links_is_taken_off(lab):
     lab.node.run(lambda: pathlib.Path("/proc/sys/net/ipv4/conf/all/rp_filter").write_text("1"))
-    lab.do(lab.datapath.close)
-    lab.datapath = type(lab.datapath)(netns.NODE_IP)
+    lab.reopen()
 
     lab.do(lab.datapath.prepare_eni, lab.eni)
 
@@ -167,7 +164,7 @@ def replug(lab):
 def test_pods_of_an_interface_that_was_plugged_in_again_reach_the_vpc_again(lab):
     pod = lab.netns()
     wiring = lab.wiring(pod)
-    lab.setup(wiring)
+    lab.wire(wiring)
     replug(lab)
 
     again = lab.do(lab.datapath.prepare_eni, lab.eni)
@@ -188,7 +185,7 @@ def test_nothing_is_made_on_an_interface_that_is_gone_or_another_one(lab):
 
     for _ in range(2):
         with pytest.raises(model.EniGone, match="eni1"):
-            lab.setup(lab.wiring(pod))
+            lab.wire(lab.wiring(pod))
         assert lab.snapshot() == before
         assert "eth0" not in pod.sh("ip -br link")
         # Another link with its index.
@@ -204,13 +201,13 @@ def test_an_interface_that_was_renamed_is_there(lab):
     pod = lab.netns()
     lab.node.batch("link set eni1 down\nlink set eni1 name ens6\nlink set ens6 up\n")
 
-    lab.setup(lab.wiring(pod))
+    lab.wire(lab.wiring(pod))
 
     assert "eth0" in pod.sh("ip -br link")
 
 
 def test_host_state_is_what_was_made(lab):
-    made = [lab.setup(lab.wiring(lab.netns(), number)) for number in range(2)]
+    made = [lab.wire(lab.wiring(lab.netns(), number)) for number in range(2)]
     lab.node.batch(
         "link add eth9 type veth peer name eth8\n"
         "rule add from 10.9.9.0/24 priority 2048 lookup 77\n"
@@ -218,14 +215,14 @@ def test_host_state_is_what_was_made(lab):
         "route add 10.9.9.9 dev eni1\n"
     )
 
-    state = lab.do(lab.datapath.read_host_state)
+    state = lab.do(lab.host.read)
 
     table = lab.link.table
     first, second = netns.POD_IP, netns.POD_IP + 1
     assert {(each.ifname, each.index, each.alias, each.up) for each in state.links} == {
         (
             lab.wiring(lab.node, number).host_ifname,
-            wired.host_index,
+            wired.host.index,
             f"network/container-{number}/eth0",
             True,
         )
@@ -238,61 +235,61 @@ def test_host_state_is_what_was_made(lab):
         (2048, second, table),
     }
     assert {(each.address, each.index) for each in state.routes} == {
-        (first, made[0].host_index),
-        (second, made[1].host_index),
+        (first, made[0].host.index),
+        (second, made[1].host.index),
     }
 
 
 def test_host_state_of_ipv6():
     with netns.lab(ipv6=True) as lab:
         wiring = lab.wiring(lab.netns())
-        wired = lab.setup(wiring)
+        wired = lab.wire(wiring)
 
-        state = lab.do(lab.datapath.read_host_state)
+        state = lab.do(lab.host.read)
 
-        assert model.HostRoute(address=wiring.ipv6, index=wired.host_index) in state.routes
+        assert model.HostRoute(address=wiring.ipv6, index=wired.host.index) in state.routes
         assert (
             model.HostRule(priority=2048, address=wiring.ipv6, table=lab.link.table) in state.rules
         )
         before = lab.node.sh("ip -6 rule")
-        lab.teardown(wiring).result(timeout=10)
+        lab.unwire(wiring).result(timeout=10)
         assert "fd00:1::23" in before
         assert "fd00:1::23" not in lab.node.sh("ip -6 rule")
 
 
 def test_stale_rules_and_links_are_removed_and_no_others(lab):
     for number in range(2):
-        lab.setup(lab.wiring(lab.netns(), number))
-    state = lab.do(lab.datapath.read_host_state)
+        lab.wire(lab.wiring(lab.netns(), number))
+    state = lab.do(lab.host.read)
     stale = lab.wiring(lab.node, 0)
 
     lab.do(
-        lab.datapath.remove_stale,
+        lab.host.remove,
         rules=[rule for rule in state.rules if rule.address == stale.ipv4],
         links=[link for link in state.links if link.ifname == stale.host_ifname],
     )
 
-    left = lab.do(lab.datapath.read_host_state)
+    left = lab.do(lab.host.read)
     assert [link.ifname for link in left.links] == [lab.wiring(lab.node, 1).host_ifname]
     assert {rule.address for rule in left.rules} == {stale.ipv4 + 1}
     assert len(left.rules) == 2
 
 
 def test_a_link_that_changed_hands_meanwhile_stays(lab):
-    lab.setup(lab.wiring(lab.netns()))
-    state = lab.do(lab.datapath.read_host_state)
+    lab.wire(lab.wiring(lab.netns()))
+    state = lab.do(lab.host.read)
     lab.node.sh(f"ip link set {netns.POD_NAME} alias network/newer/eth0")
 
-    lab.do(lab.datapath.remove_stale, rules=(), links=state.links)
+    lab.do(lab.host.remove, rules=(), links=state.links)
 
-    assert len(lab.do(lab.datapath.read_host_state).links) == 1
+    assert len(lab.do(lab.host.read).links) == 1
 
 
 def test_removing_what_is_gone_already_is_fine(lab):
-    lab.setup(lab.wiring(lab.netns()))
-    state = lab.do(lab.datapath.read_host_state)
+    lab.wire(lab.wiring(lab.netns()))
+    state = lab.do(lab.host.read)
 
     for _ in range(2):
-        lab.do(lab.datapath.remove_stale, rules=state.rules, links=state.links)
+        lab.do(lab.host.remove, rules=state.rules, links=state.links)
 
-    assert lab.do(lab.datapath.read_host_state) == model.HostState(links=(), rules=(), routes=())
+    assert lab.do(lab.host.read) == model.HostState(links=(), rules=(), routes=())

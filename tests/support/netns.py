@@ -7,6 +7,7 @@ that lives in the node.
 import concurrent.futures
 import contextlib
 import ctypes
+import dataclasses
 import ipaddress
 import os
 import pathlib
@@ -16,8 +17,8 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from ipamd.datapath import model, names
-from ipamd.datapath.veth_policy_route import VethPolicyRoute
+from ipamd.datapath import interface, kernel, model, names
+from ipamd.datapath.host_objects import HostObjects
 
 T = TypeVar("T")
 
@@ -112,11 +113,23 @@ class Lab:
             1, thread_name_prefix="lab", initializer=enter, initargs=(self.node.fd,)
         )
         self._undo.callback(self.thread.shutdown)
-        self.datapath = VethPolicyRoute(NODE_IP, node_ipv6=NODE_IPV6 if ipv6 else None)
-        self._undo.callback(lambda: self.do(self.datapath.close))
+        self.open()
+        self._undo.callback(lambda: self.do(self.host.close))
         made = self.do(self.datapath.prepare_eni, self.eni)
         assert made is not None
         self.link = made
+
+    def open(self, mtu: int = 1500) -> None:
+        """Open the node's kernel: `host` and `datapath`."""
+        node_ipv6 = NODE_IPV6 if self.ipv6 else None
+        opened = self.do(kernel.open_kernel, NODE_IP, mtu=mtu, node_ipv6=node_ipv6)
+        self.host: HostObjects = opened.host
+        self.datapath: interface.Datapath = opened.datapath
+
+    def reopen(self, mtu: int = 1500) -> None:
+        """As a new process would."""
+        self.do(self.host.close)
+        self.open(mtu)
 
     @property
     def eni(self) -> model.Eni:
@@ -152,19 +165,19 @@ class Lab:
             told["ipv6_gateway"] = GATEWAY_V6
         return model.Wiring(**(told | other))  # type: ignore[arg-type]
 
-    def setup(self, wiring: model.Wiring) -> model.Wired:
-        return self.do(self.datapath.setup, wiring)
+    def wire(self, wiring: model.Wiring) -> model.Wired:
+        return self.do(self.datapath.wire, wiring)
 
-    def teardown(self, wiring: model.Wiring, **other: object) -> "concurrent.futures.Future[None]":
+    def unwire(self, wiring: model.Wiring, **other: object) -> "concurrent.futures.Future[None]":
         """Start the deletion."""
-        told: dict[str, object] = {
-            "host_ifname": wiring.host_ifname,
-            "alias": wiring.alias,
-            "addresses": [wiring.ipv4] if wiring.ipv6 is None else [wiring.ipv4, wiring.ipv6],
-            "netns_path": wiring.netns_path,
-            "ifname": wiring.ifname,
-        }
-        return self.do(self.datapath.teardown, **(told | other))
+        unwiring = model.Unwiring(
+            host_ifname=wiring.host_ifname,
+            alias=wiring.alias,
+            addresses=(wiring.ipv4,) if wiring.ipv6 is None else (wiring.ipv4, wiring.ipv6),
+            netns_path=wiring.netns_path,
+            ifname=wiring.ifname,
+        )
+        return self.do(self.datapath.unwire, dataclasses.replace(unwiring, **other))  # type: ignore[arg-type]
 
     def check(self, wiring: model.Wiring) -> list[model.Difference]:
         return self.do(self.datapath.check, wiring)

@@ -62,12 +62,13 @@ class FakeWorker:
         if self.fault is not None:
             raise self.fault
         self.wired.append(wiring)
-        return datapath_model.Wired(host_mac="", pod_mac="", host_index=1, pod_index=2)
+        host, pod = (datapath_model.MadeLink(ifname="", index=n, mac="") for n in (1, 2))
+        return datapath_model.Wired(host=host, pod=pod, addresses=(), routes=())
 
     async def put_lease(self, lease):
         self.stored.append(lease)
 
-    async def unwire(self, lease, netns_path):
+    async def unwire(self, unwiring):
         return
 
     async def end_lease(self, key, ipv4, released_at, *, keep=False):

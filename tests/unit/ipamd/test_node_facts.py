@@ -7,7 +7,9 @@ import json
 import pytest
 
 from cloud import eni_model
-from ipamd import app, eni_conf, node_facts, startup
+from cloud import settings as cloud_settings
+from core import settings as core_settings
+from ipamd import app, eni_conf, node_facts, settings, startup
 from ipamd.pool import limits
 
 OWN, ENI, OTHER = "00:16:3e:00:00:01", "00:16:3e:00:00:02", "00:16:3e:00:00:03"
@@ -82,12 +84,18 @@ def test_interfaces_that_pods_cannot_use_take_their_places():
     assert targets.capacity == (8 - 1 - 3) * 10
 
 
-def test_interfaces_have_the_mtu_of_pods(monkeypatch):
-    made = []
+async def test_interfaces_have_the_mtu_of_pods(monkeypatch, tmp_path):
+    opened = []
     monkeypatch.setattr(
-        "ipamd.datapath.veth_policy_route.VethPolicyRoute", lambda *told: made.append(told)
+        "ipamd.datapath.kernel.open_kernel", lambda *told, mtu: opened.append((*told, mtu))
     )
+    (tmp_path / "eni_conf").write_text("{}")
+    flags = settings.parse_flags(["--config", str(tmp_path / "eni_conf"), "--mtu", "8500"])
+    reader = core_settings.Reader({})
+    process = settings.read(flags, reader, {})
+    made = app.App(process, cloud_settings.read_cloud(reader), b"", lambda _: (process.conf, ()))
 
-    app._make_datapath(FACTS.node_ip, 8500)
+    await made._worker.connect(FACTS.node_ip)
 
-    assert made == [(FACTS.node_ip, 8500)]
+    assert opened == [(FACTS.node_ip, 8500)]
+    await made._worker.close()

@@ -8,56 +8,43 @@ import concurrent.futures
 import errno
 import ipaddress
 import os
-import pathlib
-from collections.abc import Sequence
 
 import structlog
 
 from core import errors
 from host import rtnl, rtnl_read
 from ipamd.cni import cni_error
-from ipamd.datapath import compare, enis, model, node, observe, plan, wirer
+from ipamd.datapath import enis, model, node, policy_rules
+from ipamd.datapath.veth_policy_route import compare, observe, plan, wirer
 
 log = structlog.get_logger()
 
 
 class VethPolicyRoute:
-    """Blocking, and for one thread only, whose network namespace is the node's.
+    """As `ipamd.datapath.interface.Datapath` tells.
 
-    node_ip, node_ipv6: of the node. mtu: of ENIs.
+    here: the node; closed by whoever opened it. node_ip, node_ipv6: of the node. mtu: of ENIs.
     """
 
     def __init__(
         self,
+        here: node.Node,
         node_ip: ipaddress.IPv4Address,
-        mtu: int = 1500,
-        node_ipv6: ipaddress.IPv6Address | None = None,
+        *,
+        mtu: int,
+        node_ipv6: ipaddress.IPv6Address | None,
     ) -> None:
+        self._node = here
         self._node_ip, self._node_ipv6 = node_ip, node_ipv6
         self._enis = enis.EniPreparer(node_ip, node_ipv6, mtu)
         self._wirer = wirer.Wirer()
-        self._opened: node.Node | None = None
-
-    def close(self) -> None:
-        """Wait for deletions under way and free all descriptors."""
-        if self._opened is not None:
-            self._opened.close()
-            self._opened = None
 
     def prepare_eni(self, eni: model.Eni) -> model.EniLink | None:
-        """Make an ENI ready for pods, again if need be; None while the kernel does not have it.
-
-        Raises Precondition for the node's primary interface, Internal.
-        """
+        """As `Datapath.prepare_eni`."""
         return self._enis.prepare(self._node.asking, eni)
 
-    def setup(self, wiring: model.Wiring) -> model.Wired:
-        """Make a pod's interface; made already and unchanged, answer the same.
-
-        A link left over under its name is replaced. On any failure nothing stays behind. Raises
-        NetnsGone, EniGone, Precondition when the pod has another link of that name, Internal,
-        Unavailable.
-        """
+    def wire(self, wiring: model.Wiring) -> model.Wired:
+        """As `Datapath.wire`."""
         here = self._node
         if not enis.is_there(here.asking, wiring.eni):
             # Nothing of a pod's own touches it: all would be made, and lead nowhere.
@@ -71,32 +58,24 @@ class VethPolicyRoute:
                 self._replace(there)
             return self._wirer.wire(here, pod, wiring)
 
-    def teardown(
-        self,
-        *,
-        host_ifname: str,
-        alias: str,
-        addresses: Sequence[plan.Address],
-        netns_path: pathlib.Path | None,
-        ifname: str,
-    ) -> "concurrent.futures.Future[None]":
+    def unwire(self, unwiring: model.Unwiring) -> "concurrent.futures.Future[None]":
         """Take rules and route away now, the link in the background; done when it is gone.
 
-        Never a link with another alias, nor the rules of an address that such a link uses. Nothing
-        there = done at once. netns_path, ifname: where to look for a link whose other end was
-        renamed. Raises Internal; the future fails with Internal, Unavailable.
+        Never a link with another alias, nor the rules of an address that such a link uses. A link
+        whose node's end was renamed is looked for by its other end.
         """
         here = self._node
-        link = rtnl_read.read_link(here.asking, host_ifname)
-        if link is None and netns_path is not None and alias:
-            link = self._renamed(alias, netns_path, ifname)
-        ours = link if link is not None and link.alias == alias else None
-        wanted = tuple(addresses)
+        link = rtnl_read.read_link(here.asking, unwiring.host_ifname)
+        if link is None and unwiring.alias:
+            link = self._renamed(unwiring)
+        ours = link if link is not None and link.alias == unwiring.alias else None
+        wanted = unwiring.addresses
         if link is not None and ours is None:
-            log.warning("link of another attachment kept", ifname=host_ifname, alias=link.alias)
+            kept = unwiring.host_ifname
+            log.warning("link of another attachment kept", ifname=kept, alias=link.alias)
         if ours is None:
             wanted = self._unused(wanted)
-        here.clear_rules(wanted)
+        policy_rules.clear(here, wanted)
         if ours is None:
             done: concurrent.futures.Future[None] = concurrent.futures.Future()
             done.set_result(None)
@@ -105,7 +84,7 @@ class VethPolicyRoute:
         return here.delete_link(ours.index)
 
     def check(self, wiring: model.Wiring) -> list[model.Difference]:
-        """What is not as `setup` made it, on the node and in the pod; [] = all is."""
+        """As `Datapath.check`."""
         differences = self._node_differences(wiring)
         try:
             with self._node.pod(wiring.netns_path) as pod:
@@ -116,7 +95,7 @@ class VethPolicyRoute:
         return differences + compare.pod_end(wiring, seen, host_link)
 
     def repair_node(self, wiring: model.Wiring) -> list[model.Difference]:
-        """Mend the node's half: ENI, link, route, rules, limit. What was wrong and is right now.
+        """As `Datapath.repair_node`: ENI, link, route, rules, limit.
 
         A link that is gone, or another attachment's, cannot be mended from here.
         """
@@ -125,7 +104,7 @@ class VethPolicyRoute:
         if not before or link is None or link.alias != wiring.alias:
             return []
         if any(difference.what.startswith("rule ") for difference in before):
-            self._node.clear_rules(plan.addresses(wiring))
+            policy_rules.clear(self._node, plan.addresses(wiring))
         again = plan.eni_half(wiring, self._node_ip, self._node_ipv6)
         again += plan.node_half(wiring, link.index)
         for ack in self._node.asking.exchange(again):
@@ -134,45 +113,8 @@ class VethPolicyRoute:
         after = {difference.what for difference in self._node_differences(wiring)}
         return [difference for difference in before if difference.what not in after]
 
-    def is_end_of(self, host_ifname: str, netns_path: pathlib.Path | None, ifname: str) -> bool:
-        """Whether *host_ifname* is the node's end of *ifname* in that namespace, or is gone."""
-        link = rtnl_read.read_link(self._node.asking, host_ifname)
-        if link is None:
-            return True
-        if netns_path is None:
-            return False
-        try:
-            with self._node.pod(netns_path) as pod:
-                inside = rtnl_read.read_link(pod.asking, ifname)
-        except (cni_error.NetnsGone, errors.Precondition):
-            return False
-        return inside is not None and inside.peer_index == link.index
-
-    def read_host_state(self) -> model.HostState:
-        """Pods' links, our rules, host routes over the links."""
-        return observe.host_state(self._node.asking)
-
-    def remove_stale(
-        self, *, rules: Sequence[model.HostRule], links: Sequence[model.HostLink]
-    ) -> None:
-        """Delete these rules and links, as they were read; what changed meanwhile stays."""
-        here = self._node
-        for rule in rules:
-            here.delete_rule(rule.priority, rule.address, rule.table)
-        for link in links:
-            found = rtnl_read.read_link_at(here.asking, link.index)
-            if found is not None and (found.ifname, found.alias) == (link.ifname, link.alias):
-                here.delete_link_now(link.index)
-
-    @property
-    def _node(self) -> node.Node:
-        """Opened at first use, by the thread that goes on using it."""
-        if self._opened is None:
-            self._opened = node.Node()
-        return self._opened
-
     def _as_made(self, wiring: model.Wiring, pod: node.PodNetns) -> model.Wired | None:
-        """What an earlier `setup` of the same attachment made, None unless all is in place."""
+        """What an earlier `wire` of the same attachment made, None unless all is in place."""
         asking = self._node.asking
         host = observe.host_end(asking, wiring)
         inside = observe.pod_end(pod.asking, wiring)
@@ -182,12 +124,7 @@ class VethPolicyRoute:
         different += compare.pod_end(wiring, inside, host.link)
         if different or compare.has_needless_bucket(wiring, host, inside):
             return None
-        return model.Wired(
-            host_mac=host.link.mac,
-            pod_mac=inside.link.mac,
-            host_index=host.link.index,
-            pod_index=inside.link.index,
-        )
+        return wirer.made(wiring, host=_link(host.link), pod=_link(inside.link))
 
     def _replace(self, there: rtnl_read.Link) -> None:
         if there.kind != "veth":
@@ -209,19 +146,21 @@ class VethPolicyRoute:
             ),
         ]
 
-    def _renamed(self, alias: str, netns_path: pathlib.Path, ifname: str) -> rtnl_read.Link | None:
+    def _renamed(self, unwiring: model.Unwiring) -> rtnl_read.Link | None:
         """The node's end of the pod's interface, by its peer; None unless it has our mark."""
+        if unwiring.netns_path is None:
+            return None
         try:
-            with self._node.pod(netns_path) as pod:
-                inside = rtnl_read.read_link(pod.asking, ifname)
+            with self._node.pod(unwiring.netns_path) as pod:
+                inside = rtnl_read.read_link(pod.asking, unwiring.ifname)
         except (cni_error.NetnsGone, errors.Precondition):
             return None
         if inside is None or inside.kind != "veth" or not inside.peer_index:
             return None
         link = rtnl_read.read_link_at(self._node.asking, inside.peer_index)
-        return link if link is not None and link.alias == alias else None
+        return link if link is not None and link.alias == unwiring.alias else None
 
-    def _unused(self, addresses: tuple[plan.Address, ...]) -> tuple[plan.Address, ...]:
+    def _unused(self, addresses: tuple[model.Address, ...]) -> tuple[model.Address, ...]:
         """Those of *addresses* that are not routed to any link: who has such a one uses it."""
         used = {
             route.network.network_address
@@ -230,3 +169,7 @@ class VethPolicyRoute:
             if route.network.num_addresses == 1
         }
         return tuple(address for address in addresses if address not in used)
+
+
+def _link(link: rtnl_read.Link) -> model.MadeLink:
+    return model.MadeLink(ifname=link.ifname, index=link.index, mac=link.mac)

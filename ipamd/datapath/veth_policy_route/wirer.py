@@ -9,7 +9,8 @@ import structlog
 
 from core import errors
 from host import netlink, rtnl, rtnl_read
-from ipamd.datapath import model, node, plan, sysctl
+from ipamd.datapath import model, node, policy_rules, sysctl
+from ipamd.datapath.veth_policy_route import plan
 
 log = structlog.get_logger()
 
@@ -35,7 +36,7 @@ class Wirer:
             raise errors.Precondition(
                 f"{wiring.netns_path} has a link {wiring.ifname}, which is not ours"
             )
-        here.clear_rules(plan.addresses(wiring))
+        policy_rules.clear(here, plan.addresses(wiring))
         with contextlib.ExitStack() as undo:
             ends = self._make_pair(here, pod, wiring, undo)
             if wiring.ipv6 is not None:
@@ -44,12 +45,7 @@ class Wirer:
             netlink.require(here.asking.exchange(plan.node_half(wiring, ends.host.index)))
             netlink.require(pod.asking.exchange(plan.pod_half(wiring, ends)))
             undo.pop_all()
-        return model.Wired(
-            host_mac=ends.host.mac,
-            pod_mac=ends.pod.mac,
-            host_index=ends.host.index,
-            pod_index=ends.pod.index,
-        )
+        return made(wiring, host=_link(ends.host), pod=_link(ends.pod))
 
     def _make_pair(
         self,
@@ -81,10 +77,21 @@ class Wirer:
         )
 
 
+def made(wiring: model.Wiring, *, host: model.MadeLink, pod: model.MadeLink) -> model.Wired:
+    """What `Wirer.wire` makes for *wiring*, with these ends."""
+    return model.Wired(
+        host=host, pod=pod, addresses=plan.pod_addresses(wiring), routes=plan.pod_routes(wiring)
+    )
+
+
+def _link(end: rtnl.End) -> model.MadeLink:
+    return model.MadeLink(ifname=end.ifname, index=end.index, mac=end.mac)
+
+
 def _undo(here: node.Node, wiring: model.Wiring, ends: plan.Ends) -> None:
     """Rules, then the link, with which the rest goes; the failure that led here is what is told."""
     try:
-        here.clear_rules(plan.addresses(wiring))
+        policy_rules.clear(here, plan.addresses(wiring))
         here.delete_own(ends.host.ifname, ends.host.index)
     except errors.Error:
         log.exception("interface half made was not taken back", ifname=wiring.host_ifname)
