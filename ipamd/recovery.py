@@ -110,19 +110,18 @@ def _alive(
     eni_by_table: Mapping[int, str],
     now_s: float,
 ) -> list[model.Lease]:
-    """Leases as the kernel shows them: links with a route to an address."""
-    address_of = {
-        route.index: route.address
-        for route in host.routes
-        if isinstance(route.address, ipaddress.IPv4Address)
+    """Leases as the kernel shows them."""
+    ipv4_of = {
+        use.link.index: (use.address, use.table)
+        for use in host.uses()
+        if isinstance(use.address, ipaddress.IPv4Address)
     }
-    table_of = {rule.address: rule.table for rule in host.rules if rule.priority == _FROM_POD}
     found = []
     for link in host.links:
-        ipv4 = address_of.get(link.index)
-        if ipv4 is None:
+        if link.index not in ipv4_of:
             continue
-        eni_id = eni_of.get(ipv4) or eni_by_table.get(table_of.get(ipv4, 0))
+        ipv4, table = ipv4_of[link.index]
+        eni_id = eni_of.get(ipv4) or eni_by_table.get(table)
         if eni_id is None:
             continue  # an address of another plug-in
         key = model.AttachmentKey.parse(link.alias) or model.AttachmentKey(
@@ -134,7 +133,3 @@ def _alive(
             )
         )
     return found
-
-
-_FROM_POD = 2048
-"""Priority of the rule that sends a pod's traffic to its interface. Source: spec/terway.md 4.1."""

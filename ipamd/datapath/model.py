@@ -166,9 +166,34 @@ class HostRoute:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Use:
+    """An address that a pod's link has. table: of the ENI its traffic goes by, 0 = no rule says."""
+
+    link: HostLink
+    address: Address
+    table: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class HostState:
     """What the node carries."""
 
     links: tuple[HostLink, ...]
     rules: tuple[HostRule, ...]
     routes: tuple[HostRoute, ...]
+
+    def uses(self) -> list[Use]:
+        """Who uses which address: a route to it over a link says so."""
+        links = {link.index: link for link in self.links}
+        tables = {
+            rule.address: rule.table for rule in self.rules if rule.priority == PRIORITY_FROM_POD
+        }
+        return [
+            Use(
+                link=links[route.index],
+                address=route.address,
+                table=tables.get(route.address, 0),
+            )
+            for route in self.routes
+            if route.index in links
+        ]
