@@ -7,19 +7,17 @@ those that are busy. Source of what to mend: spec/terway.md 4.13, 5.10.
 import asyncio
 import dataclasses
 import pathlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 
 import structlog
 
 from core import clock, errors
 from host import netns
-from ipamd import events, model, node_worker, recovery
+from ipamd import eni_upkeep, events, model, node_worker, recovery
 from ipamd.attachments import attachments, leases, upkeep
 from ipamd.cni import pending_dels
-from ipamd.datapath import model as datapath_model
 from ipamd.kube import kube_pods
-from ipamd.model import AddressState, EniState
-from ipamd.pool import drift, eni_maker, pool
+from ipamd.pool import drift, pool
 
 log = structlog.get_logger()
 
@@ -44,11 +42,7 @@ class Counts:
 
 
 class Janitor:
-    """period_s: between two rounds.
-
-    managed: interfaces that pods may use, by id: whether they are ours to give back. Asked when a
-    new one appears.
-    """
+    """period_s: between two rounds."""
 
     def __init__(
         self,
@@ -57,12 +51,10 @@ class Janitor:
         held: leases.Leases,
         served: attachments.Attachments,
         lease_upkeep: upkeep.Upkeep,
+        interface_upkeep: eni_upkeep.EniUpkeep,
         worker: node_worker.NodeWorker,
-        maker: eni_maker.EniMaker,
         time: clock.Clock,
         tell: events.Events,
-        managed: Callable[[], Awaitable[Mapping[str, bool]]],
-        changed: Callable[[], Awaitable[None]],
         period_s: float,
         pending: pending_dels.PendingDels,
         pods: kube_pods.Pods | None = None,
@@ -72,18 +64,13 @@ class Janitor:
         self._leases = held
         self._served = served
         self._upkeep = lease_upkeep
+        self._enis = interface_upkeep
         self._worker = worker
-        self._maker = maker
         self._clock = time
         self._tell = tell
-        self._managed = managed
-        self._changed = changed
         self._period_s = period_s
         self._pending = pending
-        self._compare = drift.Compare()
         self._netns_gone: dict[model.AttachmentKey, int] = {}
-        self._foreign: set[str] = set()
-        self._told_mtu: set[tuple[str, int]] = set()
         self.counts = Counts()
 
     async def run(self) -> None:
@@ -101,8 +88,8 @@ class Janitor:
         """One round. A step that fails is told and does not stop the others."""
         steps: list[tuple[str, Callable[[], Awaitable[None]]]] = [
             ("do pending DELs", self._pending.replay),
-            ("prepare interfaces", self.prepare_interfaces),
-            ("compare with metadata", self.compare_metadata),
+            ("prepare interfaces", self._enis.prepare),
+            ("compare with metadata", self._enis.compare),
             ("collect leases", self.collect_leases),
             ("follow addresses", self._upkeep.follow),
             ("learn annotations", self._upkeep.learn),
@@ -111,33 +98,11 @@ class Janitor:
             ("remove stale objects", self.remove_stale),
         ]
         if sweep:
-            self._foreign.clear()  # the cloud may have told of one of ours too late
-            steps.append(("sweep interfaces", self.sweep))
+            self._enis.look_anew()
+            steps.append(("sweep interfaces", self._sweep))
         for name, step in steps:
             await self._do(name, step)
         self._pool.wake()
-
-    async def prepare_interfaces(self) -> None:
-        """Let every interface be as pods need it; one plugged in again has another link."""
-        for eni in list(self._pool.state.enis.values()):
-            if not eni.busy and eni.state is not EniState.DELETING:
-                await self._prepare(eni)
-
-    async def compare_metadata(self) -> None:
-        """Bring the pool to what the metadata service lists."""
-        primary = await self._worker.read_primary_mac()
-        listed = set(await self._worker.read_macs()) - {primary}
-        known = {eni.mac for eni in self._pool.state.enis.values()}
-        for eni in list(self._pool.state.enis.values()):
-            if eni.busy:
-                continue
-            if eni.mac in listed:
-                await self._compare_eni(eni)
-            else:
-                await self._miss(eni)
-        for mac in listed - known - self._foreign:
-            await self._appeared(mac)
-        await self._changed()
 
     async def collect_leases(self) -> None:
         """End leases whose namespace and interface are both gone: no DEL came, or none will."""
@@ -192,20 +157,16 @@ class Janitor:
         self.counts.stale_links += len(links)
         await self._worker.remove_stale(rules=rules, links=links)
 
-    async def sweep(self) -> None:
-        """Delete interfaces of ours that are attached nowhere."""
-        self.counts.swept_enis += len(await self._maker.sweep())
+    async def _sweep(self) -> None:
+        self.counts.swept_enis += await self._enis.sweep()
 
     async def _await_links(self, until_s: float) -> None:
         """Look often for links that the kernel has later than us, as it may after a boot."""
-        while any(
-            eni.state is EniState.IN_USE and eni.link is None
-            for eni in self._pool.state.enis.values()
-        ):
+        while self._enis.lack_links():
             if self._clock.monotonic_s() + _LINKS_EVERY_S > until_s:
                 return
             await self._clock.sleep(_LINKS_EVERY_S)
-            await self._do("prepare interfaces", self.prepare_interfaces)
+            await self._do("prepare interfaces", self._enis.prepare)
             self._pool.wake()
 
     @staticmethod
@@ -217,105 +178,6 @@ class Janitor:
         except Exception:
             # A round that ends for good would be worse than one that fails each minute.
             log.exception("janitor step broke", step=name)
-
-    async def _compare_eni(self, eni: model.PoolEni) -> None:
-        addresses = await self._worker.read_addresses(eni.mac)
-        if eni.busy or not addresses:
-            return
-        eni.unseen = 0
-        found = self._compare.addresses(eni, addresses, self._clock.now().timestamp())
-        self._pool.state.take_over(eni)
-        eni.full = False
-        for note in found.notes:
-            log.info("pool follows the cloud", what=note)
-        for warning in found.warnings:
-            self._tell.node(events.Reason.RESOURCE_INVALID, warning)
-        if eni.link is None or eni.state is EniState.DRAINING:
-            is_ready = await self._prepare(eni)
-            if is_ready and eni.state is EniState.DRAINING:
-                eni.state = EniState.IN_USE
-
-    async def _prepare(self, eni: model.PoolEni) -> bool:
-        """Whether the kernel has the interface, and it is as pods need it."""
-        try:
-            link = await self._worker.prepare_eni(eni.mac, eni.gateway)
-        except errors.Error as e:
-            text = f"pods cannot use interface {eni.eni_id}: {e}"
-            self._tell.node(events.Reason.RESOURCE_INVALID, text)
-            return False
-        if link != eni.link and not eni.busy:
-            if link is None:
-                text = f"interface {eni.eni_id} ({eni.mac}) is not on this node any more"
-                self._tell.node(events.Reason.RESOURCE_INVALID, text)
-            else:
-                log.warning("interface has another link", eni_id=eni.eni_id, ifname=link.ifname)
-            eni.link = link
-        if link is not None and link.kept_mtu:
-            self._tell_mtu(eni.eni_id, link)
-        return link is not None
-
-    def _tell_mtu(self, eni_id: str, link: datapath_model.EniLink) -> None:
-        """Once for each interface: nothing changes by itself."""
-        if (eni_id, link.index) not in self._told_mtu:
-            self._told_mtu.add((eni_id, link.index))
-            text = f"interface {eni_id} refuses --mtu and keeps its MTU of {link.kept_mtu}"
-            self._tell.node(events.Reason.RESOURCE_INVALID, text)
-
-    async def _miss(self, eni: model.PoolEni) -> None:
-        """An interface that is not listed; believed when the kernel lacks it too."""
-        eni.unseen += 1
-        if eni.unseen < drift.SURE or eni.state is EniState.DELETING:
-            return
-        try:
-            if await self._worker.prepare_eni(eni.mac, eni.gateway) is not None:
-                return
-        except errors.Error as e:
-            # It is there, or that is not known: the others are compared all the same.
-            log.warning("interface is not listed", eni_id=eni.eni_id, error=str(e))
-            return
-        leased = [a for a in eni.addresses.values() if a.key is not None]
-        if eni.state is not EniState.DRAINING:
-            self._tell.node(
-                events.Reason.RESOURCE_INVALID,
-                f"interface {eni.eni_id} was removed from this node by somebody else; "
-                f"{len(leased)} pods have no network: delete them",
-            )
-        if not leased:
-            self._pool.state.remove_eni(eni.eni_id)
-            return
-        eni.state, eni.link = EniState.DRAINING, None
-        for address in list(eni.addresses.values()):
-            if address.key is None:
-                del eni.addresses[address.ipv4]
-            else:
-                address.state = AddressState.MISSING
-
-    async def _appeared(self, mac: str) -> None:
-        """An interface we do not know: ours from a call whose answer was lost, or somebody's."""
-        told = await self._worker.read_interface(mac)
-        if told is None:
-            return
-        managed = await self._managed()
-        if told.eni_id not in managed:
-            self._foreign.add(mac)
-            return
-        if any(eni.eni_id == told.eni_id for eni in self._pool.state.enis.values()):
-            return
-        try:
-            link = await self._worker.prepare_eni(mac, told.gateway)
-        except errors.Error as e:
-            log.warning("new interface cannot be used", eni_id=told.eni_id, error=str(e))
-            return
-        now_s = self._clock.now().timestamp()
-        if link is None or self._maker.is_making(told.eni_id):
-            return
-        appeared = eni_maker.pool_eni(told, link, now_s)
-        appeared.ours = managed[told.eni_id]
-        self._pool.state.add_eni(appeared)
-        for lease in self._leases.values():
-            if lease.eni_id == told.eni_id:
-                self._pool.state.restore(lease.key, lease.ipv4, lease.eni_id, now_s)
-        log.info("interface taken up", eni_id=told.eni_id, addresses=len(told.ipv4))
 
     async def _collect(self, lease: model.Lease) -> None:
         try:

@@ -9,7 +9,7 @@ import pytest
 
 from cloud import eni_model, imds_network
 from core import errors
-from ipamd import eni_conf, janitor, model, startup
+from ipamd import eni_conf, eni_upkeep, janitor, model, startup
 from ipamd.cni import pending_dels
 from ipamd.datapath import model as datapath_model
 from ipamd.model import AddressState
@@ -71,18 +71,29 @@ class Making:
         return []
 
 
-def rounds(rig, kernel, managed=nothing):
+def interfaces(rig, kernel, managed=nothing):
+    return eni_upkeep.EniUpkeep(
+        rig.pool,
+        rig.leases,
+        kernel,
+        Making(),
+        time=rig.time,
+        tell=rig.told,
+        managed=managed,
+        changed=nothing,
+    )
+
+
+def rounds(rig, upkeep):
     return janitor.Janitor(
         addresses=rig.pool,
         held=rig.leases,
         served=rig.served,
         lease_upkeep=rig.upkeep,
-        worker=kernel,
-        maker=Making(),
+        interface_upkeep=upkeep,
+        worker=upkeep._worker,
         time=rig.time,
         tell=rig.told,
-        managed=managed,
-        changed=nothing,
         period_s=60.0,
         pending=pending_dels.PendingDels(pathlib.Path("/nonexistent"), None),
     )
@@ -92,7 +103,7 @@ async def test_an_interface_that_was_plugged_in_again_is_used_by_its_new_index()
     rig = Rig()
     lease = await rig.add("web", "c1")
 
-    await rounds(rig, Kernel({ONE: link(77)})).prepare_interfaces()
+    await interfaces(rig, Kernel({ONE: link(77)})).prepare()
 
     assert rig.interfaces.wiring(lease).eni.table == 1077
 
@@ -102,7 +113,7 @@ async def test_links_that_come_late_after_a_boot_are_used_within_seconds():
     one = rig.pool.state.enis["eni-1"]
     one.link = None
     kernel = Kernel({})
-    task = asyncio.create_task(rounds(rig, kernel).run())
+    task = asyncio.create_task(rounds(rig, interfaces(rig, kernel)).run())
     await rig.time.advance(6)
     kernel.links[ONE] = link(7)
     assert one.link is None
@@ -118,7 +129,7 @@ async def test_a_link_that_never_comes_does_not_put_the_first_round_off():
     rig = Rig()
     rig.pool.state.enis["eni-1"].link = None
     started = []
-    made = rounds(rig, Kernel({}))
+    made = rounds(rig, interfaces(rig, Kernel({})))
 
     async def note(*, sweep):
         started.append((rig.time.monotonic_s(), sweep))
@@ -136,10 +147,10 @@ async def test_a_link_that_never_comes_does_not_put_the_first_round_off():
 async def test_an_interface_that_keeps_its_mtu_is_used_and_told_of_once():
     rig = Rig()
     kept = dataclasses.replace(link(1), kept_mtu=1500)
-    made = rounds(rig, Kernel({ONE: kept}))
+    made = interfaces(rig, Kernel({ONE: kept}))
 
-    await made.prepare_interfaces()
-    await made.prepare_interfaces()
+    await made.prepare()
+    await made.prepare()
 
     assert rig.pool.state.enis["eni-1"].link is not None
     assert rig.told.reasons == ["ResourceInvalid"]
@@ -148,7 +159,7 @@ async def test_an_interface_that_keeps_its_mtu_is_used_and_told_of_once():
 async def test_no_address_of_an_interface_that_the_kernel_lost_is_given_out():
     rig = Rig()
 
-    await rounds(rig, Kernel({})).prepare_interfaces()
+    await interfaces(rig, Kernel({})).prepare()
 
     assert rig.pool.state.allocate(model.AttachmentKey.parse("net/c1/eth0"), 1e9) is None
     assert rig.told.reasons == ["ResourceInvalid"]
@@ -159,7 +170,7 @@ async def test_an_interface_that_cannot_be_made_ready_keeps_no_other_from_it():
     rig.pool.state.add_eni(eni(2))
     kernel = Kernel({ONE: errors.Internal("mtu: invalid"), TWO: link(99, TWO)})
 
-    await rounds(rig, kernel).prepare_interfaces()
+    await interfaces(rig, kernel).prepare()
 
     assert rig.pool.state.enis["eni-2"].link == link(99, TWO)
     assert rig.pool.state.enis["eni-1"].link.index == 1  # as it was
@@ -174,9 +185,9 @@ async def test_an_unlisted_interface_that_cannot_be_made_ready_stays_and_holds_u
     async def managed():
         return {"eni-3": True}
 
-    made = rounds(rig, kernel, managed)
+    made = interfaces(rig, kernel, managed)
     for _ in range(2):
-        await made.compare_metadata()
+        await made.compare()
 
     assert sorted(rig.pool.state.enis) == ["eni-1", "eni-3"]
 
@@ -199,13 +210,13 @@ async def test_an_interface_whose_making_was_not_answered_is_ours_to_give_back_o
     async def managed():
         return dict(told)
 
-    made = rounds(rig, kernel, managed)
-    await made.compare_metadata()
+    made = interfaces(rig, kernel, managed)
+    await made.compare()
     told["eni-2"] = True  # the cloud is late with it
-    await made.compare_metadata()
+    await made.compare()
     assert "eni-2" not in rig.pool.state.enis
 
-    await made.round(sweep=True)
+    await rounds(rig, made).round(sweep=True)
 
     assert rig.pool.state.enis["eni-2"].ours
 

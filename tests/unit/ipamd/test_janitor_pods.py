@@ -6,7 +6,7 @@ import pytest
 
 from ipamd import janitor, model
 from ipamd.datapath import model as datapath_model
-from tests.unit.ipamd.test_attachments_pods import Rig, asked, nothing
+from tests.unit.ipamd.test_attachments_pods import Rig, asked
 
 
 class Pods:
@@ -49,12 +49,10 @@ async def rig():
         held=made.leases,
         served=made.served,
         lease_upkeep=made.upkeep,
+        interface_upkeep=None,
         worker=made.kernel,
-        maker=None,
         time=made.time,
         tell=made.told,
-        managed=nothing,
-        changed=nothing,
         period_s=60.0,
         pending=None,
         pods=made.says,
