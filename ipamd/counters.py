@@ -3,6 +3,8 @@
 Source: spec/terway.md 7.2.
 """
 
+import dataclasses
+
 from core import metrics
 
 LATENCY_BUCKETS_MS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 120000)
@@ -54,3 +56,14 @@ class Counters:
     def asked(self, mac: str, count: int, *, succeeded: bool) -> None:
         """*count* addresses were asked for; mac: "" for a new interface."""
         self.ip_alloc.inc(mac, "succeed" if succeeded else "fail", by=count)
+
+
+@dataclasses.dataclass(slots=True)
+class Cleanups:
+    """What the janitor did since the start."""
+
+    repaired: int = 0
+    collected: int = 0
+    stale_rules: int = 0
+    stale_links: int = 0
+    swept_enis: int = 0

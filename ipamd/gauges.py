@@ -6,7 +6,7 @@ Source: spec/terway.md 7.2.
 from collections.abc import Mapping
 
 from core import grpc_server, metrics
-from ipamd import counters, janitor
+from ipamd import counters
 from ipamd.model import AddressState
 from ipamd.pool import pool
 from kube import pod_cache
@@ -97,7 +97,7 @@ def offer_pods(registry: metrics.Metrics, cache: pod_cache.PodCache) -> None:
     )
 
 
-def offer_janitor(registry: metrics.Metrics, counts: janitor.Counts) -> None:
+def offer_janitor(registry: metrics.Metrics, counts: counters.Cleanups) -> None:
     """What the slow rounds mended and cleaned up."""
 
     def done() -> Mapping[tuple[str, ...], float]:

@@ -5,7 +5,6 @@ those that are busy. Source of what to mend: spec/terway.md 4.13, 5.10.
 """
 
 import asyncio
-import dataclasses
 import pathlib
 from collections.abc import Awaitable, Callable
 
@@ -13,7 +12,7 @@ import structlog
 
 from core import clock, errors
 from host import netns
-from ipamd import eni_upkeep, events, model, node_worker, recovery
+from ipamd import counters, eni_upkeep, events, model, node_worker, recovery
 from ipamd.attachments import attachments, leases, upkeep
 from ipamd.cni import pending_dels
 from ipamd.kube import kube_pods
@@ -28,17 +27,6 @@ _SETTLED_S = 30.0
 _LINKS_EVERY_S = 5.0
 _LINKS_S = 60.0
 """After the start, links that are not there are looked for this often and for so long."""
-
-
-@dataclasses.dataclass(slots=True)
-class Counts:
-    """What was done since the start, for metrics."""
-
-    repaired: int = 0
-    collected: int = 0
-    stale_rules: int = 0
-    stale_links: int = 0
-    swept_enis: int = 0
 
 
 class Janitor:
@@ -71,7 +59,7 @@ class Janitor:
         self._period_s = period_s
         self._pending = pending
         self._netns_gone: dict[model.AttachmentKey, int] = {}
-        self.counts = Counts()
+        self.counts = counters.Cleanups()
 
     async def run(self) -> None:
         """Rounds until cancelled."""

@@ -6,6 +6,7 @@ Source: CNI specification 1.1.0, section "Error"; spec/conformance.md c.2.
 import json
 
 from core import errors
+from ipamd.datapath import model as datapath_model
 
 INCOMPATIBLE_VERSION = 1
 UNSUPPORTED_FIELD = 2
@@ -41,17 +42,12 @@ class CniError(errors.Error):
         self.details = details
 
 
-class NetnsGone(CniError):
-    """The container's network namespace is not there."""
-
-    def __init__(self, path: object) -> None:
-        super().__init__(INVALID_NETNS, f"CNI_NETNS {str(path)!r} is not a network namespace")
-
-
 def from_error(error: errors.Error, doing: str) -> CniError:
     """*error* as CNI tells it. Whatever may pass by itself is "try again later"."""
     if isinstance(error, CniError):
         return error
+    if isinstance(error, datapath_model.NetnsGone):
+        return CniError(INVALID_NETNS, str(error))
     return CniError(_CODES.get(error.kind, TRY_AGAIN_LATER), f"failed to {doing}", str(error))
 
 

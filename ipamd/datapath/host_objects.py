@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 from core import errors
 from host import rtnl_read
-from ipamd.cni import cni_error
 from ipamd.datapath import model, names, node, policy_rules
 
 
@@ -72,6 +71,6 @@ class HostObjects:
         try:
             with self._node.pod(netns_path) as pod:
                 inside = rtnl_read.read_link(pod.asking, ifname)
-        except (cni_error.NetnsGone, errors.Precondition):
+        except (model.NetnsGone, errors.Precondition):
             return False
         return inside is not None and inside.peer_index == link.index

@@ -47,6 +47,15 @@ class EniGone(errors.Unavailable):
         super().__init__(f"interface {eni.ifname} ({eni.mac}) is not on this node any more")
 
 
+class NetnsGone(errors.Error):
+    """The pod's network namespace is not there."""
+
+    kind = errors.Kind.INVALID
+
+    def __init__(self, path: pathlib.Path) -> None:
+        super().__init__(f"CNI_NETNS {str(path)!r} is not a network namespace")
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Bandwidth:
     """Limits; rate 0 = unlimited. Burst 0 = the default. Ingress is what the pod receives."""

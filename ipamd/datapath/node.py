@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from core import errors
 from host import netlink, netns, rtnl_read
-from ipamd.cni import cni_error
-from ipamd.datapath import deleter
+from ipamd.datapath import deleter, model
 
 _NOT_THERE = frozenset((errno.ENOENT, errno.ESRCH, errno.ENODEV, errno.EAFNOSUPPORT))
 _GONE_TIMEOUT_S = 10.0
@@ -53,7 +52,7 @@ class Node:
             try:
                 fd = stack.enter_context(netns.opened(path))
             except netns.NotNetns as e:
-                raise cni_error.NetnsGone(path) from e
+                raise model.NetnsGone(path) from e
             if netns.is_same(fd, self._home_fd):
                 raise errors.Precondition(f"{path} is the node's own network namespace")
             asking = netns.call_in(fd, self._home_fd, netlink.Socket)

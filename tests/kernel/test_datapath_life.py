@@ -11,7 +11,6 @@ import pytest
 
 from core import errors
 from host import netlink
-from ipamd.cni import cni_error
 from ipamd.datapath import model
 from ipamd.datapath.veth_policy_route import plan
 from tests.support import netns
@@ -142,7 +141,7 @@ def test_add_without_a_namespace_says_so(lab, tmp_path, kind):
     elif kind == "other namespace":
         path = pathlib.Path("/proc/self/ns/mnt")
 
-    with pytest.raises(cni_error.NetnsGone):
+    with pytest.raises(model.NetnsGone):
         lab.wire(lab.wiring(lab.node, netns_path=path))
 
 

@@ -13,7 +13,6 @@ import structlog
 
 from core import errors
 from host import rtnl, rtnl_read
-from ipamd.cni import cni_error
 from ipamd.datapath import enis, model, node, policy_rules
 from ipamd.datapath.veth_policy_route import compare, observe, plan, wirer
 
@@ -90,7 +89,7 @@ class VethPolicyRoute:
             with self._node.pod(wiring.netns_path) as pod:
                 host_link = rtnl_read.read_link(self._node.asking, wiring.host_ifname)
                 seen = observe.pod_end(pod.asking, wiring)
-        except cni_error.NetnsGone:
+        except model.NetnsGone:
             return [*differences, compare.no_netns(wiring)]
         return differences + compare.pod_end(wiring, seen, host_link)
 
@@ -153,7 +152,7 @@ class VethPolicyRoute:
         try:
             with self._node.pod(unwiring.netns_path) as pod:
                 inside = rtnl_read.read_link(pod.asking, unwiring.ifname)
-        except (cni_error.NetnsGone, errors.Precondition):
+        except (model.NetnsGone, errors.Precondition):
             return None
         if inside is None or inside.kind != "veth" or not inside.peer_index:
             return None

@@ -5,7 +5,7 @@ import pathlib
 import re
 
 from core import clock, metrics
-from ipamd import counters, eni_conf, events, gauges, janitor, settings
+from ipamd import counters, eni_conf, events, gauges, settings
 from ipamd.pool import pool, pool_state
 from kube import pod_cache
 
@@ -39,7 +39,7 @@ def test_every_metric_is_documented_with_its_labels_and_no_other():
         counted=counted,
     )
     gauges.offer_pool(registry, addresses)
-    gauges.offer_janitor(registry, janitor.Counts())
+    gauges.offer_janitor(registry, counters.Cleanups())
     gauges.offer_pods(registry, pod_cache.PodCache())
     rows = {name: labels for name, _, labels, _ in ROW.findall(METRICS)}
     documented = {
