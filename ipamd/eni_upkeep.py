@@ -105,7 +105,7 @@ class EniUpkeep:
     async def _prepare(self, eni: model.PoolEni) -> bool:
         """Whether the kernel has the interface, and it is as pods need it."""
         try:
-            link = await self._worker.prepare_eni(eni.mac, eni.gateway)
+            link = await self._worker.prepare_eni(eni)
         except errors.Error as e:
             text = f"pods cannot use interface {eni.eni_id}: {e}"
             self._tell.node(events.Reason.RESOURCE_INVALID, text)
@@ -134,7 +134,7 @@ class EniUpkeep:
         if eni.unseen < drift.SURE or eni.state is EniState.DELETING:
             return
         try:
-            if await self._worker.prepare_eni(eni.mac, eni.gateway) is not None:
+            if await self._worker.prepare_eni(eni) is not None:
                 return
         except errors.Error as e:
             # It is there, or that is not known: the others are compared all the same.
@@ -168,16 +168,16 @@ class EniUpkeep:
             return
         if any(eni.eni_id == told.eni_id for eni in self._pool.state.enis.values()):
             return
+        now_s = self._clock.now().timestamp()
+        appeared = eni_maker.pool_eni(told, now_s)
+        appeared.ours = managed[told.eni_id]
         try:
-            link = await self._worker.prepare_eni(mac, told.gateway)
+            appeared.link = await self._worker.prepare_eni(appeared)
         except errors.Error as e:
             log.warning("new interface cannot be used", eni_id=told.eni_id, error=str(e))
             return
-        now_s = self._clock.now().timestamp()
-        if link is None or self._maker.is_making(told.eni_id):
+        if appeared.link is None or self._maker.is_making(told.eni_id):
             return
-        appeared = eni_maker.pool_eni(told, link, now_s)
-        appeared.ours = managed[told.eni_id]
         self._pool.state.add_eni(appeared)
         for lease in self._leases.values():
             if lease.eni_id == told.eni_id:

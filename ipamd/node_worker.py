@@ -140,12 +140,10 @@ class NodeWorker:
         """Remove what belongs to nobody."""
         await self._thread.run(lambda: self._kernel.host.remove(rules=rules, links=links))
 
-    async def prepare_eni(
-        self, mac: str, gateway: ipaddress.IPv4Address
-    ) -> datapath_model.EniLink | None:
+    async def prepare_eni(self, eni: model.PoolEni) -> datapath_model.EniLink | None:
         """Make the interface ready for pods; None while the kernel does not have it."""
-        eni = datapath_model.Eni(mac=mac, gateway=gateway)
-        return await self._thread.run(lambda: self._kernel.datapath.prepare_eni(eni))
+        wanted = datapath_model.Eni(mac=eni.mac, gateway=eni.gateway)
+        return await self._thread.run(lambda: self._kernel.datapath.prepare_eni(wanted))
 
     async def read_primary_mac(self) -> str:
         """MAC of the primary interface."""

@@ -85,14 +85,13 @@ async def find_enis(
     for told in await _interfaces(worker, records):
         if told.eni_id not in managed:
             continue
-        link = None
+        eni = eni_maker.pool_eni(told, now_s)
         try:
-            link = await worker.prepare_eni(told.mac, told.gateway)
+            eni.link = await worker.prepare_eni(eni)
         except errors.Error as e:
             refused = e
             text = f"pods cannot use interface {told.eni_id}: {e}"
             tell.node(events.Reason.RESOURCE_INVALID, text)
-        eni = eni_maker.pool_eni(told, link, now_s)
         eni.ours = told.eni_id in ours
         if told.eni_id in records:
             eni.created_at = records[told.eni_id].created_at

@@ -69,9 +69,7 @@ class Machine(Protocol):
 
     async def read_interface(self, mac: str) -> imds_network.Interface | None: ...
     async def read_addresses(self, mac: str) -> tuple[ipaddress.IPv4Address, ...]: ...
-    async def prepare_eni(
-        self, mac: str, gateway: ipaddress.IPv4Address
-    ) -> datapath_model.EniLink | None: ...
+    async def prepare_eni(self, eni: model.PoolEni) -> datapath_model.EniLink | None: ...
 
 
 class VSwitchDry(errors.Exhausted):
@@ -242,9 +240,10 @@ class EniMaker:
             told = await self._machine.read_interface(made.mac)
             if told is not None and set(made.ipv4) <= set(told.ipv4):
                 missing = "kernel link"
-                link = await self._machine.prepare_eni(made.mac, told.gateway)
-                if link is not None:
-                    return pool_eni(told, link, self._clock.now().timestamp())
+                eni = pool_eni(told, self._clock.now().timestamp())
+                eni.link = await self._machine.prepare_eni(eni)
+                if eni.link is not None:
+                    return eni
             await self._clock.sleep(delay_s)
             delay_s = min(delay_s * _GROWTH, _LOOK_MAX_S)
         raise errors.Unavailable(
@@ -326,10 +325,8 @@ async def _never() -> bool:
     return False
 
 
-def pool_eni(
-    told: imds_network.Interface, link: datapath_model.EniLink | None, now_s: float
-) -> model.PoolEni:
-    """An interface of the pool with all of its addresses warm."""
+def pool_eni(told: imds_network.Interface, now_s: float) -> model.PoolEni:
+    """An interface of the pool with all of its addresses warm, and no link yet."""
     return model.PoolEni(
         eni_id=told.eni_id,
         mac=told.mac,
@@ -338,7 +335,6 @@ def pool_eni(
         primary=told.ipv4[0],
         cidr_block=told.cidr_block,
         created_at=now_s,
-        link=link,
         addresses={
             ipv4: model.Address(ipv4=ipv4, state=model.AddressState.WARM, since_s=now_s)
             for ipv4 in told.ipv4

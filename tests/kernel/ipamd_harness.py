@@ -150,24 +150,22 @@ class Daemon:
         stored, rebuilt = await self.worker.open()
         stored = dataclasses.replace(stored, enis=(self.node.record(),))
         await self.worker.connect(netns.NODE_IP)
-        link = await self.worker.prepare_eni(netns.ENI_MAC, netns.GATEWAY)
         now_s = self._time.now().timestamp()
         record = self.node.record()
-        self.state.add_eni(
-            model.PoolEni(
-                eni_id=record.eni_id,
-                mac=record.mac,
-                vswitch_id=record.vswitch_id,
-                gateway=record.gateway,
-                primary=record.primary,
-                created_at=0.0,
-                link=link,
-                addresses={
-                    ipv4: model.Address(ipv4=ipv4, state=model.AddressState.WARM, since_s=now_s)
-                    for ipv4 in record.addresses
-                },
-            )
+        eni = model.PoolEni(
+            eni_id=record.eni_id,
+            mac=record.mac,
+            vswitch_id=record.vswitch_id,
+            gateway=record.gateway,
+            primary=record.primary,
+            created_at=0.0,
+            addresses={
+                ipv4: model.Address(ipv4=ipv4, state=model.AddressState.WARM, since_s=now_s)
+                for ipv4 in record.addresses
+            },
         )
+        eni.link = await self.worker.prepare_eni(eni)
+        self.state.add_eni(eni)
         sources = startup.Sources(stored=stored, attached=None, rebuilt=rebuilt)
         await startup.restore(
             sources,

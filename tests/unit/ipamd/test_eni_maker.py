@@ -71,7 +71,7 @@ class Machine:
             mac=MAC, eni_id="eni-1", vswitch_id="v", cidr_block=None, gateway=IP + 9, ipv4=(IP,)
         )
 
-    async def prepare_eni(self, mac, gateway):
+    async def prepare_eni(self, eni):
         return datapath_model.EniLink(mac=MAC, ifname="eth1", index=3, table=1003)
 
 

@@ -33,8 +33,8 @@ class Kernel:
         self.also = {}
         self.listed = None  # as links
 
-    async def prepare_eni(self, mac, gateway):
-        found = self.links.get(mac)
+    async def prepare_eni(self, eni):
+        found = self.links.get(eni.mac)
         if isinstance(found, Exception):
             raise found
         return found
