@@ -10,7 +10,6 @@ import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from cloud import client as cloud_client
-from cloud import eni_model
 from cloud import metadata as cloud_metadata
 from core import clock, errors, metrics
 from ipamd import (
@@ -20,28 +19,22 @@ from ipamd import (
     events,
     gauges,
     janitor,
-    model,
-    node_facts,
     node_worker,
     readiness,
     settings,
-    startup,
 )
 from ipamd._pb import ipamd_pb2_grpc, terway_pb2_grpc
 from ipamd.api import cni_service, diagnose, introspection, pages, terway_backend, terway_tracing
 from ipamd.attachments import attachments, leases, pod_interfaces, upkeep
 from ipamd.cni import conflist, pending_dels
 from ipamd.kube import kube_pods
-from ipamd.pool import eni_maker, limits, pool, pool_state, reclaim, vswitches
+from ipamd.pool import pool, pool_state, reclaim
 from ipamd.readiness import Phase
+from ipamd.recovery import recoverer, startup
 from ipamd.transport import unary_calls
 from kube import pod_cache
 
 log = structlog.get_logger()
-
-_FACTS = "node"
-_RETRY_FIRST_S = 1.0
-_RETRY_MAX_S = 30.0
 
 
 class Daemon:
@@ -72,15 +65,11 @@ class Daemon:
         self._status = status
         self._process = process
         self._alibaba = alibaba
-        self._metadata = metadata
         self._worker = worker
         self._clock = time
         self._registry = registry
         self._tell = tell
         self._conflist_content = conflist_content
-        self._stored = model.StoredState()
-        self._rebuilt = False
-        self._facts: node_facts.NodeFacts | None = None
         self._tasks: list[asyncio.Task[None]] = []
         conf = process.conf
         self._state = pool_state.PoolState(cool_down_s=conf.ip_cooldown_period_s)
@@ -106,6 +95,17 @@ class Daemon:
             tell=tell,
             mtu=process.mtu,
         )
+        self._recoverer = recoverer.Recoverer(
+            self._pool,
+            self._leases,
+            worker,
+            conf=conf,
+            alibaba=alibaba,
+            metadata=metadata,
+            time=time,
+            tell=tell,
+            changed=self._store_enis,
+        )
         self._ready = readiness.Readiness(self._pool)
         self._cni = cni_service.CniService(self._served, self._ready, counted)
         self._pending = pending_dels.PendingDels(process.pending_del_dir, self._cni)
@@ -114,7 +114,7 @@ class Daemon:
 
     async def open(self) -> None:
         """Open the database. Raises StoreTooNew."""
-        self._stored, self._rebuilt = await self._worker.open()
+        await self._recoverer.open()
 
     def add_cni_service(self, server: unary_calls.UnaryCalls) -> None:
         """Put what the CNI executable calls on *server*."""
@@ -179,7 +179,7 @@ class Daemon:
                 await task
 
     async def _live(self) -> None:
-        maker = await self._recover_until_done()
+        maker = await self._recoverer.run()
         self._ready.phase = Phase.RECOVERED
         # Before any ADD: a DEL that was left for us must not end what is added again.
         await self._pending.replay()
@@ -203,7 +203,7 @@ class Daemon:
                 maker,
                 time=self._clock,
                 tell=self._tell,
-                managed=self._managed,
+                managed=self._recoverer.managed,
                 changed=self._store_enis,
             ),
             worker=self._worker,
@@ -228,120 +228,6 @@ class Daemon:
         ):
             self._ready.phase = Phase.READY
             log.info("ipamd ready", free=self._state.free())
-
-    async def _recover_until_done(self) -> eni_maker.EniMaker:
-        delay_s = _RETRY_FIRST_S
-        while True:
-            try:
-                return await self._recover()
-            except errors.Error as e:
-                log.warning("recovery failed; trying again", error=str(e), retry_s=delay_s)
-                self._tell.node(events.Reason.RESOURCE_INVALID, f"ipamd cannot start yet: {e}")
-            except Exception:
-                # One that ends for good would leave the node without ADD and DEL.
-                log.exception("recovery broke; trying again", retry_s=delay_s)
-            await self._clock.sleep(delay_s)
-            delay_s = min(delay_s * 2, _RETRY_MAX_S)
-
-    async def _recover(self) -> eni_maker.EniMaker:
-        self._state.clear()
-        self._leases.clear()
-        facts, attached = await self._read_facts()
-        self._facts = facts
-        await self._worker.connect(facts.node_ip)
-        maker, choice = self._make_maker(facts)
-        targets = limits.choose_targets(
-            self._process.conf,
-            eni_quantity=facts.eni_quantity,
-            addresses_per_eni=facts.addresses_per_eni,
-            others=startup.count_others(attached or (), self._process.conf),
-        )
-        self._pool.configure(targets, maker, choice)
-        sources = startup.Sources(stored=self._stored, attached=attached, rebuilt=self._rebuilt)
-        now_s = self._clock.now().timestamp()
-        found = await startup.find_enis(
-            self._worker, sources, self._process.conf, now_s, self._tell
-        )
-        for eni in found:
-            self._state.add_eni(eni)
-        await startup.restore(
-            sources,
-            worker=self._worker,
-            state=self._state,
-            held=self._leases,
-            time=self._clock,
-            tell=self._tell,
-        )
-        await self._store_enis()
-        return maker
-
-    async def _read_facts(self) -> tuple[node_facts.NodeFacts, list[eni_model.Eni] | None]:
-        """From metadata and cloud; what was remembered when they are silent.
-
-        What another instance remembered is forgotten, and never believed.
-        """
-        remembered = node_facts.from_json(self._stored.facts.get(_FACTS, ""))
-        instance_id = ""
-        try:
-            instance_id = await self._metadata.get(cloud_metadata.Key.INSTANCE_ID)
-            facts, attached = await node_facts.read(
-                self._metadata, self._alibaba.instances, self._alibaba.enis
-            )
-        except errors.Error as e:
-            if remembered is None or not await self._is_own(remembered, instance_id):
-                raise
-            log.warning("starting with what is remembered about this node", error=str(e))
-            return remembered, None
-        if remembered is not None and remembered.instance_id != facts.instance_id:
-            told = f"the state of another instance, {remembered.instance_id}, is forgotten"
-            log.warning("this machine is new", why=told, leases=len(self._stored.leases))
-            self._tell.node(events.Reason.RESOURCE_INVALID, told)
-            await self._worker.begin_anew()
-            self._stored = model.StoredState()
-        await self._worker.put_fact(_FACTS, node_facts.to_json(facts))
-        return facts, attached
-
-    async def _is_own(self, remembered: node_facts.NodeFacts, instance_id: str) -> bool:
-        own = node_facts.is_of_this_machine(
-            remembered,
-            instance_id=instance_id,
-            link_macs=await self._worker.read_link_macs(),
-            eni_macs={record.mac for record in self._stored.enis},
-        )
-        if not own:
-            log.warning("what is remembered is about another machine", of=remembered.instance_id)
-        return own
-
-    def _make_maker(
-        self, facts: node_facts.NodeFacts
-    ) -> tuple[eni_maker.EniMaker, vswitches.VSwitches]:
-        conf = self._process.conf
-        choice = vswitches.VSwitches(
-            self._alibaba.vswitches,
-            self._clock,
-            zone_id=facts.zone_id,
-            vswitch_ids=conf.vswitches.get(facts.zone_id) or (facts.vswitch_id,),
-            most_free=conf.vswitch_selection_policy == "ordered",
-        )
-        maker = eni_maker.EniMaker(
-            self._alibaba.enis,
-            self._worker,
-            choice,
-            self._clock,
-            instance_id=facts.instance_id,
-            security_group_ids=conf.security_groups or facts.security_group_ids,
-            tags=conf.eni_tags,
-            resource_group_id=conf.resource_group_id,
-        )
-        return maker, choice
-
-    async def _managed(self) -> dict[str, bool]:
-        facts = self._facts
-        if facts is None:
-            return {}
-        attached = await self._alibaba.enis.find(instance_id=facts.instance_id)
-        conf = self._process.conf
-        return {e.eni_id: startup.is_ours(e) for e in attached if startup.is_managed(e, conf)}
 
     async def _store_enis(self) -> None:
         await self._worker.put_enis(startup.records_of(self._state))

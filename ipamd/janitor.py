@@ -12,11 +12,12 @@ import structlog
 
 from core import clock, errors
 from host import netns
-from ipamd import counters, eni_upkeep, events, model, node_worker, recovery
+from ipamd import counters, eni_upkeep, events, model, node_worker
 from ipamd.attachments import attachments, leases, upkeep
 from ipamd.cni import pending_dels
 from ipamd.kube import kube_pods
 from ipamd.pool import drift, pool
+from ipamd.recovery import recovery
 
 log = structlog.get_logger()
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from cloud import imds as cloud_imds
 from core import clock, metrics
-from ipamd import counters, events, model, node_worker, readiness, startup, store
+from ipamd import counters, events, model, node_worker, readiness, store
 from ipamd._pb import ipamd_pb2
 from ipamd.api import cni_service
 from ipamd.attachments import attachments, leases, pod_interfaces
@@ -23,6 +23,7 @@ from ipamd.datapath import enis, kernel
 from ipamd.kube import kube_pods
 from ipamd.pool import limits, pool, pool_state
 from ipamd.readiness import Phase
+from ipamd.recovery import startup
 from tests.fakes import fake_enis
 from tests.support import netns
 

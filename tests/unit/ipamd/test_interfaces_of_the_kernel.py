@@ -9,11 +9,12 @@ import pytest
 
 from cloud import eni_model, imds_network
 from core import errors
-from ipamd import eni_conf, eni_upkeep, janitor, model, startup
+from ipamd import eni_conf, eni_upkeep, janitor, model
 from ipamd.cni import pending_dels
 from ipamd.datapath import model as datapath_model
 from ipamd.model import AddressState
 from ipamd.pool import limits, plan
+from ipamd.recovery import startup
 from tests.unit.ipamd.test_attachments_pods import Rig, nothing
 from tests.unit.ipamd.test_pool import Told
 from tests.unit.ipamd.test_pool_state import eni

@@ -9,8 +9,9 @@ import pytest
 from cloud import eni_model
 from cloud import settings as cloud_settings
 from core import settings as core_settings
-from ipamd import app, eni_conf, node_facts, settings, startup
+from ipamd import app, eni_conf, settings
 from ipamd.pool import limits
+from ipamd.recovery import node_facts, startup
 
 OWN, ENI, OTHER = "00:16:3e:00:00:01", "00:16:3e:00:00:02", "00:16:3e:00:00:03"
 FACTS = node_facts.NodeFacts(

@@ -7,9 +7,10 @@ import pytest
 
 from cloud import errors as cloud_errors
 from core import call, clock, errors, metrics
-from ipamd import counters, startup
+from ipamd import counters
 from ipamd.model import AddressState, EniState
 from ipamd.pool import eni_maker, limits, pool, pool_state, waiting
+from ipamd.recovery import startup
 from tests.fakes import fake_enis
 from tests.unit.ipamd import test_pool_state
 from tests.unit.ipamd.test_pool_state import key

@@ -1,9 +1,10 @@
 import ipaddress
 
-from ipamd import model, recovery
+from ipamd import model
 from ipamd.datapath import model as datapath_model
 from ipamd.model import AddressState
 from ipamd.pool import drift
+from ipamd.recovery import recovery
 from tests.unit.ipamd import test_pool_state as pools
 
 A, B = ipaddress.IPv4Address("10.0.1.5"), ipaddress.IPv4Address("10.0.1.6")

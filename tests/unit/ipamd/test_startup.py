@@ -2,8 +2,9 @@
 
 import pytest
 
-from ipamd import model, startup
+from ipamd import model
 from ipamd.datapath import model as datapath_model
+from ipamd.recovery import startup
 from tests.unit.ipamd.test_attachments_pods import Rig
 from tests.unit.ipamd.test_pool_state import eni
 

@@ -10,9 +10,10 @@ import structlog
 from cloud import eni_model, imds_network
 from core import clock, errors
 from host import netns
-from ipamd import eni_conf, events, model, node_worker, recovery
+from ipamd import eni_conf, events, model, node_worker
 from ipamd.attachments import leases, pod_interfaces
 from ipamd.pool import eni_maker, pool_state
+from ipamd.recovery import recovery
 
 log = structlog.get_logger()
 
