@@ -71,7 +71,7 @@ class Attachments:
             raise cni_error.CniError(cni_error.INVALID_ENVIRONMENT, "CNI_NETNS is missing")
         started_s = self._clock.monotonic_s()
         with self._adding(asked) as host_ifname:
-            added = await self._add(config, asked, host_ifname, asked.netns_path)
+            added = await self._add(config, asked, host_ifname)
         self._pods.show(added.lease)
         took_s = self._clock.monotonic_s() - started_s
         log.info(
@@ -202,11 +202,7 @@ class Attachments:
         return asked.key
 
     async def _add(
-        self,
-        config: cni_config.NetworkConfig,
-        asked: cni_config.Attachment,
-        host_ifname: str,
-        netns_path: pathlib.Path,
+        self, config: cni_config.NetworkConfig, asked: cni_config.Attachment, host_ifname: str
     ) -> Added:
         """A repeated ADD keeps the lease, and takes over what it asks for now."""
         known = self._leases.get(asked.key)
@@ -216,7 +212,7 @@ class Attachments:
         lease = await self._allocate(asked, wishes, host_ifname, mtu, limits)
         if known is not None:
             lease = dataclasses.replace(lease, created_at=known.created_at)
-        return await finish.whole(self._make(lease, netns_path, undo=known is None))
+        return await finish.whole(self._make(lease, undo=known is None))
 
     async def _allocate(
         self,
@@ -251,23 +247,21 @@ class Attachments:
             learned=lease_terms.is_learned(asked, wishes),
         )
 
-    async def _make(self, lease: model.Lease, netns_path: pathlib.Path, *, undo: bool) -> Added:
+    async def _make(self, lease: model.Lease, *, undo: bool) -> Added:
         try:
             wired = await self._interfaces.make(lease)
         except errors.Error as e:
             if undo:
-                await self._undo(lease, netns_path, e)
+                await self._undo(lease, e)
             raise
         self._leases[lease.key] = lease
         return Added(lease=lease, wired=wired)
 
-    async def _undo(
-        self, lease: model.Lease, netns_path: pathlib.Path, cause: errors.Error
-    ) -> None:
+    async def _undo(self, lease: model.Lease, cause: errors.Error) -> None:
         """Take back a failed ADD. What cannot be taken back stays leased for DEL or the janitor."""
         log.warning("add failed", attachment=str(lease.key), error=str(cause))
         try:
-            await self._remove(lease, netns_path)
+            await self._remove(lease, pathlib.Path(lease.netns))
         except Exception as e:  # noqa: BLE001  # whatever it is, the lease must not be forgotten
             self._leases[lease.key] = lease
             log.warning("lease is kept for a later try", attachment=str(lease.key), error=str(e))
