@@ -71,18 +71,7 @@ class Daemon:
         self._tell = tell
         self._conflist_content = conflist_content
         self._tasks: list[asyncio.Task[None]] = []
-        conf = process.conf
-        self._state = pool_state.PoolState(cool_down_s=conf.ip_cooldown_period_s)
-        self._pool = pool.Pool(
-            self._state,
-            time,
-            tell,
-            pack=conf.eni_selection_policy == "most_ips",
-            sync_period_s=conf.ip_pool_sync_period_s,
-            changed=self._store_enis,
-            counted=counted,
-            reclaim=_reclaim(conf),
-        )
+        self._pool = _make_pool(process.conf, time, tell, counted, self._store_enis)
         self._leases = leases.Leases()
         self._interfaces = pod_interfaces.PodInterfaces(self._pool, worker)
         self._served = attachments.Attachments(
@@ -99,7 +88,7 @@ class Daemon:
             self._pool,
             self._leases,
             worker,
-            conf=conf,
+            conf=process.conf,
             alibaba=alibaba,
             metadata=metadata,
             time=time,
@@ -227,15 +216,34 @@ class Daemon:
             tell=self._tell,
         ):
             self._ready.phase = Phase.READY
-            log.info("ipamd ready", free=self._state.free())
+            log.info("ipamd ready", free=self._pool.state.free())
 
     async def _store_enis(self) -> None:
-        await self._worker.put_enis(startup.records_of(self._state))
+        await self._worker.put_enis(startup.records_of(self._pool.state))
 
     def _task(self, work: Any, name: str) -> None:
         task = asyncio.create_task(work, name=name)
         task.add_done_callback(self._ready.note_end)
         self._tasks.append(task)
+
+
+def _make_pool(
+    conf: eni_conf.EniConf,
+    time: clock.Clock,
+    tell: events.Events,
+    counted: counters.Counters,
+    changed: Callable[[], Coroutine[Any, Any, None]],
+) -> pool.Pool:
+    return pool.Pool(
+        pool_state.PoolState(cool_down_s=conf.ip_cooldown_period_s),
+        time,
+        tell,
+        pack=conf.eni_selection_policy == "most_ips",
+        sync_period_s=conf.ip_pool_sync_period_s,
+        changed=changed,
+        counted=counted,
+        reclaim=_reclaim(conf),
+    )
 
 
 def _reclaim(conf: eni_conf.EniConf) -> reclaim.Reclaim | None:
