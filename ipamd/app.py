@@ -18,9 +18,9 @@ from typing import Any
 import grpc.aio
 import structlog
 
-from cloud import client as cloud_client
 from cloud import imds as cloud_imds
 from cloud import metadata as cloud_metadata
+from cloud import network as cloud_network
 from cloud import settings as cloud_settings
 from core import clock, errors, grpc_server, http_status, lifecycle, logs, metrics, version
 from core import settings as core_settings
@@ -145,7 +145,7 @@ class App:
         self._registry = metrics.Metrics()
         self._counted = counters.Counters(self._registry)
         self._lock = instance_lock.InstanceLock(process.run_dir / _LOCK)
-        self._alibaba = cloud_client.Alibaba(cloud, self._registry, self._clock)
+        self._alibaba = cloud_network.Network(cloud, self._registry, self._clock)
         self._kubernetes = kubernetes.Kubernetes(
             process.kube,
             self._clock,

@@ -9,8 +9,8 @@ import grpc.aio
 import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from cloud import client as cloud_client
 from cloud import metadata as cloud_metadata
+from cloud import network as cloud_network
 from core import clock, errors, metrics
 from ipamd import (
     counters,
@@ -47,7 +47,7 @@ class Daemon:
         self,
         process: settings.ProcessSettings,
         *,
-        alibaba: cloud_client.Alibaba,
+        alibaba: cloud_network.Network,
         metadata: cloud_metadata.Metadata,
         worker: node_worker.NodeWorker,
         time: clock.Clock,

@@ -4,9 +4,9 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from cloud import client as cloud_client
 from cloud import eni_model
 from cloud import metadata as cloud_metadata
+from cloud import network as cloud_network
 from core import clock, errors
 from ipamd import eni_conf, events, model, node_worker
 from ipamd.attachments import leases
@@ -30,7 +30,7 @@ class Recoverer:
         worker: node_worker.NodeWorker,
         *,
         conf: eni_conf.EniConf,
-        alibaba: cloud_client.Alibaba,
+        alibaba: cloud_network.Network,
         metadata: cloud_metadata.Metadata,
         time: clock.Clock,
         tell: events.Events,

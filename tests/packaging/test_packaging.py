@@ -120,3 +120,15 @@ def test_make_test_runs_every_directory_of_tests():
 
     assert have - run == {"tests/lab", "tests/e2e_k8s"}, "they are run in part, by name"
     assert not run - have
+
+
+ADDRESSES = """
+import sys
+import ipamd.app
+storage = ("cloud.cpfs", "cloud.ecs_disk", "cloud.ecs_snapshot", "cloud.eflo", "cloud.nas", "csi")
+print(sorted(name for name in sys.modules if name.startswith(storage)))
+"""
+
+
+def test_ipamd_loads_nothing_of_storage():
+    assert last_line(ADDRESSES) == "[]"
