@@ -16,6 +16,9 @@ from kube import settings as kube_settings
 
 DAEMON_MODES = ("ENIMultiIP",)
 _MTU_MIN, _MTU_MAX = 576, 65535
+_CHECK_PERIOD_MAX_S = 3600
+"""What is mended each round waits for it: a pod whose rules are lost has no network till then."""
+_DRAIN_MAX_S = 3600
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,10 +113,9 @@ def read(
         reader.fault(fault)
     if flags.daemon_mode not in DAEMON_MODES:
         reader.fault(f"--daemon-mode: {flags.daemon_mode!r} is not allowed; allowed: ENIMultiIP")
-    if not _MTU_MIN <= flags.mtu <= _MTU_MAX:
-        reader.fault(f"--mtu: {flags.mtu} is not allowed; allowed: {_MTU_MIN} to {_MTU_MAX}")
-    if flags.check_period < 1:
-        reader.fault(f"--check-period: {flags.check_period} is not allowed; allowed: 1 or more")
+    _require(reader, "--mtu", flags.mtu, _MTU_MIN, _MTU_MAX)
+    _require(reader, "--check-period", flags.check_period, 1, _CHECK_PERIOD_MAX_S)
+    _require(reader, "--drain-timeout", flags.drain_timeout, 0, _DRAIN_MAX_S)
     listen = flags.readonly_listen
     if not listen.startswith("unix:///"):
         reader.fault(f"--readonly-listen: {listen!r} is not allowed; allowed: unix:///PATH")
@@ -138,6 +140,11 @@ def read(
         dynamic=dynamic,
         warnings=(*faults.warnings, *_kube_warnings(kube)),
     )
+
+
+def _require(reader: settings.Reader, flag: str, value: int, least: int, most: int) -> None:
+    if not least <= value <= most:
+        reader.fault(f"{flag}: {value} is not allowed; allowed: {least} to {most}")
 
 
 def read_kube(flags: argparse.Namespace, environ: Mapping[str, str]) -> kube_settings.KubeSettings:
