@@ -109,7 +109,7 @@ class Daemon:
         )
         self._ready = readiness.Readiness(self._pool)
         self._cni = cni_service.CniService(self._served, self._ready, counted)
-        self._pending = pending_dels.PendingDels(process.pending_del_dir, self._cni)
+        self._pending = pending_dels.PendingDels(process.pending_del_dir, self._cni, time)
         pages.show(self._pool, self._served, self._ready)
         gauges.offer_pool(registry, self._pool)
 

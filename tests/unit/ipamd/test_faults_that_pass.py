@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from core import errors, metrics
+from core import clock, errors, metrics
 from ipamd import conflist, pages, pending_dels, pool_state, readiness
 from ipamd._pb import ipamd_pb2
 from tests.fakes import virtual_clock
@@ -80,10 +80,45 @@ async def test_a_pending_del_whose_file_cannot_be_put_aside_does_not_stop_the_ot
             done.append(request.container_id)
             return ipamd_pb2.CniReply()
 
-    await pending_dels.PendingDels(tmp_path, Service()).replay()
+    await pending_dels.PendingDels(tmp_path, Service(), clock.SystemClock()).replay()
 
     assert done == ["b"]
     assert not (tmp_path / "b:eth0.del").exists()
+
+
+async def test_what_was_put_aside_of_pending_dels_is_removed_after_a_week(tmp_path):
+    time = virtual_clock.VirtualClock()
+
+    class Service:
+        async def Del(self, request, context):
+            return ipamd_pb2.CniReply(exit_status=1, stdout=b'{"code": 7}')
+
+    pending = pending_dels.PendingDels(tmp_path, Service(), time)
+    request = ipamd_pb2.CniRequest(container_id="a", ifname="eth0").SerializeToString()
+    (tmp_path / "a:eth0.del").write_bytes(request)
+    (tmp_path / "b:eth0.del").write_bytes(b"\xff")
+    (tmp_path / ".17.tmp").write_bytes(request)
+    (tmp_path / "notes").write_text("somebody's")
+
+    def names():
+        return {path.name for path in tmp_path.iterdir()}
+
+    def pass_after(age_s):
+        newest_s = max(path.stat().st_ctime for path in tmp_path.iterdir())
+        time.now_s += newest_s + age_s - time.now().timestamp()
+
+    pass_after(3599)
+    await pending.replay()
+    await pending.replay()
+    assert names() == {"a:eth0.refused", "b:eth0.unreadable", ".17.tmp", "notes"}
+
+    pass_after(3601)
+    await pending.replay()
+    assert names() == {"a:eth0.refused", "b:eth0.unreadable", "notes"}
+
+    pass_after(7 * 86400 + 1)
+    await pending.replay()
+    assert names() == {"notes"}
 
 
 async def test_a_place_of_pending_dels_that_is_no_directory_is_told_and_passed_over(tmp_path):
@@ -94,7 +129,7 @@ async def test_a_place_of_pending_dels_that_is_no_directory_is_told_and_passed_o
         async def Del(self, request, context):
             pytest.fail(json.dumps(request))
 
-    await pending_dels.PendingDels(place, Service()).replay()
+    await pending_dels.PendingDels(place, Service(), clock.SystemClock()).replay()
 
 
 async def test_a_full_disk_keeps_no_pod_from_ending():

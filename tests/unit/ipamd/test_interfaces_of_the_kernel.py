@@ -80,7 +80,7 @@ def rounds(rig, kernel, managed=nothing):
         managed=managed,
         changed=nothing,
         period_s=60.0,
-        pending=pending_dels.PendingDels(pathlib.Path("/nonexistent"), None),
+        pending=pending_dels.PendingDels(pathlib.Path("/nonexistent"), None, rig.time),
     )
 
 
