@@ -26,6 +26,7 @@ from ipamd import (
     introspection,
     janitor,
     kube_pods,
+    leftovers,
     limits,
     model,
     node_facts,
@@ -91,6 +92,7 @@ class Daemon:
         self._stored = model.StoredState()
         self._rebuilt = False
         self._facts: node_facts.NodeFacts | None = None
+        self._leftovers: leftovers.Leftovers | None = None
         self._tasks: list[asyncio.Task[None]] = []
         conf = process.conf
         self._state = pool_state.PoolState(cool_down_s=conf.ip_cooldown_period_s)
@@ -130,6 +132,7 @@ class Daemon:
             self._ready,
             self._alibaba.reachable,
             pods=self._watched,
+            orphans=lambda: self._leftovers.orphans if self._leftovers else (),
         )
         ipamd_pb2_grpc.add_CniServicer_to_server(self._cni, server)
         ipamd_pb2_grpc.add_IntrospectionServicer_to_server(
@@ -178,7 +181,8 @@ class Daemon:
                 await task
 
     async def _live(self) -> None:
-        maker = await self._recover_until_done()
+        maker, left_behind = await self._recover_until_done()
+        self._leftovers = left_behind
         self._ready.phase = Phase.RECOVERED
         # Before any ADD: a DEL that was left for us must not end what is added again.
         await self._pending.replay()
@@ -188,6 +192,7 @@ class Daemon:
             served=self._served,
             worker=self._worker,
             maker=maker,
+            left_behind=left_behind,
             time=self._clock,
             tell=self._tell,
             managed=self._managed,
@@ -212,7 +217,7 @@ class Daemon:
             self._ready.phase = Phase.READY
             log.info("ipamd ready", free=self._state.free())
 
-    async def _recover_until_done(self) -> eni_maker.EniMaker:
+    async def _recover_until_done(self) -> tuple[eni_maker.EniMaker, leftovers.Leftovers]:
         delay_s = _RETRY_FIRST_S
         while True:
             try:
@@ -226,7 +231,7 @@ class Daemon:
             await self._clock.sleep(delay_s)
             delay_s = min(delay_s * 2, _RETRY_MAX_S)
 
-    async def _recover(self) -> eni_maker.EniMaker:
+    async def _recover(self) -> tuple[eni_maker.EniMaker, leftovers.Leftovers]:
         self._state.clear()
         self._served.leases.clear()
         facts, attached = await self._read_facts()
@@ -256,7 +261,7 @@ class Daemon:
             tell=self._tell,
         )
         await self._store_enis()
-        return maker
+        return maker, self._make_leftovers(facts, maker)
 
     async def _read_facts(self) -> tuple[node_facts.NodeFacts, list[eni_model.Eni] | None]:
         """From metadata and cloud; what was remembered when they are silent.
@@ -317,6 +322,18 @@ class Daemon:
             resource_group_id=conf.resource_group_id,
         )
         return maker, choice
+
+    def _make_leftovers(
+        self, facts: node_facts.NodeFacts, maker: eni_maker.EniMaker
+    ) -> leftovers.Leftovers:
+        return leftovers.Leftovers(
+            self._alibaba.enis,
+            self._alibaba.instances,
+            self._clock,
+            instance_id=facts.instance_id,
+            cluster=self._process.conf.eni_tags.get(leftovers.CLUSTER_TAG, ""),
+            may_be_making=maker.may_be_making,
+        )
 
     async def _managed(self) -> dict[str, bool]:
         facts = self._facts

@@ -3,7 +3,7 @@
 import dataclasses
 import enum
 import pathlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from core import errors
 from host import netns
@@ -30,8 +30,14 @@ class Finding:
     advice: str = ""
 
 
+_SHOWN = 10
+
+
 class Diagnosis:
-    """cloud_reachable: raises what keeps the OpenAPI from answering. pods: None = not watched."""
+    """cloud_reachable: raises what keeps the OpenAPI from answering. pods: None = not watched.
+
+    orphans: ids of interfaces that nobody deletes; see `leftovers`.
+    """
 
     def __init__(
         self,
@@ -42,8 +48,10 @@ class Diagnosis:
         cloud_reachable: Callable[[], Awaitable[None]],
         *,
         pods: pod_cache.PodCache | None = None,
+        orphans: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         self._pods = pods
+        self._orphans = orphans
         self._pool = addresses
         self._served = served
         self._worker = worker
@@ -61,6 +69,7 @@ class Diagnosis:
                 "OpenAPI", self._cloud_reachable, "check endpoint, credentials and RAM policy"
             ),
             *([] if self._pods is None else [_watch(self._pods)]),
+            *([_left(self._orphans())] if self._orphans() else []),
         ]
 
     async def pod(self, namespace: str, name: str) -> list[Finding]:
@@ -163,6 +172,19 @@ class Diagnosis:
                 severity=Severity.WARNING, subject=subject, message=str(e), advice=advice
             )
         return Finding(severity=Severity.OK, subject=subject, message="answers")
+
+
+def _left(eni_ids: Sequence[str]) -> Finding:
+    """They take addresses of the vSwitches: no error of this node."""
+    more = f" and {len(eni_ids) - _SHOWN} more" if len(eni_ids) > _SHOWN else ""
+    return Finding(
+        severity=Severity.WARNING,
+        subject="interfaces left behind",
+        message="of instances that are gone, made by an ipamd: "
+        f"{', '.join(eni_ids[:_SHOWN])}{more}",
+        advice="look at each, then: aliyun ecs DeleteNetworkInterface --NetworkInterfaceId ENI; "
+        "with the cluster's id in eni_tags (ack.aliyun.com) ipamd deletes those of its cluster",
+    )
 
 
 def _watch(cache: pod_cache.PodCache) -> Finding:

@@ -1,7 +1,7 @@
 """Interfaces of this node in the cloud: made, grown, shrunk and removed, step by step.
 
 Each step leaves something a restart can find: an interface carries the instance's id as a tag from
-its first moment, so one that was made and never attached is swept later and not lost.
+its first moment, so one that was made and never attached is deleted later: see `leftovers`.
 """
 
 import asyncio
@@ -144,6 +144,10 @@ class EniMaker:
         """Whether the interface is being made right now."""
         return eni_id in self._making
 
+    def may_be_making(self, eni_id: str) -> bool:
+        """Like `is_making`; also while nobody knows yet which interface a call is making."""
+        return self._creating > 0 or self.is_making(eni_id)
+
     async def assign(self, eni: model.PoolEni, count: int) -> tuple[ipaddress.IPv4Address, ...]:
         """*count* more addresses on the interface, once the metadata service knows them.
 
@@ -176,19 +180,6 @@ class EniMaker:
             lambda: self._is_attached(eni_id, wanted=False),
         )
         await self._settled(lambda: self._api.delete(eni_id), _never)
-
-    async def sweep(self) -> list[str]:
-        """Delete interfaces we made and that are attached nowhere; their ids."""
-        found = await self._api.find(
-            tags={INSTANCE_TAG: self._instance_id}, status=eni_model.EniStatus.AVAILABLE
-        )
-        if self._creating:
-            return []  # one of them may be what a call under way has just made
-        leaked = [eni.eni_id for eni in found if eni.eni_id not in self._making]
-        for eni_id in leaked:
-            log.warning("deleting an interface that was left behind", eni_id=eni_id)
-            await self._api.delete(eni_id)
-        return leaked
 
     async def _create(self, count: int) -> eni_model.Eni:
         """Create in the first vSwitch that has room."""

@@ -109,3 +109,8 @@ def offer_janitor(registry: metrics.Metrics, counts: janitor.Counts) -> None:
         }
 
     registry.gauges("ipamd_gc", "objects mended or collected since the start", ("what",), done)
+    registry.gauge(
+        "ipamd_orphaned_enis",
+        "interfaces of instances that are gone, which nobody deletes",
+        lambda: float(counts.orphaned_enis),
+    )

@@ -19,6 +19,7 @@ from ipamd import (
     eni_maker,
     events,
     kube_pods,
+    leftovers,
     model,
     node_worker,
     pending_dels,
@@ -41,13 +42,14 @@ _LINKS_S = 60.0
 
 @dataclasses.dataclass(slots=True)
 class Counts:
-    """What was done since the start, for metrics."""
+    """What was done since the start, for metrics; orphaned_enis: how many there are now."""
 
     repaired: int = 0
     collected: int = 0
     stale_rules: int = 0
     stale_links: int = 0
     swept_enis: int = 0
+    orphaned_enis: int = 0
 
 
 class Janitor:
@@ -64,6 +66,7 @@ class Janitor:
         served: attachments.Attachments,
         worker: node_worker.NodeWorker,
         maker: eni_maker.EniMaker,
+        left_behind: leftovers.Leftovers,
         time: clock.Clock,
         tell: events.Events,
         managed: Callable[[], Awaitable[Mapping[str, bool]]],
@@ -77,6 +80,7 @@ class Janitor:
         self._served = served
         self._worker = worker
         self._maker = maker
+        self._leftovers = left_behind
         self._clock = time
         self._tell = tell
         self._managed = managed
@@ -196,8 +200,9 @@ class Janitor:
         await self._worker.remove_stale(rules=rules, links=links)
 
     async def sweep(self) -> None:
-        """Delete interfaces of ours that are attached nowhere."""
-        self.counts.swept_enis += len(await self._maker.sweep())
+        """Delete interfaces that were left behind, attached nowhere."""
+        self.counts.swept_enis += await self._leftovers.sweep()
+        self.counts.orphaned_enis = len(self._leftovers.orphans)
 
     async def _await_links(self, until_s: float) -> None:
         """Look often for links that the kernel has later than us, as it may after a boot."""

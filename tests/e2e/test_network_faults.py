@@ -18,6 +18,8 @@ CONF = {
 }
 NETWORK = {"cniVersion": "1.0.0", "name": "terway", "type": "terway"}
 VSWITCH = "vsw-bp1sim000000000002"
+SWEPT_S = 60.0
+"""For two looks at what is left behind, ten rounds of a second apart."""
 DRY, OTHER = "vsw-bp1sim000000000003", "vsw-bp1sim000000000004"
 
 
@@ -199,6 +201,23 @@ def test_a_quota_fails_the_add_and_leaves_no_interface_behind(rig, node):
     assert "EniPerInstanceLimitExceeded" in told["details"]
     known = {row["eni"] for row in node.cli("mapping")}
     wait_until(lambda: set(cloud_enis(rig)) == known, "an interface was left behind")
+
+
+def test_an_interface_that_was_made_and_never_attached_is_deleted_by_the_next_daemon(rig):
+    node = rig.node("node-1")
+    node.configure(CONF)
+    held = rig.control.add_fault("AttachNetworkInterface", "notify")
+    node.start_daemon("--check-period", "1", ready="state recovered")
+    rig.control.wait_held(held)
+    node.ipamd.kill9()
+    rig.control.release(held, drop=True)
+    (left,) = cloud_enis(rig)
+
+    node.start_daemon("--check-period", "1")
+
+    add(rig, node)
+    wait_until(lambda: left not in cloud_enis(rig), "an interface was left behind", SWEPT_S)
+    assert {row["eni"] for row in node.cli("mapping")} == set(cloud_enis(rig))
 
 
 def test_warm_addresses_are_served_while_cloud_and_metadata_are_down(rig, node):

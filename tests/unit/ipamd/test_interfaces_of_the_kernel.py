@@ -65,8 +65,12 @@ class Making:
     def is_making(self, eni_id):
         return False
 
+
+class NothingLeft:
+    orphans = ()
+
     async def sweep(self):
-        return []
+        return 0
 
 
 def rounds(rig, kernel, managed=nothing):
@@ -75,6 +79,7 @@ def rounds(rig, kernel, managed=nothing):
         served=rig.served,
         worker=kernel,
         maker=Making(),
+        left_behind=NothingLeft(),
         time=rig.time,
         tell=rig.told,
         managed=managed,

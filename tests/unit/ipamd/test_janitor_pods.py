@@ -49,6 +49,7 @@ async def rig():
         served=made.served,
         worker=made.kernel,
         maker=None,
+        left_behind=None,
         time=made.time,
         tell=made.told,
         managed=nothing,
