@@ -332,7 +332,7 @@ class Daemon:
             self._clock,
             instance_id=facts.instance_id,
             cluster=self._process.conf.eni_tags.get(leftovers.CLUSTER_TAG, ""),
-            may_be_making=maker.may_be_making,
+            is_wanted=lambda eni_id: maker.may_be_making(eni_id) or eni_id in self._state.enis,
         )
 
     async def _managed(self) -> dict[str, bool]:

@@ -52,9 +52,9 @@ class InstanceApi(Protocol):
 class Leftovers:
     """instance_id: ours. cluster: value of `CLUSTER_TAG`, "" = not known.
 
-    may_be_making: whether we may be making an interface right now. orphans: ids of those of
-    instances that are gone, as of the last look, that nobody deletes because their cluster is not
-    ours or not told.
+    is_wanted: whether one of ours is still needed: it is being made, or pods have its addresses,
+    and whoever detached it may bring it back. orphans: ids of those of instances that are gone, as
+    of the last look, that nobody deletes because their cluster is not ours or not told.
     """
 
     def __init__(
@@ -65,14 +65,14 @@ class Leftovers:
         *,
         instance_id: str,
         cluster: str,
-        may_be_making: Callable[[str], bool],
+        is_wanted: Callable[[str], bool],
     ) -> None:
         self._enis = enis
         self._instances = instances
         self._clock = time
         self._instance_id = instance_id
         self._cluster = cluster
-        self._may_be_making = may_be_making
+        self._is_wanted = is_wanted
         self._seen: dict[str, int] = {}
         self.orphans: tuple[str, ...] = ()
 
@@ -85,7 +85,7 @@ class Leftovers:
         own = [
             eni
             for eni in free
-            if owner_of(eni) == self._instance_id and not self._may_be_making(eni.eni_id)
+            if owner_of(eni) == self._instance_id and not self._is_wanted(eni.eni_id)
         ]
         orphans = await self._orphans([eni for eni in free if owner_of(eni) != self._instance_id])
         left = {eni.eni_id: self._seen.get(eni.eni_id, 0) + 1 for eni in (*own, *orphans)}

@@ -44,7 +44,7 @@ async def test_what_nobody_will_attach_goes_and_what_others_may_want_stays(
         LaterClock(),
         instance_id=processes.NODE_1,
         cluster=CLUSTER,
-        may_be_making=lambda _: False,
+        is_wanted=lambda _: False,
     )
 
     assert await swept.sweep() == 0

@@ -58,14 +58,14 @@ class Cloud:
         )
 
 
-def sweeper(cloud, *, cluster=CLUSTER, making=()):
+def sweeper(cloud, *, cluster=CLUSTER, wanted=()):
     return leftovers.Leftovers(
         cloud,
         cloud,
         virtual_clock.VirtualClock(),
         instance_id=OURS,
         cluster=cluster,
-        may_be_making=lambda eni_id: eni_id in making,
+        is_wanted=lambda eni_id: eni_id in wanted,
     )
 
 
@@ -93,10 +93,10 @@ async def test_one_that_was_attached_between_two_looks_is_seen_for_the_first_tim
     assert await look(swept, 2) == [0, 1]
 
 
-async def test_one_that_is_being_made_is_left_alone():
+async def test_one_that_is_being_made_or_that_pods_have_is_left_alone():
     cloud = Cloud(eni())
 
-    assert await look(sweeper(cloud, making={"eni-1"}), 3) == [0, 0, 0]
+    assert await look(sweeper(cloud, wanted={"eni-1"}), 3) == [0, 0, 0]
 
 
 async def test_one_that_cannot_be_deleted_keeps_no_other():
