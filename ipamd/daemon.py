@@ -223,10 +223,12 @@ class Daemon:
             try:
                 return await self._recover()
             except errors.Error as e:
+                self._ready.waits_for = str(e)
                 log.warning("recovery failed; trying again", error=str(e), retry_s=delay_s)
                 self._tell.node(events.Reason.RESOURCE_INVALID, f"ipamd cannot start yet: {e}")
-            except Exception:
+            except Exception as e:
                 # One that ends for good would leave the node without ADD and DEL.
+                self._ready.waits_for = f"{type(e).__name__}; see its log"
                 log.exception("recovery broke; trying again", retry_s=delay_s)
             await self._clock.sleep(delay_s)
             delay_s = min(delay_s * 2, _RETRY_MAX_S)
@@ -260,7 +262,9 @@ class Daemon:
             time=self._clock,
             tell=self._tell,
         )
-        await self._store_enis()
+        await startup.try_to_store(
+            self._worker.put_enis(startup.records_of(self._state)), self._tell
+        )
         return maker, self._make_leftovers(facts, maker)
 
     async def _read_facts(self) -> tuple[node_facts.NodeFacts, list[eni_model.Eni] | None]:
@@ -286,7 +290,8 @@ class Daemon:
             self._tell.node(events.Reason.RESOURCE_INVALID, told)
             await self._worker.begin_anew()
             self._stored = model.StoredState()
-        await self._worker.put_fact(_FACTS, node_facts.to_json(facts))
+        remembering = self._worker.put_fact(_FACTS, node_facts.to_json(facts))
+        await startup.try_to_store(remembering, self._tell)
         return facts, attached
 
     async def _is_own(self, remembered: node_facts.NodeFacts, instance_id: str) -> bool:
@@ -344,7 +349,11 @@ class Daemon:
         return {e.eni_id: startup.is_ours(e) for e in attached if startup.is_managed(e, conf)}
 
     async def _store_enis(self) -> None:
-        await self._worker.put_enis(startup.records_of(self._state))
+        try:
+            await self._worker.put_enis(startup.records_of(self._state))
+        except errors.Unavailable as e:
+            startup.tell_unstored(e, self._tell)
+            raise
 
     def _task(self, work: Any, name: str) -> None:
         task = asyncio.create_task(work, name=name)

@@ -64,6 +64,12 @@ class Diagnosis:
             self._phase(),
             self._free(),
             self._interfaces(),
+            await self._reach(
+                "state database",
+                self._worker.try_database,
+                "make room on its disk; no pod gets a network until then, though pods can end",
+                severity=Severity.ERROR,
+            ),
             await self._reach("metadata service", self._metadata, "check the route to it"),
             await self._reach(
                 "OpenAPI", self._cloud_reachable, "check endpoint, credentials and RAM policy"
@@ -126,10 +132,11 @@ class Diagnosis:
         phase = self._ready.phase
         if phase is readiness.Phase.READY:
             return Finding(severity=Severity.OK, subject="ipamd", message="ready")
+        waits_for = self._ready.waits_for if phase is readiness.Phase.STARTING else ""
         return Finding(
             severity=Severity.WARNING,
             subject="ipamd",
-            message=f"is {phase}",
+            message=f"is {phase}" + (f": {waits_for}" if waits_for else ""),
             advice="the runtime gets its CNI configuration when ipamd is ready; see its log",
         )
 
@@ -164,13 +171,17 @@ class Diagnosis:
         await self._worker.read_primary_mac()
 
     @staticmethod
-    async def _reach(subject: str, check: Callable[[], Awaitable[None]], advice: str) -> Finding:
+    async def _reach(
+        subject: str,
+        check: Callable[[], Awaitable[None]],
+        advice: str,
+        *,
+        severity: Severity = Severity.WARNING,
+    ) -> Finding:
         try:
             await check()
         except errors.Error as e:
-            return Finding(
-                severity=Severity.WARNING, subject=subject, message=str(e), advice=advice
-            )
+            return Finding(severity=severity, subject=subject, message=str(e), advice=advice)
         return Finding(severity=Severity.OK, subject=subject, message="answers")
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import sqlite3
+import subprocess
 import time
 
 import pytest
@@ -290,6 +291,53 @@ def test_a_deleted_database_is_rebuilt_from_the_kernel(rig, node):
     assert [row["ip"] for row in node.cli("list")] == [pod.address]
     pod.delete(NETWORK)
     assert node.cli("list") == []
+
+
+@pytest.fixture
+def small_disk(rig):
+    """The state directory of a node, with room for a database and little more."""
+    node = rig.node("node-1")
+    node.state_dir.mkdir()
+    small = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(node.state_dir)]
+    subprocess.run(small, check=True)
+    try:
+        yield node
+    finally:
+        node.close()
+        subprocess.run(["umount", str(node.state_dir)], check=True)
+
+
+@pytest.mark.parametrize("end", ["kill9", "terminate"])
+def test_pods_end_after_a_start_on_a_full_disk_and_new_ones_come_once_it_has_room(
+    rig, small_disk, end
+):
+    node = small_disk
+    node.configure(CONF)
+    node.start_daemon()
+    pods = [add(rig, node), add(rig, node)]
+    getattr(node.ipamd, end)()
+    filler = node.state_dir / "filler"
+    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+        while True:
+            file.write(b"x" * 4096)
+
+    node.start_daemon(ready="state recovered")
+
+    node.ipamd.wait_for(network_rig.IPAMD_READY, 20)
+    pods.pop().delete(NETWORK)
+    assert [row["ip"] for row in node.cli("list")] == [pods[0].address]
+    new = rig.pod(node)
+    status, told = new.cni("ADD", NETWORK)
+    assert (status, told["code"]) == (1, 11)
+    assert "database or disk is full" in told["details"]
+    (finding,) = (row for row in node.cli("doctor") if row["subject"] == "state database")
+    assert finding["severity"] == "ERROR"
+    assert "new pods get no network until it can" in node.ipamd.log.read_text()
+
+    filler.unlink()
+    new.add(NETWORK)
+    for each in (*pods, new):
+        each.delete(NETWORK)
 
 
 def test_a_database_of_a_newer_version_is_refused(rig, node):

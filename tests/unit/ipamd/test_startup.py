@@ -2,6 +2,7 @@
 
 import pytest
 
+from core import errors
 from ipamd import model, startup
 from ipamd.datapath import model as datapath_model
 from tests.unit.ipamd.test_attachments_pods import Rig
@@ -103,3 +104,26 @@ async def test_a_lease_is_not_put_on_the_interface_that_gives_its_address_back(o
 
     assert rig.served.leases[before.key].eni_id == "eni-1"
     assert rig.pool.state.find(before.key)[0] is has
+
+
+async def test_a_full_disk_keeps_the_node_from_nothing_but_new_pods():
+    rig = Rig(count=2)
+    web, gone = await rig.add("web", "c1"), await rig.add("gone", "c2")
+    rig.pool.state.clear()
+    rig.served.leases.clear()
+    rig.pool.state.add_eni(eni(1, count=2))
+    kernel = Kernel(link_of(web))
+
+    async def full(*_, **__):
+        raise errors.Unavailable("database or disk is full")
+
+    async def unwired(lease, netns_path):
+        assert lease is gone
+
+    kernel.put_lease = kernel.end_lease = full
+    kernel.unwire = unwired
+
+    await restore(rig, kernel, stored=(web, gone))
+
+    assert list(rig.served.leases) == [web.key]
+    assert rig.told.reasons[-2:] == ["ResourceInvalid", "ResourceInvalid"]
