@@ -150,8 +150,9 @@ class Diagnosis:
                 severity=Severity.ERROR,
                 subject="addresses",
                 message=f"{why} ({message})",
-                advice="free addresses in the vSwitch, add one to eni_conf, or use a larger "
-                "instance type",
+                advice="what the message names: a right of RAM to grant, addresses of the vSwitch "
+                "to free, another vSwitch for eni_conf, a larger instance type; ipamd tries again "
+                "by itself",
             )
         return Finding(severity=Severity.OK, subject="addresses", message=message)
 

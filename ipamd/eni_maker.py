@@ -38,6 +38,8 @@ _FULL_CODES = ("InvalidOperation.Ipv4CountExceeded",)
 _IN_BETWEEN = "InvalidOperation.InvalidEniState"
 _ATTACHED = (eni_model.EniStatus.ATTACHING, eni_model.EniStatus.IN_USE)
 _DETACHED = (eni_model.EniStatus.DETACHING, eni_model.EniStatus.AVAILABLE)
+_LEFT_MAX = 3
+"""Interfaces that could be neither used nor deleted; more would only take addresses from others."""
 _SETTLE_FIRST_S = 0.5
 _SETTLE_MAX_S = 4.0
 
@@ -115,12 +117,15 @@ class EniMaker:
         self._resource_group_id = resource_group_id
         self._making: set[str] = set()
         self._creating = 0
+        self._left: dict[str, str] = {}
+        """What could not be taken back, with the reason why it was not used."""
 
     async def create(self, count: int) -> model.PoolEni:
         """A new interface with *count* addresses, attached and ready in the kernel.
 
         What cannot be finished is deleted again. Raises NoVSwitch, CloudError, Unavailable.
         """
+        await self._remove_left()
         self._creating += 1
         try:
             made = await self._create(count)
@@ -135,7 +140,7 @@ class EniMaker:
             return await self._wait_ready(made)
         except BaseException as e:
             log.warning("interface given up", eni_id=made.eni_id, error=str(e))
-            await asyncio.shield(self._undo(made.eni_id))
+            await asyncio.shield(self._undo(made.eni_id, e))
             raise
         finally:
             self._making.discard(made.eni_id)
@@ -286,11 +291,35 @@ class EniMaker:
             await self._clock.sleep(delay_s)
             delay_s = min(delay_s * 2, _SETTLE_MAX_S)
 
-    async def _undo(self, eni_id: str) -> None:
+    async def _undo(self, eni_id: str, cause: BaseException) -> None:
         try:
             await self.remove(eni_id)
         except errors.Error as e:
+            self._left[eni_id] = str(cause)
             log.warning("interface is left for the sweep", eni_id=eni_id, error=str(e))
+
+    async def _remove_left(self) -> None:
+        """Take back what could not be taken back before. Raises Unavailable when it is too much.
+
+        A cloud that neither attaches nor deletes, because RAM lets us only create, would fill the
+        vSwitch with what each try leaves.
+        """
+        refused: errors.Error | None = None
+        for eni_id in list(self._left):
+            try:
+                # Not detached: the pool may have taken it up, when metadata told of it late.
+                await self._api.delete(eni_id)
+            except errors.Error as e:
+                if not isinstance(e, cloud_errors.CloudError) or e.code != _IN_BETWEEN:
+                    refused = e
+                    continue
+            self._left.pop(eni_id, None)
+        if refused is not None and len(self._left) >= _LEFT_MAX:
+            cause = next(reversed(self._left.values()))
+            raise errors.Unavailable(
+                f"no interface is made while {len(self._left)} that were made can be neither used "
+                f"({cause}) nor deleted ({refused})"
+            )
 
     async def _retry(self, call: Callable[[], Awaitable[T]]) -> T:
         """Ask again when nobody knows the outcome; client tokens make that harmless."""
