@@ -119,6 +119,7 @@ class Janitor:
         ]
         if sweep:
             self._foreign.clear()  # the cloud may have told of one of ours too late
+            steps.append(("know our interfaces", self.know_ours))
             steps.append(("sweep interfaces", self.sweep))
         for name, step in steps:
             await self._do(name, step)
@@ -198,6 +199,14 @@ class Janitor:
         self.counts.stale_rules += len(rules)
         self.counts.stale_links += len(links)
         await self._worker.remove_stale(rules=rules, links=links)
+
+    async def know_ours(self) -> None:
+        """Ask whose those are that a start without the cloud could not give back for fear."""
+        if all(eni.ours for eni in self._pool.state.enis.values()):
+            return
+        managed = await self._managed()
+        for eni in self._pool.state.enis.values():
+            eni.ours = eni.ours or managed.get(eni.eni_id, False)
 
     async def sweep(self) -> None:
         """Delete interfaces that were left behind, attached nowhere."""

@@ -211,6 +211,31 @@ async def test_an_interface_whose_making_was_not_answered_is_ours_to_give_back_o
     assert rig.pool.state.enis["eni-2"].ours
 
 
+async def test_interfaces_of_a_start_without_the_cloud_are_ours_to_give_back_once_it_tells():
+    kernel, rig = Kernel({ONE: link(1), TWO: link(99, TWO)}), Rig()
+    rig.pool.state.clear()
+    for each in (await find(kernel))[0]:
+        rig.pool.state.add_eni(each)
+    asked = []
+
+    async def managed():
+        asked.append(1)
+        return {"eni-1": True, "eni-2": False}
+
+    made = rounds(rig, kernel, managed)
+    assert [each.ours for each in rig.pool.state.enis.values()] == [False, False]
+
+    await made.round()
+    assert asked == []
+    await made.round(sweep=True)
+    assert [each.ours for each in rig.pool.state.enis.values()] == [True, False]
+
+    rig.pool.state.remove_eni("eni-2")
+    kernel.listed = (ONE,)
+    await made.round(sweep=True)
+    assert asked == [1]
+
+
 async def find(kernel):
     stored = model.StoredState(
         enis=tuple(
