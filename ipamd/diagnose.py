@@ -111,7 +111,12 @@ class Diagnosis:
         try:
             differences = await self._served.differences(lease, self._served.wiring(lease))
         except errors.Error as e:
-            return Finding(severity=Severity.ERROR, subject=subject, message=str(e))
+            return Finding(
+                severity=Severity.ERROR,
+                subject=subject,
+                message=str(e),
+                advice="its network is back within a minute when the interface is; else delete it",
+            )
         if not differences:
             return Finding(
                 severity=Severity.OK,

@@ -7,7 +7,7 @@ those that are busy. Source of what to mend: spec/terway.md 4.13, 5.10.
 import asyncio
 import dataclasses
 import pathlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import structlog
 
@@ -35,6 +35,7 @@ _SWEEP_EVERY = 10
 _SETTLED_S = 30.0
 """A lease younger than this may still be in the making by its ADD."""
 
+_PODS_TOLD = 10
 _LINKS_EVERY_S = 5.0
 _LINKS_S = 60.0
 """After the start, links that are not there are looked for this often and for so long."""
@@ -245,8 +246,12 @@ class Janitor:
         eni.full = False
         for note in found.notes:
             log.info("pool follows the cloud", what=note)
-        for warning in found.warnings:
-            self._tell.node(events.Reason.RESOURCE_INVALID, warning)
+        for address in found.taken:
+            text = (
+                f"{address.ipv4} is no longer on {eni.eni_id}: delete the pod, and find out who "
+                "took the address away"
+            )
+            self._tell_without_network([address], text)
         if eni.link is None or eni.state is EniState.DRAINING:
             is_ready = await self._prepare(eni)
             if is_ready and eni.state is EniState.DRAINING:
@@ -292,10 +297,10 @@ class Janitor:
             return
         leased = [a for a in eni.addresses.values() if a.key is not None]
         if eni.state is not EniState.DRAINING:
-            self._tell.node(
-                events.Reason.RESOURCE_INVALID,
-                f"interface {eni.eni_id} was removed from this node by somebody else; "
-                f"{len(leased)} pods have no network: delete them",
+            self._tell_without_network(
+                leased,
+                f"interface {eni.eni_id} was removed from this node by somebody else: attach it "
+                "again, or delete the pod",
             )
         if not leased:
             self._pool.state.remove_eni(eni.eni_id)
@@ -306,6 +311,16 @@ class Janitor:
                 del eni.addresses[address.ipv4]
             else:
                 address.state = AddressState.MISSING
+
+    def _tell_without_network(self, taken: Sequence[model.Address], why: str) -> None:
+        """Tell the Node, and each pod whose address is among *taken*."""
+        leases = [self._served.leases[a.key] for a in taken if a.key in self._served.leases]
+        whose = [str(lease.pod) or str(lease.key) for lease in leases]
+        listed = ", ".join(whose[:_PODS_TOLD]) + (", …" if len(whose) > _PODS_TOLD else "")
+        pods = f"; pods without network, {len(whose)}: {listed}" if whose else ""
+        self._tell.node(events.Reason.RESOURCE_INVALID, f"{why}{pods}")
+        for lease in leases:
+            self._tell.pod(lease.pod, events.Reason.RESOURCE_INVALID, f"no network: {why}")
 
     async def _appeared(self, mac: str) -> None:
         """An interface we do not know: ours from a call whose answer was lost, or somebody's."""

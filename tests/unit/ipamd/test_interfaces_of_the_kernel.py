@@ -182,6 +182,49 @@ async def test_an_unlisted_interface_that_cannot_be_made_ready_stays_and_holds_u
     assert sorted(rig.pool.state.enis) == ["eni-1", "eni-3"]
 
 
+async def test_pods_of_an_interface_that_somebody_detached_are_told_with_the_node():
+    rig = Rig()
+    for name in ("web", "db"):
+        await rig.add(name, f"c-{name}")
+    kernel = Kernel({ONE: None})
+    kernel.listed = ()
+    made, before = rounds(rig, kernel), len(rig.told.told)
+
+    for _ in range(4):
+        await made.compare_metadata()
+
+    why = (
+        "interface eni-1 was removed from this node by somebody else: attach it again, or delete "
+        "the pod"
+    )
+    assert rig.told.told[before:] == [
+        ("", "ResourceInvalid", f"{why}; pods without network, 2: shop/web, shop/db"),
+        ("shop/web", "ResourceInvalid", f"no network: {why}"),
+        ("shop/db", "ResourceInvalid", f"no network: {why}"),
+    ]
+
+
+async def test_a_pod_whose_address_somebody_took_is_told_with_the_node():
+    rig = Rig()
+    lease = await rig.add("web", "c1")
+    kernel = Kernel({ONE: link(1)})
+
+    async def others(mac):
+        return [ipv4 for ipv4 in rig.pool.state.enis["eni-1"].addresses if ipv4 != lease.ipv4]
+
+    kernel.read_addresses = others
+    made, before = rounds(rig, kernel), len(rig.told.told)
+
+    for _ in range(3):
+        await made.compare_metadata()
+
+    node, pod = rig.told.told[before:]
+    assert node[:2] == ("", "ResourceInvalid")
+    assert node[2].startswith(f"{lease.ipv4} is no longer on eni-1: ")
+    assert node[2].endswith("; pods without network, 1: shop/web")
+    assert pod[:2] == ("shop/web", "ResourceInvalid")
+
+
 async def test_an_add_that_finds_the_interface_gone_is_the_last_one_to_be_given_to_it():
     rig = Rig()
     rig.worker.fault = datapath_model.EniGone(link(1))
