@@ -11,7 +11,7 @@ from cloud import eni_model, imds_network
 from core import errors
 from ipamd import eni_conf, janitor, limits, model, pending_dels, plan, startup
 from ipamd.datapath import model as datapath_model
-from ipamd.model import AddressState
+from ipamd.model import AddressState, EniState
 from tests.unit.ipamd.test_attachments_pods import Rig, nothing
 from tests.unit.ipamd.test_pool import Told
 from tests.unit.ipamd.test_pool_state import eni
@@ -345,3 +345,17 @@ def test_addresses_that_cannot_be_given_are_no_reason_not_to_grow():
 
     assert actions == [plan.CreateEni(count=2)]
     assert lost.count(AddressState.WARM) == 3
+
+
+def test_an_interface_that_somebody_took_away_holds_no_place_of_the_node():
+    away = eni(1, count=3)
+    away.state, away.link = EniState.DRAINING, None
+    for address in away.addresses.values():
+        address.state = AddressState.MISSING
+    targets = limits.Targets(max_enis=1, addresses_per_eni=3, min_free=1, max_free=3)
+
+    assert plan.plan_growth([away], plan.Demand(waiting=1), targets) == [plan.CreateEni(count=2)]
+
+    leaving = eni(2, count=3)
+    leaving.state = EniState.DRAINING  # it could not be detached
+    assert plan.plan_growth([leaving], plan.Demand(waiting=1), targets) == []
