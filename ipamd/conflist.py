@@ -97,6 +97,28 @@ async def offer(
     return False
 
 
+async def keep(
+    content: bytes,
+    cni_dir: pathlib.Path,
+    *,
+    is_wanted: Callable[[], bool],
+    time: clock.Clock,
+    tell: events.Events,
+    period_s: float,
+) -> None:
+    """Write it again when somebody removed it, until it is not wanted: the node is NotReady then.
+
+    One that was changed is left alone: agents of service meshes put their plug-in into it.
+    """
+    while is_wanted():
+        await time.sleep(period_s)
+        if not is_wanted() or (cni_dir / FILE_NAME).exists():
+            continue
+        text = f"{cni_dir / FILE_NAME} was removed by somebody else; it is written again"
+        tell.node(events.Reason.RESOURCE_INVALID, text)
+        await offer(content, cni_dir, is_wanted=is_wanted, time=time, tell=tell)
+
+
 def remove(cni_dir: pathlib.Path) -> None:
     """Take the configuration away; absent is fine."""
     with contextlib.suppress(FileNotFoundError):

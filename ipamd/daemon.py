@@ -215,7 +215,18 @@ class Daemon:
             tell=self._tell,
         ):
             self._ready.phase = Phase.READY
+            self._task(self._keep_conflist(), "CNI configuration")
             log.info("ipamd ready", free=self._state.free())
+
+    async def _keep_conflist(self) -> None:
+        await conflist.keep(
+            self._conflist_content,
+            self._process.cni_dir,
+            is_wanted=lambda: self._ready.phase is Phase.READY,
+            time=self._clock,
+            tell=self._tell,
+            period_s=self._process.check_period_s,
+        )
 
     async def _recover_until_done(self) -> tuple[eni_maker.EniMaker, leftovers.Leftovers]:
         delay_s = _RETRY_FIRST_S

@@ -100,6 +100,15 @@ def test_a_stopped_daemon_takes_the_configuration_away_and_leaves_the_pods(rig, 
     assert conflist.exists()
 
 
+def test_a_configuration_that_somebody_removes_is_put_back(rig, node):
+    conflist = node.cni_dir / "10-terway.conflist"
+    conflist.unlink()
+
+    wait_until(conflist.exists, "the node stays without a network")
+    assert node.ipamd.terminate() == 0
+    assert not conflist.exists()
+
+
 def test_a_second_daemon_is_refused_and_says_who_is_there(rig, node):
     first = node.ipamd
 

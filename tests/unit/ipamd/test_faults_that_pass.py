@@ -43,6 +43,35 @@ async def test_a_daemon_that_stops_gives_the_configuration_up(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+async def test_a_configuration_that_somebody_removes_is_written_again_and_a_changed_one_left(
+    tmp_path,
+):
+    time, told, ends = virtual_clock.VirtualClock(), Told(), []
+    file = tmp_path / conflist.FILE_NAME
+    conflist.write(b"{}", tmp_path)
+    keeping = asyncio.create_task(
+        conflist.keep(
+            b"{}", tmp_path, is_wanted=lambda: not ends, time=time, tell=told, period_s=60.0
+        )
+    )
+
+    file.write_bytes(b'{"changed": 1}')
+    await time.advance(120.0)
+    assert file.read_bytes() == b'{"changed": 1}'
+    assert told.messages == []
+
+    file.unlink()
+    await time.advance(60.0)
+    assert file.read_bytes() == b"{}"
+    assert told.messages == [f"{file} was removed by somebody else; it is written again"]
+
+    ends.append("draining")
+    file.unlink()
+    await time.advance(60.0)
+    await keeping
+    assert not file.exists()
+
+
 async def test_a_part_that_broke_fails_the_liveness_probe():
     ready = readiness.Readiness(FakePool())
     page = pages.Pages(metrics.Metrics(), "{}")
