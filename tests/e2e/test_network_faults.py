@@ -1,5 +1,6 @@
 """What happens to ipamd when the cloud, the metadata service, the database or itself fails."""
 
+import concurrent.futures
 import contextlib
 import sqlite3
 import subprocess
@@ -287,6 +288,25 @@ def test_an_address_that_somebody_else_took_is_told_and_not_given_again(rig, nod
     wait_until(
         lambda: pod.address not in {row["ip"] for row in node.cli("mapping")}, "still there", 30
     )
+
+
+def test_a_boot_whose_link_comes_late_makes_no_interface_too_many(rig, node):
+    add(rig, node).delete(NETWORK)
+    (eni_id,) = cloud_enis(rig)
+    ifname = node.cli("mapping")[0]["ifname"]
+    node.ipamd.kill9()
+    elsewhere, new = rig.pod(node), rig.pod(node)
+    node.ip("link", "set", ifname, "netns", elsewhere.netns)
+    node.start_daemon("--check-period", "1", ready="state recovered")
+
+    with concurrent.futures.ThreadPoolExecutor(1) as threads:
+        adding = threads.submit(new.add, NETWORK)
+        wait_until(lambda: "ipamd_waiting_adds 1" in node.metrics(), "the ADD does not wait")
+        elsewhere.ip("link", "set", ifname, "netns", node.netns)
+        adding.result()
+
+    assert set(cloud_enis(rig)) == {eni_id}
+    new.delete(NETWORK)
 
 
 def test_a_deleted_database_is_rebuilt_from_the_kernel(rig, node):

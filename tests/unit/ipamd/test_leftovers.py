@@ -6,8 +6,9 @@ import pytest
 
 from cloud import ecs_model, eni_model
 from cloud import errors as cloud_errors
-from ipamd import eni_maker, leftovers
+from ipamd import diagnose, eni_maker, leftovers
 from tests.fakes import virtual_clock
+from tests.unit.ipamd import test_readiness
 
 OURS, ALIVE, GONE = "i-ours", "i-alive", "i-gone"
 CLUSTER = "c-ours"
@@ -182,3 +183,31 @@ async def test_an_instance_that_cannot_be_looked_up_is_not_gone_and_keeps_no_oth
     await look(sweeper(cloud), 3)
 
     assert cloud.deleted == ["eni-2"]
+
+
+async def test_doctor_tells_of_what_nobody_deletes_and_how_to():
+    class Fine:
+        async def read_primary_mac(self):
+            return "00:16:3e:00:00:00"
+
+        async def try_database(self):
+            pass
+
+        async def reachable(self):
+            pass
+
+    pool, fine = test_readiness.FakePool(), Fine()
+    ready = test_readiness.ready_with(pool)
+    left = [f"eni-{n}" for n in range(12)]
+    diagnosis = diagnose.Diagnosis(
+        pool, None, fine, ready, fine.reachable, orphans=lambda: tuple(left)
+    )
+
+    told = {each.subject: each for each in await diagnosis.node()}["interfaces left behind"]
+    assert told.severity is diagnose.Severity.WARNING
+    assert told.message.endswith("eni-8, eni-9 and 2 more")
+    assert "aliyun ecs DeleteNetworkInterface" in told.advice
+
+    left.clear()
+    subjects = [each.subject for each in await diagnosis.node()]
+    assert "interfaces left behind" not in subjects
