@@ -39,7 +39,7 @@ _IN_BETWEEN = "InvalidOperation.InvalidEniState"
 _ATTACHED = (eni_model.EniStatus.ATTACHING, eni_model.EniStatus.IN_USE)
 _DETACHED = (eni_model.EniStatus.DETACHING, eni_model.EniStatus.AVAILABLE)
 _LEFT_MAX = 3
-"""Interfaces that could be neither used nor deleted; more would only take addresses from others."""
+"""Interfaces that could not be deleted; more would only take addresses from others."""
 _SETTLE_FIRST_S = 0.5
 _SETTLE_MAX_S = 4.0
 
@@ -118,14 +118,20 @@ class EniMaker:
         self._making: set[str] = set()
         self._creating = 0
         self._left: dict[str, str] = {}
-        """What could not be taken back, with the reason why it was not used."""
+        """What could not be deleted; why it was never used, "" = it was."""
 
     async def create(self, count: int) -> model.PoolEni:
         """A new interface with *count* addresses, attached and ready in the kernel.
 
         What cannot be finished is deleted again. Raises NoVSwitch, CloudError, Unavailable.
         """
-        await self._remove_left()
+        refused = await self._delete_left()
+        unused = [why for why in self._left.values() if why]
+        if refused is not None and len(unused) >= _LEFT_MAX:
+            raise errors.Unavailable(
+                f"no interface is made while {len(unused)} that were made can be neither used "
+                f"({unused[-1]}) nor deleted ({refused})"
+            )
         self._creating += 1
         try:
             made = await self._create(count)
@@ -179,12 +185,25 @@ class EniMaker:
         await self._retry(lambda: self._api.unassign(eni.eni_id, addresses))
 
     async def remove(self, eni_id: str) -> None:
-        """Detach and delete an interface; what is done already is skipped."""
+        """Detach and delete an interface; what is done already is skipped.
+
+        Raises Unavailable, and leaves it where it is, while too many others cannot be deleted.
+        """
+        refused = await self._delete_left()
+        if refused is not None and len(self._left) >= _LEFT_MAX:
+            raise errors.Unavailable(
+                f"interface {eni_id} is not detached while {len(self._left)} that are detached "
+                f"cannot be deleted ({refused})"
+            )
         await self._settled(
             lambda: self._api.detach(eni_id, self._instance_id),
             lambda: self._is_attached(eni_id, wanted=False),
         )
-        await self._settled(lambda: self._api.delete(eni_id), _never)
+        try:
+            await self._settled(lambda: self._api.delete(eni_id), _never)
+        except errors.Error:
+            self._left[eni_id] = ""
+            raise
 
     async def _create(self, count: int) -> eni_model.Eni:
         """Create in the first vSwitch that has room."""
@@ -298,11 +317,10 @@ class EniMaker:
             self._left[eni_id] = str(cause)
             log.warning("interface is left for the sweep", eni_id=eni_id, error=str(e))
 
-    async def _remove_left(self) -> None:
-        """Take back what could not be taken back before. Raises Unavailable when it is too much.
+    async def _delete_left(self) -> errors.Error | None:
+        """Delete what could not be deleted before; why the cloud does not, None when it does.
 
-        A cloud that neither attaches nor deletes, because RAM lets us only create, would fill the
-        vSwitch with what each try leaves.
+        A cloud that RAM lets do only the rest would fill the vSwitch with what each try leaves.
         """
         refused: errors.Error | None = None
         for eni_id in list(self._left):
@@ -314,12 +332,7 @@ class EniMaker:
                     refused = e
                     continue
             self._left.pop(eni_id, None)
-        if refused is not None and len(self._left) >= _LEFT_MAX:
-            cause = next(reversed(self._left.values()))
-            raise errors.Unavailable(
-                f"no interface is made while {len(self._left)} that were made can be neither used "
-                f"({cause}) nor deleted ({refused})"
-            )
+        return refused
 
     async def _retry(self, call: Callable[[], Awaitable[T]]) -> T:
         """Ask again when nobody knows the outcome; client tokens make that harmless."""

@@ -220,3 +220,22 @@ async def test_one_that_could_not_be_taken_back_and_is_attached_all_the_same_sta
     await maker.create(1)
 
     assert cloud.calls == []
+
+
+async def test_no_more_are_detached_while_some_cannot_be_deleted_and_more_can_be_made():
+    cloud, time = CreatesOnly(), Clock()
+    maker = maker_of(cloud, time)
+    for number in (1, 2, 3):
+        with pytest.raises(cloud_errors.CloudError, match="delete failed"):
+            await maker.remove(f"eni-{number}")
+    assert len(cloud.calls) == 3
+
+    with pytest.raises(errors.Unavailable, match="eni-4 is not detached while 3 that are"):
+        await maker.remove("eni-4")
+    assert len(cloud.calls) == 3
+    with pytest.raises(cloud_errors.CloudError, match="attach failed"):
+        await maker.create(1)
+
+    cloud.denied = False
+    await maker.remove("eni-4")
+    assert cloud.calls[-2:] == ["detach eni-4", "delete eni-4"]
