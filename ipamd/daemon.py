@@ -348,8 +348,13 @@ class Daemon:
             self._clock,
             instance_id=facts.instance_id,
             cluster=self._process.conf.eni_tags.get(leftovers.CLUSTER_TAG, ""),
-            is_wanted=lambda eni_id: maker.may_be_making(eni_id) or eni_id in self._state.enis,
+            is_wanted=lambda eni_id: maker.may_be_making(eni_id) or self._is_used(eni_id),
         )
+
+    def _is_used(self, eni_id: str) -> bool:
+        """Whether the pool has the interface, or, where a start did not find it, pods had."""
+        leases = self._served.leases.values()
+        return eni_id in self._state.enis or any(lease.eni_id == eni_id for lease in leases)
 
     async def _managed(self) -> dict[str, bool]:
         facts = self._facts

@@ -234,11 +234,10 @@ def _restore_lease(
     served.leases[lease.key] = lease
     if lease.eni_id not in state.enis:
         # Kept for DEL to clean up after; its pod has no network until the interface is back.
-        tell.node(
-            events.Reason.RESOURCE_INVALID,
-            f"{lease.ipv4} of {lease.key} is on interface {lease.eni_id}, which is not on this "
-            "node any more: delete the pod",
-        )
+        gone = f"interface {lease.eni_id} is not on this node any more: attach it again, or delete"
+        whose = str(lease.pod) or str(lease.key)
+        tell.node(events.Reason.RESOURCE_INVALID, f"{gone} the pod {whose} ({lease.ipv4})")
+        tell.pod(lease.pod, events.Reason.RESOURCE_INVALID, f"no network: {gone} the pod")
         return False
     try:
         state.restore(lease.key, lease.ipv4, lease.eni_id, now_s)

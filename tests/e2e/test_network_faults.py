@@ -275,6 +275,25 @@ def test_an_interface_that_somebody_else_removed_is_told(rig, node):
     )
 
 
+def test_an_interface_that_somebody_detached_is_kept_for_its_pods_and_deleted_after_them(rig, node):
+    pod = add(rig, node)
+    (eni_id,) = cloud_enis(rig)
+    rig.control.request("POST", f"enis/{eni_id}", {"detach": True})
+    node.ipamd.kill9()
+    node.start_daemon("--check-period", "1", ready="state recovered")
+    rig.control.clear_calls()
+
+    def looks():
+        asked = [call["parameters"].get("Status") for call in rig.control.calls()]
+        return asked.count("Available")
+
+    wait_until(lambda: looks() >= 3, "nobody looks at what is left behind", SWEPT_S)
+    assert eni_id in cloud_enis(rig)
+
+    pod.delete(NETWORK)
+    wait_until(lambda: eni_id not in cloud_enis(rig), "an interface was left behind", SWEPT_S)
+
+
 def test_an_address_that_somebody_else_took_is_told_and_not_given_again(rig, node):
     pod = add(rig, node)
     eni_id = next(row["eni"] for row in node.cli("mapping") if row["ip"] == pod.address)

@@ -127,3 +127,19 @@ async def test_a_full_disk_keeps_the_node_from_nothing_but_new_pods():
 
     assert list(rig.served.leases) == [web.key]
     assert rig.told.reasons[-2:] == ["ResourceInvalid", "ResourceInvalid"]
+
+
+async def test_a_pod_whose_interface_is_gone_at_the_start_is_told_with_the_node():
+    rig = Rig()
+    lease = await rig.add("web", "c1")
+    rig.pool.state.clear()
+    rig.served.leases.clear()
+
+    await restore(rig, Kernel(link_of(lease)), stored=(lease,))
+
+    assert rig.served.leases == {lease.key: lease}
+    node, pod = rig.told.told[-2:]
+    assert node[0] == ""
+    assert node[2].endswith(f"delete the pod shop/web ({lease.ipv4})")
+    assert pod[:2] == ("shop/web", "ResourceInvalid")
+    assert "eni-1 is not on this node any more" in pod[2]
