@@ -16,6 +16,16 @@ from kube import settings as kube_settings
 
 DAEMON_MODES = ("ENIMultiIP",)
 _MTU_MIN, _MTU_MAX = 576, 65535
+_EPILOG = """\
+environment (docs/reference/flags.md has all of it):
+  REGION_ID, ECS_ENDPOINT, VPC_ENDPOINT, IMDS_ENDPOINT     where the cloud is
+  ALIBABA_CLOUD_ACCESS_KEY_ID, ..._SECRET                  who we are; else the instance's RAM role
+  NODE_NAME, POD_NAMESPACE                                 which Node, and where its ConfigMaps are
+
+exit status: 0 ended by a signal; 2 settings are wrong, each on a line of its own; 3 it must not
+run: another ipamd does, or the database is of a newer version.
+Then ask it: terway-cli doctor. Documentation: docs/reference/ipamd.md
+"""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +62,8 @@ def parse_flags(argv: Sequence[str] | None) -> argparse.Namespace:
         prog="ipamd",
         description="Gives the pods of this node addresses of the VPC. Started by a DaemonSet; "
         "the CNI executable `terway` calls it over a unix socket.",
-        epilog="Documentation: docs/reference/ipamd.md",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("--config", default="/etc/eni/eni_conf", help="main configuration, JSON (%(default)s)")

@@ -13,6 +13,15 @@ _UNREACHABLE = 1
 _FINDINGS = 1
 _ALL_WELL = 0
 
+_EPILOG = """\
+examples:
+  terway-cli doctor default/web-0     why has this pod no address?
+  terway-cli doctor                   and this node?
+  terway-cli -o json mapping          every address and who has it, for programs
+
+exit status: 0 done; 1 ipamd does not answer, or `doctor` found something wrong; 2 wrong usage.
+"""
+
 Show = Callable[[argparse.Namespace], tuple[Any, int]]
 
 
@@ -33,7 +42,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="terway-cli", description="Look inside ipamd, the address daemon of this node."
+        prog="terway-cli",
+        description="Look inside ipamd, the address daemon of this node. Needs root.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--socket", default=calls.SOCKET, help="ipamd's socket (%(default)s)")
     parser.add_argument("--output", "-o", choices=("table", "json"), default="table")
@@ -95,8 +107,5 @@ def _doctor(arguments: argparse.Namespace) -> tuple[Any, int]:
 def _why(error: Any, socket: str) -> str:
     """What a failed call means to a person, and what to do."""
     if error.code() is grpc.StatusCode.UNAVAILABLE:
-        return (
-            f"terway-cli: ipamd does not answer on {socket} ({error.details()}); is it running on "
-            "this node, and are you root?"
-        )
+        return f"terway-cli: ipamd does not answer on {socket}: {local.why_no_answer(socket)}"
     return f"terway-cli: {error.details()}"
