@@ -13,7 +13,6 @@ import pathlib
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 import grpc.aio
 import structlog
@@ -36,6 +35,7 @@ from ipamd import (
     kubernetes,
     node_worker,
     pages,
+    rpc_log,
     settings,
     store,
     unary_calls,
@@ -183,8 +183,9 @@ class App:
         )
         self._interceptor = grpc_server.ServeInterceptor(
             observe=gauges.observer(self._registry),
-            redact=_loggable,
+            redact=rpc_log.loggable,
             quiet=gauges.QUIET,
+            subject=rpc_log.subject,
         )
         self._server: grpc.aio.Server | None = None
         self._cni_calls = unary_calls.UnaryCalls(self._interceptor)
@@ -256,13 +257,3 @@ def _read_link_macs() -> frozenset[str]:
     from ipamd.datapath import enis  # noqa: PLC0415
 
     return enis.read_macs()
-
-
-def _loggable(request: Any) -> object:
-    """Of a request, what identifies it. Configurations may carry anything."""
-    found = {}
-    for field in ("container_id", "ifname", "netns", "args", "K8sPodNamespace", "K8sPodName"):
-        value = getattr(request, field, "")
-        if value:
-            found[field] = value
-    return found

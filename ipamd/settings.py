@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core import settings
-from ipamd import dynamic_config, eni_conf
+from ipamd import conflist, dynamic_config, eni_conf
 from kube import settings as kube_settings
 
 DAEMON_MODES = ("ENIMultiIP",)
@@ -147,7 +147,11 @@ def read(
         conf=conf,
         namespace=environ.get("POD_NAMESPACE") or "kube-system",
         dynamic=dynamic,
-        warnings=(*faults.warnings, *_kube_warnings(kube)),
+        warnings=(
+            *faults.warnings,
+            *_kube_warnings(kube),
+            *conflist.warnings(pathlib.Path(flags.config).parent),
+        ),
     )
 
 
