@@ -10,7 +10,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from core import settings
+from core import settings, version
 from ipamd import conflist, dynamic_config, eni_conf
 from kube import settings as kube_settings
 
@@ -66,6 +66,7 @@ def parse_flags(argv: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
+    add("--version", action="version", version=f"ipamd {version.VERSION}")
     add("--config", default="/etc/eni/eni_conf", help="main configuration, JSON (%(default)s)")
     add(
         "--dynamic-config",

@@ -7,6 +7,7 @@ from typing import Any
 
 import grpc
 
+from core import version
 from ipamd.cli import calls, local, output
 
 _UNREACHABLE = 1
@@ -47,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"terway-cli {version.VERSION}")
     parser.add_argument("--socket", default=calls.SOCKET, help="ipamd's socket (%(default)s)")
     parser.add_argument("--output", "-o", choices=("table", "json"), default="table")
     parser.add_argument(
