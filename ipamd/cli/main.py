@@ -37,7 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except local.Unreadable as e:
         print(f"terway-cli: {e}", file=sys.stderr)  # noqa: T201
         return _UNREACHABLE
-    sys.stdout.write(output.render(shown, json_output=arguments.output == "json"))
+    render = output.as_json if arguments.output == "json" else arguments.render
+    sys.stdout.write(render(shown))
     return int(status)
 
 
@@ -67,13 +68,14 @@ def _parser() -> argparse.ArgumentParser:
         "--endpoint", default=local.ENDPOINT, help="metadata service (%(default)s)"
     )
     doctor = _add(commands, "doctor", _doctor, "why does this pod, or this node, get no address?")
+    doctor.set_defaults(render=output.findings)
     doctor.add_argument("pod", nargs="?", default="", metavar="NAMESPACE/POD")
     return parser
 
 
 def _add(commands: Any, name: str, run: Show, text: str) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, render=output.table)
     return parser
 
 

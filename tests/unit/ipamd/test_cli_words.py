@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from ipamd.cli import local, main
+from ipamd.cli import local, main, output
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,23 @@ def test_a_socket_that_takes_connections_is_not_said_to_be_missing(tmp_path: pat
         listening.listen()
 
         assert local.why_no_answer(str(path)).startswith("it takes connections")
+
+
+def test_findings_fit_a_terminal() -> None:
+    rows = [
+        {"severity": "OK", "subject": "interfaces", "message": "2 ready", "advice": ""},
+        {
+            "severity": "ERROR",
+            "subject": "OpenAPI",
+            "message": "no credentials: " + "there is no such file; " * 20,
+            "advice": "check the RAM policy",
+        },
+    ]
+
+    told = output.findings(rows).splitlines()
+
+    assert told[0] == "OK       interfaces: 2 ready"
+    assert told[1].startswith("ERROR    OpenAPI: no credentials: ")
+    assert all(line.startswith("         ") for line in told[2:])
+    assert told[-1] == "         -> check the RAM policy"
+    assert max(map(len, told)) <= 100
