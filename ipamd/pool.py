@@ -7,7 +7,7 @@ The way of an ADD that finds a warm address touches no lock, no cloud and no oth
 import asyncio
 import collections
 import ipaddress
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Protocol
 
 import structlog
@@ -346,7 +346,7 @@ class Pool:
             self._counted.asked("", count, succeeded=False)
             raise
         self._counted.asked(eni.mac, len(eni.addresses), succeeded=True)
-        log.info("interface added", eni_id=eni.eni_id, addresses=len(eni.addresses))
+        log.info("interface added", eni_id=eni.eni_id, addresses=_listed(eni.addresses))
         self.state.add_eni(eni)
 
     async def _assign(self, eni: model.PoolEni, count: int) -> None:
@@ -359,7 +359,7 @@ class Pool:
         finally:
             eni.busy, eni.assigning = False, 0
         self._counted.asked(eni.mac, len(assigned), succeeded=True)
-        log.info("addresses added", eni_id=eni.eni_id, addresses=len(assigned))
+        log.info("addresses added", eni_id=eni.eni_id, addresses=_listed(assigned))
         if eni.eni_id in self.state.enis:
             self.state.add_addresses(eni.eni_id, assigned, self._now_s())
 
@@ -379,7 +379,7 @@ class Pool:
         for ipv4 in addresses:
             eni.addresses.pop(ipv4, None)
         self._counted.gave_back(len(addresses))
-        log.info("addresses given back", eni_id=eni.eni_id, addresses=len(addresses))
+        log.info("addresses given back", eni_id=eni.eni_id, addresses=_listed(addresses))
 
     async def _delete(self, eni: model.PoolEni) -> None:
         try:
@@ -466,3 +466,8 @@ class Pool:
 
     def _now_s(self) -> float:
         return self._clock.now().timestamp()
+
+
+def _listed(addresses: Iterable[ipaddress.IPv4Address]) -> str:
+    """For the log: who asks which node had an address looks for the address."""
+    return " ".join(map(str, addresses))

@@ -4,6 +4,7 @@ import dataclasses
 import time
 
 import pytest
+import structlog
 
 from cloud import errors as cloud_errors
 from core import call, clock, errors, metrics
@@ -97,6 +98,24 @@ async def test_an_interface_without_a_link_keeps_no_node_that_has_an_address_fro
 
         async with asyncio.timeout(5):
             await served.wait_primed()
+
+
+async def test_the_log_tells_which_addresses_came():
+    wanted = limits.Targets(max_enis=2, addresses_per_eni=10, min_free=3, max_free=5)
+    with structlog.testing.capture_logs() as logs:
+        async with running(wanted) as (served, _, _):
+            async with asyncio.timeout(10):
+                await served.wait_primed()
+            known = {str(ip) for eni in served.state.enis.values() for ip in eni.addresses}
+
+    came = {
+        ip
+        for each in logs
+        if each["event"] in ("interface added", "addresses added")
+        for ip in each["addresses"].split()
+    }
+    assert known
+    assert came == known
 
 
 async def test_a_new_node_without_an_address_is_not_primed():
