@@ -7,6 +7,7 @@ counts. Handlers below it hold no try and know no status code.
 import asyncio
 import os
 import pathlib
+import socket
 import stat
 import time
 import uuid
@@ -182,7 +183,7 @@ def make_server(interceptor: ServeInterceptor) -> grpc.aio.Server:
 def add_unix_socket(server: grpc.aio.Server, path: pathlib.Path) -> None:
     """Make *server* listen on *path* with mode 0600, replacing a stale socket.
 
-    Raises Precondition when the directory is missing or something that is no socket is in the way.
+    Raises Precondition as `clear_socket_path`, and where no socket can be made.
     The umask makes the socket private from its first moment.
     """
     clear_socket_path(path)
@@ -200,13 +201,30 @@ def add_unix_socket(server: grpc.aio.Server, path: pathlib.Path) -> None:
 def clear_socket_path(path: pathlib.Path) -> None:
     """Remove a stale socket at *path*.
 
-    Raises Precondition when the directory is missing or something that is no socket is in the way.
+    Raises Precondition when the directory is missing, something that is no socket is in the way, or
+    another process serves the socket: taking it away would leave that one running for nobody, and
+    its end would take ours away.
     """
     if not path.parent.is_dir():
         raise errors.Precondition(f"socket directory {path.parent} does not exist; create it")
     try:
         if not stat.S_ISSOCK(path.lstat().st_mode):
             raise errors.Precondition(f"{path} is in the way and is not a socket; remove it")
+        if _is_served(path):
+            raise errors.Precondition(f"another process serves {path}; end it first")
         path.unlink()
     except FileNotFoundError:
         pass
+
+
+def _is_served(path: pathlib.Path) -> bool:
+    """Whether somebody takes connections there. A full queue is somebody's too."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.setblocking(False)
+        try:
+            connection.connect(str(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        except OSError:
+            return True
+    return True

@@ -1,6 +1,7 @@
 import asyncio
 import contextlib
 import pathlib
+import socket
 import stat
 import threading
 
@@ -199,3 +200,29 @@ async def test_a_socket_that_cannot_be_made_is_told_as_such(tmp_path):
         grpc_server.add_unix_socket(server, too_long)
 
     await server.stop(0)
+
+
+async def test_a_socket_that_another_process_serves_is_left_to_it(tmp_path):
+    async def fine():
+        return csi_pb2.ProbeResponse()
+
+    async with serving(tmp_path, fine) as (stub, _, path):
+        second = grpc_server.make_server(
+            grpc_server.ServeInterceptor(observe=lambda *_: None, redact=str)
+        )
+        with pytest.raises(errors.Precondition, match=f"another process serves {path}"):
+            grpc_server.add_unix_socket(second, path)
+        await second.stop(0)
+
+        await stub.Probe(csi_pb2.ProbeRequest())
+
+
+def test_a_socket_that_nobody_serves_any_more_is_stale(tmp_path):
+    path = tmp_path / "s.sock"
+    with socket.socket(socket.AF_UNIX) as ended:
+        ended.bind(str(path))
+        ended.listen()
+
+    grpc_server.clear_socket_path(path)
+
+    assert not path.exists()
