@@ -27,7 +27,7 @@ base:
 kubernetes:      ## build Kubernetes and its sidecars from source, once for this user: six to nine minutes
 	@tools/kubernetes/build.sh >/dev/null
 
-demo: base       ## a volume through its whole life on the local cloud (root)
+demo: base       ## a volume through its life, and pods on a simulated VPC (root)
 	@$(PY) -m demo
 
 test: setup kubernetes lint ## everything below; what CI runs (root)

@@ -36,7 +36,8 @@ class MetadataUnavailable(errors.Unavailable):
     def __init__(self, endpoint: str, why: str) -> None:
         super().__init__(
             f"the metadata service {endpoint} does not answer ({why}); on a machine that is no ECS "
-            "instance set REGION_ID and --nodeid, and ALIBABA_CLOUD_NO_ECS_METADATA=true"
+            "instance set REGION_ID and ALIBABA_CLOUD_NO_ECS_METADATA=true, and give csi-plugin "
+            "--nodeid"
         )
 
 

@@ -27,6 +27,7 @@ _THREADS = 8
 _MS = 1000
 _MIN_CALL_S = 0.2
 """With less time left no call is started: its effect would come without its answer."""
+_READS = ("Describe", "List", "Get")
 _USER_AGENT = f"Kubernetes.Alicloud/CsiProvision.Disk-{version.VERSION}"
 
 
@@ -135,7 +136,10 @@ class OpenApi:
             elapsed_s = time.monotonic() - started_s
             self._requests.inc(product.name, action, code)
             self._duration.observe(elapsed_s, product.name, action)
-            log.debug(
+            # What changes something is worth a line at any time: its request id is what the cloud's
+            # support and its audit trail (ActionTrail) know it by.
+            tell = log.debug if action.startswith(_READS) else log.info
+            tell(
                 "cloud called",
                 action=action,
                 code=code,

@@ -7,10 +7,11 @@ counts. Handlers below it hold no try and know no status code.
 import asyncio
 import os
 import pathlib
+import socket
 import stat
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 
 import grpc
@@ -28,6 +29,8 @@ EARLY_MAX_S = 1.0
 _NO_DEADLINE_S = 10 * 365 * 86400.0
 """gRPC reports "no deadline" as a huge number of seconds."""
 Redact = Callable[[Any], object]
+Subject = Callable[[Any], Mapping[str, str]]
+"""What a request or an answer is about, as log keys: `volume_id`, say. Ids, never secrets."""
 Observe = Callable[[str, str, float], None]
 """Called after each RPC with its method, the name of its status code, and the seconds it took."""
 Handler = Callable[[Any, "grpc.aio.ServicerContext[Any, Any]"], Awaitable[Any]]
@@ -37,15 +40,22 @@ class ServeInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  #
     """Wraps each unary handler. One per server.
 
     observe: counts. redact: what of a request may be logged. quiet: methods that are called all the
-    time and change nothing; they are logged at debug level.
+    time and change nothing; they are logged at debug level, unless they fail. subject: keys that
+    every line of a call gets from its request, and the line of its end from the answer.
     """
 
     def __init__(
-        self, *, observe: Observe, redact: Redact, quiet: Collection[str] = frozenset()
+        self,
+        *,
+        observe: Observe,
+        redact: Redact,
+        quiet: Collection[str] = frozenset(),
+        subject: Subject = lambda _message: {},
     ) -> None:
         self._observe = observe
         self._redact = redact
         self._quiet = quiet
+        self._subject = subject
         self._running: set[asyncio.Task[Any]] = set()
 
     async def intercept_service(self, continuation: Any, details: Any) -> Any:
@@ -74,13 +84,16 @@ class ServeInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  #
         if budget_s is not None:
             running.deadline_s = started_s + budget_s
         structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(call_id=running.call_id, method=method)
+        structlog.contextvars.bind_contextvars(
+            call_id=running.call_id, method=method, **self._subject(request)
+        )
         current_call.enter(running)
-        tell = log.debug if method in self._quiet else log.info
-        tell("rpc started", request=self._redact(request))
+        quiet = method in self._quiet
+        (log.debug if quiet else log.info)("rpc started", request=self._redact(request))
         code, message = grpc.StatusCode.OK, ""
+        told: dict[str, object] = {}
         try:
-            return await self._run(running, inner, request, context, budget_s)
+            answer = await self._run(running, inner, request, context, budget_s)
         except errors.Error as e:
             code, message = grpc_errors.STATUS[e.kind], str(e)
         except NotImplementedError:
@@ -95,12 +108,20 @@ class ServeInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  #
             log.exception("unhandled error")
             code = grpc.StatusCode.INTERNAL
             message = f"internal error (call {running.call_id}); see the driver log"
+        else:
+            told.update(self._subject(answer))
+            return answer
         finally:
             elapsed_s = time.monotonic() - started_s
             self._observe(method, code.name, elapsed_s)
-            ended = log.info if code is not grpc.StatusCode.OK else tell
-            why = {"error": message} if message else {}
-            ended("rpc ended", code=code.name, elapsed_s=round(elapsed_s, 4), **why)
+            ended = log.debug if quiet else log.info
+            if code is not grpc.StatusCode.OK:
+                ended = log.warning
+                if message:
+                    told["error"] = message
+                if quiet:  # its start was not logged
+                    told["request"] = self._redact(request)
+            ended("rpc ended", code=code.name, elapsed_s=round(elapsed_s, 4), **told)
         await context.abort(code, message)
         return None
 
@@ -162,14 +183,17 @@ def make_server(interceptor: ServeInterceptor) -> grpc.aio.Server:
 def add_unix_socket(server: grpc.aio.Server, path: pathlib.Path) -> None:
     """Make *server* listen on *path* with mode 0600, replacing a stale socket.
 
-    Raises Precondition when the directory is missing or something that is no socket is in the way.
+    Raises Precondition as `clear_socket_path`, and where no socket can be made.
     The umask makes the socket private from its first moment.
     """
     clear_socket_path(path)
     before = os.umask(0o177)
     try:
-        if server.add_insecure_port(f"unix:{path}") == 0:
-            raise errors.Precondition(f"cannot listen on {path}")
+        server.add_insecure_port(f"unix:{path}")
+    except RuntimeError as e:  # of grpc, which tells the reason in a line of its own
+        raise errors.Precondition(
+            f"cannot listen on {path}: is this a place where a socket can be made, and are we root?"
+        ) from e
     finally:
         os.umask(before)
 
@@ -177,13 +201,30 @@ def add_unix_socket(server: grpc.aio.Server, path: pathlib.Path) -> None:
 def clear_socket_path(path: pathlib.Path) -> None:
     """Remove a stale socket at *path*.
 
-    Raises Precondition when the directory is missing or something that is no socket is in the way.
+    Raises Precondition when the directory is missing, something that is no socket is in the way, or
+    another process serves the socket: taking it away would leave that one running for nobody, and
+    its end would take ours away.
     """
     if not path.parent.is_dir():
         raise errors.Precondition(f"socket directory {path.parent} does not exist; create it")
     try:
         if not stat.S_ISSOCK(path.lstat().st_mode):
             raise errors.Precondition(f"{path} is in the way and is not a socket; remove it")
+        if _is_served(path):
+            raise errors.Precondition(f"another process serves {path}; end it first")
         path.unlink()
     except FileNotFoundError:
         pass
+
+
+def _is_served(path: pathlib.Path) -> bool:
+    """Whether somebody takes connections there. A full queue is somebody's too."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.setblocking(False)
+        try:
+            connection.connect(str(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        except OSError:
+            return True
+    return True

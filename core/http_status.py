@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 
+from core import errors
+
 log = structlog.get_logger()
 
 _REQUEST_TIMEOUT_S = 5.0
@@ -54,9 +56,20 @@ class HttpStatus:
         """Serve *path* no more."""
         self._routes.pop(path, None)
 
-    async def start(self, host: str, port: int) -> int:
-        """Listen; returns the port, which matters when *port* is 0."""
-        self._server = await asyncio.start_server(self._serve, host, port)
+    async def start(self, host: str, port: int, *, setting: str = "the port") -> int:
+        """Listen; returns the port, which matters when *port* is 0.
+
+        Raises Precondition where that is not possible; *setting* is where an operator changes it.
+        """
+        try:
+            self._server = await asyncio.start_server(self._serve, host, port)
+        except OSError as e:
+            # asyncio puts sentences of its own into strerror; those of a name have no errno.
+            why = os.strerror(e.errno) if e.errno and e.errno > 0 else str(e.strerror or e)
+            raise errors.Precondition(
+                f"port {port} of {host or 'all addresses'} cannot be served: {why.lower()}; "
+                f"end what has it, which may be another of this program, or change {setting}"
+            ) from e
         bound: int = self._server.sockets[0].getsockname()[1]
         return bound
 

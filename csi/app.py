@@ -26,6 +26,7 @@ from kube import shared as kube_shared
 log = structlog.get_logger()
 
 EXIT_BAD_SETTINGS = 2
+EXIT_REFUSED = 3
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -46,7 +47,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"{origin.name} = {origin.value!r}  ({origin.origin})")  # noqa: T201
         return 0
     logs.configure(json=process.json_logs, verbosity=process.verbosity)
-    asyncio.run(lifecycle.run_until_signal(plugin.start))
+    try:
+        asyncio.run(lifecycle.run_until_signal(plugin.start))
+    except errors.Precondition as e:
+        log.error("csi-plugin cannot start", error=str(e))  # noqa: TRY400  # the message tells all
+        return EXIT_REFUSED
     return 0
 
 
@@ -129,7 +134,9 @@ class Plugin:
         if self._process.http_port is None:
             return 0
         http = http_status.HttpStatus(self.page.routes(serve_metrics=self._process.serve_metrics))
-        port = await http.start(self._process.http_address, self._process.http_port)
+        port = await http.start(
+            self._process.http_address, self._process.http_port, setting="SERVICE_PORT"
+        )
         stack.push_async_callback(http.stop)
         return port
 

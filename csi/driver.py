@@ -183,7 +183,11 @@ def load(name: str) -> DriverModule:
         raise errors.Invalid(f"driver {name} is no longer supported: {REMOVED[name]}")
     if name not in DRIVER_MODULES:
         raise errors.InvalidField(
-            "--driver", "is not supported", value=name, allowed=", ".join(DRIVER_MODULES)
+            "--driver",
+            "is not supported",
+            value=name.removesuffix(SUFFIX),
+            allowed=", ".join(known.removesuffix(SUFFIX) for known in DRIVER_MODULES)
+            + f", alone or with {SUFFIX} behind",
         )
     module: DriverModule = importlib.import_module(DRIVER_MODULES[name])
     return module

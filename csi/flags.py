@@ -24,6 +24,10 @@ examples:
       a node
   csi-plugin --driver=disk --print-settings
       show what would be used, do not run
+
+exit status: 0 ended by a signal; 2 settings are wrong, each on a line of its own; 3 the status port
+cannot be served. A driver that does not start does not end the process: it is tried again, and
+/readyz tells why.
 """
 
 
@@ -37,7 +41,11 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     p.add_argument("--version", action="version", version=f"csi-plugin {version.VERSION}")
-    p.add_argument("--driver", metavar="NAMES", help="comma list, e.g. disk (default: disk)")
+    p.add_argument(
+        "--driver",
+        metavar="NAMES",
+        help="comma list of disk, nas, bmcpfs, cpfs, oss, local, lvm (default: disk)",
+    )
     p.add_argument(
         "--endpoint",
         metavar="URL",
@@ -51,8 +59,18 @@ def parser() -> argparse.ArgumentParser:
         ("run-as-controller", "deprecated: same as --run-node-service=false"),
     ):
         p.add_argument(f"--{flag}", nargs="?", const="true", metavar="BOOL", help=text)
-    p.add_argument("--feature-gates", metavar="A=true,B=false", help="switch gates")
-    p.add_argument("-v", "--v", dest="v", metavar="N", help="log verbosity; 4 and more = debug")
+    p.add_argument(
+        "--feature-gates",
+        metavar="A=true,B=false",
+        help="switch gates; docs/reference/flags.md has them",
+    )
+    p.add_argument(
+        "-v",
+        "--v",
+        dest="v",
+        metavar="N",
+        help="log verbosity, 0 to 10 (default: 2); 4 and more = debug",
+    )
     p.add_argument("--logging-format", metavar="FORMAT", help="text (default) or json")
     p.add_argument(
         "--kubelet-registration-dir",

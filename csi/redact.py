@@ -14,6 +14,11 @@ from google.protobuf import message as pb_message
 from csi._pb import csi_pb2
 
 _HIDDEN = "***"
+_IDS = ("name", "volume_id", "source_volume_id", "snapshot_id", "group_snapshot_id")
+_ID_MAX = 256
+"""Characters of an id on each line; who sends longer ones sends nonsense, which is refused."""
+_MADE = ("volume", "snapshot", "group_snapshot")
+"""Where answers have what was made."""
 _WORD = "(?:secret|passw|token|access_?key|ak_?id)"
 _SECRET_WORD = re.compile(_WORD, re.IGNORECASE)
 _SECRET_PAIR = re.compile(rf"(?<![\w./-])(?=[\w./-]*?{_WORD})([\w./-]++)=[^,\s]*", re.IGNORECASE)
@@ -46,6 +51,20 @@ def loggable(message: pb_message.Message) -> dict[str, object]:
             told[field.name] = [loggable(item) for item in value]
         else:
             told[field.name] = loggable(value)
+    return told
+
+
+def subject(message: pb_message.Message) -> dict[str, str]:
+    """The ids of what *message*, a request or an answer, is about; a new thing has but a name.
+
+    So one search for a volume, by id or by the name of its PersistentVolume, finds its whole life.
+    """
+    told = {}
+    for part in (message, *(getattr(message, name, None) for name in _MADE)):
+        for key in _IDS:
+            value = getattr(part, key, None)
+            if isinstance(value, str) and value:
+                told[key] = str(_shown(value[:_ID_MAX]))
     return told
 
 

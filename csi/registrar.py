@@ -67,14 +67,20 @@ class Registrar:
         self._service = RegistrationService(driver_name, endpoint, self._refused)
         self._retry_s = retry_s
         self._server: grpc.aio.Server | None = None
+        self._is_ours = False
+        """Whether what lies at the path was made here: another's would be missed by kubelet."""
         self._retry: asyncio.Task[None] | None = None
         self.registered_again = asyncio.Event()
 
     async def start(self) -> None:
-        """Serve. Raises Precondition when the directory is missing."""
+        """Serve.
+
+        Raises Precondition when the directory is missing, or a registrar sidecar serves the socket.
+        """
         self._server = grpc.aio.server()
         pluginregistration_pb2_grpc.add_RegistrationServicer_to_server(self._service, self._server)
         grpc_server.add_unix_socket(self._server, self._path)
+        self._is_ours = True
         await self._server.start()
 
     async def stop(self) -> None:
@@ -83,7 +89,8 @@ class Registrar:
             self._retry.cancel()
         if self._server is not None:
             await self._server.stop(grace=1.0)
-        self._path.unlink(missing_ok=True)
+        if self._is_ours:
+            self._path.unlink(missing_ok=True)
 
     def _refused(self) -> None:
         if self._retry is None or self._retry.done():

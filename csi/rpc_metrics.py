@@ -10,9 +10,15 @@ QUIET = frozenset(
         "NodeGetCapabilities",
         "ControllerGetCapabilities",
         "GroupControllerGetCapabilities",
+        "GetCapacity",
+        "ListVolumes",
+        "ListSnapshots",
+        "ControllerGetVolume",
+        "NodeGetVolumeStats",
     }
 )
-"""RPCs that sidecars and kubelet repeat for ever and that change nothing."""
+"""RPCs that sidecars and kubelet repeat for ever and that change nothing: kubelet asks for the
+usage of each volume of each pod every minute."""
 
 
 def observer(registry: metrics.Metrics, driver_name: str) -> grpc_server.Observe:

@@ -2,6 +2,7 @@
 
 import asyncio
 import pathlib
+from typing import Any
 
 import grpc.aio
 import structlog
@@ -36,14 +37,16 @@ class DriverServer:
             observe=rpc_metrics.observer(registry, served.name),
             redact=redact.loggable,
             quiet=rpc_metrics.QUIET,
+            subject=redact.subject,
         )
         self._identity = identity.IdentityService(
             driver_name=served.name,
             version=version,
             services=served.services,
             expansions=served.expansions,
-            ready=served.ready,
+            ready=self.check_ready,
         )
+        self._works = True
         self._registration = registration
         self._server: grpc.aio.Server | None = None
 
@@ -109,8 +112,20 @@ class DriverServer:
             raise errors.Unavailable(f"{self._socket} does not answer: {e}") from e
 
     async def check_ready(self) -> None:
-        """Raise what keeps the driver from working: what Probe would tell."""
-        await self._driver.ready()
+        """Raise what keeps the driver from working: Probe and `/readyz` tell it.
+
+        The log tells when it begins and when it is over: who looks there need not know the page.
+        """
+        try:
+            await self._driver.ready()
+        except errors.Error as e:
+            if self._works:
+                self._works = False
+                log.warning("driver cannot work now", driver=self.name, error=str(e))
+            raise
+        if not self._works:
+            self._works = True
+            log.info("driver works again", driver=self.name)
 
 
 async def start_until_served(server: DriverServer, failures: dict[str, str]) -> None:
@@ -125,7 +140,11 @@ async def start_until_served(server: DriverServer, failures: dict[str, str]) -> 
             await server.start()
         except Exception as e:  # whatever it is, it is this driver's alone
             failures[server.name] = reason(e)
-            log.exception("driver does not start", driver=server.name, retry_s=delay_s)
+            told: dict[str, Any] = {"driver": server.name, "retry_s": delay_s}
+            if isinstance(e, errors.Error):  # on purpose: its words tell all
+                log.error("driver does not start", error=str(e), **told)  # noqa: TRY400
+            else:
+                log.exception("driver does not start", **told)
             await asyncio.sleep(delay_s)
             delay_s = min(delay_s * 2, _RESTART_MAX_S)
         else:

@@ -13,7 +13,6 @@ import pathlib
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 import grpc.aio
 import structlog
@@ -35,7 +34,7 @@ from ipamd import (
     settings,
     store,
 )
-from ipamd.api import pages
+from ipamd.api import pages, rpc_log
 from ipamd.cni import conflist
 from ipamd.datapath import enis, kernel
 from ipamd.kube import kubernetes
@@ -183,8 +182,9 @@ class App:
         )
         self._interceptor = grpc_server.ServeInterceptor(
             observe=gauges.observer(self._registry),
-            redact=_loggable,
+            redact=rpc_log.loggable,
             quiet=gauges.QUIET,
+            subject=rpc_log.subject,
         )
         self._server: grpc.aio.Server | None = None
         self._cni_calls = unary_calls.UnaryCalls(self._interceptor)
@@ -239,13 +239,3 @@ class App:
             await self._interceptor.drain(grace_s)
         for path in (self._process.socket, self._process.socket.with_name(_CNI_SOCKET)):
             path.unlink(missing_ok=True)
-
-
-def _loggable(request: Any) -> object:
-    """Of a request, what identifies it. Configurations may carry anything."""
-    found = {}
-    for field in ("container_id", "ifname", "netns", "args", "K8sPodNamespace", "K8sPodName"):
-        value = getattr(request, field, "")
-        if value:
-            found[field] = value
-    return found

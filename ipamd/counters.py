@@ -60,10 +60,11 @@ class Counters:
 
 @dataclasses.dataclass(slots=True)
 class Cleanups:
-    """What the janitor did since the start."""
+    """What the janitor did since the start; orphaned_enis: how many there are now."""
 
     repaired: int = 0
     collected: int = 0
     stale_rules: int = 0
     stale_links: int = 0
     swept_enis: int = 0
+    orphaned_enis: int = 0

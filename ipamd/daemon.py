@@ -28,7 +28,7 @@ from ipamd.api import cni_service, diagnose, introspection, pages, terway_backen
 from ipamd.attachments import attachments, leases, pod_interfaces, upkeep
 from ipamd.cni import conflist, pending_dels
 from ipamd.kube import kube_pods
-from ipamd.pool import pool, pool_state, reclaim
+from ipamd.pool import leftovers, pool, pool_state, reclaim
 from ipamd.readiness import Phase
 from ipamd.recovery import recoverer, startup
 from ipamd.transport import unary_calls
@@ -70,6 +70,7 @@ class Daemon:
         self._registry = registry
         self._tell = tell
         self._conflist_content = conflist_content
+        self._leftovers: leftovers.Leftovers | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._pool = _make_pool(process.conf, time, tell, counted, self._store_enis)
         self._leases = leases.Leases()
@@ -84,6 +85,7 @@ class Daemon:
             tell=tell,
             mtu=process.mtu,
         )
+        self._ready = readiness.Readiness(self._pool)
         self._recoverer = recoverer.Recoverer(
             self._pool,
             self._leases,
@@ -93,11 +95,10 @@ class Daemon:
             metadata=metadata,
             time=time,
             tell=tell,
-            changed=self._store_enis,
+            waits_for=self._ready.wait_for,
         )
-        self._ready = readiness.Readiness(self._pool)
         self._cni = cni_service.CniService(self._served, self._ready, counted)
-        self._pending = pending_dels.PendingDels(process.pending_del_dir, self._cni)
+        self._pending = pending_dels.PendingDels(process.pending_del_dir, self._cni, time)
         pages.show(self._pool, self._leases, self._ready)
         gauges.offer_pool(registry, self._pool)
 
@@ -119,6 +120,7 @@ class Daemon:
             ready=self._ready,
             cloud_reachable=self._alibaba.reachable,
             pods=self._watched,
+            orphans=lambda: self._leftovers.orphans if self._leftovers else (),
         )
         ipamd_pb2_grpc.add_CniServicer_to_server(self._cni, server)
         ipamd_pb2_grpc.add_IntrospectionServicer_to_server(
@@ -168,7 +170,8 @@ class Daemon:
                 await task
 
     async def _live(self) -> None:
-        maker = await self._recoverer.run()
+        maker, left_behind = await self._recoverer.run()
+        self._leftovers = left_behind
         self._ready.phase = Phase.RECOVERED
         # Before any ADD: a DEL that was left for us must not end what is added again.
         await self._pending.replay()
@@ -195,6 +198,7 @@ class Daemon:
                 managed=self._recoverer.managed,
                 changed=self._store_enis,
             ),
+            left_behind=left_behind,
             worker=self._worker,
             time=self._clock,
             tell=self._tell,
@@ -216,10 +220,25 @@ class Daemon:
             tell=self._tell,
         ):
             self._ready.phase = Phase.READY
+            self._task(self._keep_conflist(), "CNI configuration")
             log.info("ipamd ready", free=self._pool.state.free())
 
+    async def _keep_conflist(self) -> None:
+        await conflist.keep(
+            self._conflist_content,
+            self._process.cni_dir,
+            is_wanted=lambda: self._ready.phase is Phase.READY,
+            time=self._clock,
+            tell=self._tell,
+            period_s=self._process.check_period_s,
+        )
+
     async def _store_enis(self) -> None:
-        await self._worker.put_enis(startup.records_of(self._pool.state))
+        try:
+            await self._worker.put_enis(startup.records_of(self._pool.state))
+        except errors.Unavailable as e:
+            startup.tell_unstored(e, self._tell)
+            raise
 
     def _task(self, work: Any, name: str) -> None:
         task = asyncio.create_task(work, name=name)

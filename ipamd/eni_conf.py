@@ -16,6 +16,8 @@ DynamicConf = Mapping[str, Any]
 
 SECRETS = ("access_key", "access_secret")
 _SECURITY_GROUPS_MAX = 10
+_LONGEST = "8760h"
+"""A year: for who means never. What is longer is a slip of the finger."""
 
 OTHER_MODES: Mapping[str, tuple[Any, ...]] = {
     "ipam_type": ("",),
@@ -158,7 +160,7 @@ def parse(plain: Mapping[str, Any], faults: Faults) -> EniConf:
         max_eni=read.number("max_eni", 0),
         eni_cap_ratio=read.ratio("eni_cap_ratio", 1.0),
         eni_cap_shift=read.number("eni_cap_shift", 0, minimum=-100),
-        ip_pool_sync_period_s=read.duration("ip_pool_sync_period", 120.0),
+        ip_pool_sync_period_s=read.duration("ip_pool_sync_period", 120.0, at_least="1s"),
         idle_ip_reclaim_after_s=read.maybe("idle_ip_reclaim_after", read.duration),
         idle_ip_reclaim_interval_s=read.duration("idle_ip_reclaim_interval", 600.0),
         idle_ip_reclaim_batch_size=read.number("idle_ip_reclaim_batch_size", 5, minimum=1),
@@ -166,7 +168,7 @@ def parse(plain: Mapping[str, Any], faults: Faults) -> EniConf:
         warm_ip_target=read.maybe("warm_ip_target", read.number),
         warm_eni_target=read.maybe("warm_eni_target", read.number),
         minimum_ip_target=read.number("minimum_ip_target", 0),
-        ip_cooldown_period_s=read.duration("ip_cooldown_period", 30.0),
+        ip_cooldown_period_s=read.duration("ip_cooldown_period", 30.0, at_most="24h"),
         custom_stateful_workload_kinds=read.texts("custom_stateful_workload_kinds"),
         enable_patch_pod_ips=read.switch("enable_patch_pod_ips", default=True),
     )
@@ -239,15 +241,21 @@ class _Reader:
         self._faults.add(key, value, "a number from 0 to 1")
         return default
 
-    def duration(self, key: str, default: float = 0.0) -> float:
+    def duration(
+        self, key: str, default: float = 0.0, *, at_least: str = "0s", at_most: str = _LONGEST
+    ) -> float:
         value = self._get(key, None)
         if value is None or value == "":
             return default
         try:
-            return durations.parse_s(value if isinstance(value, str) else "")
+            found_s = durations.parse_s(value if isinstance(value, str) else "")
         except ValueError:
-            self._faults.add(key, value, "a duration such as 120s or 10m")
-            return default
+            found_s = -1.0
+        if durations.parse_s(at_least) <= found_s <= durations.parse_s(at_most):
+            return found_s
+        allowed = f"a duration such as 120s or 10m, from {at_least} to {at_most}"
+        self._faults.add(key, value, allowed)
+        return default
 
     def maybe(self, key: str, read: Callable[[str], Any]) -> Any:
         """What *read* reads, None when the key is not there or null."""

@@ -3,7 +3,7 @@
 Called by the janitor. Nothing is done to one that a cloud call is under way for.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import structlog
 
@@ -15,6 +15,8 @@ from ipamd.model import AddressState, EniState
 from ipamd.pool import drift, eni_maker, pool
 
 log = structlog.get_logger()
+
+_PODS_TOLD = 10
 
 
 class EniUpkeep:
@@ -70,9 +72,13 @@ class EniUpkeep:
             await self._appeared(mac)
         await self._changed()
 
-    async def sweep(self) -> int:
-        """Delete interfaces of ours that are attached nowhere; how many."""
-        return len(await self._maker.sweep())
+    async def know_ours(self) -> None:
+        """Ask whose those are that a start without the cloud could not give back for fear."""
+        if all(eni.ours for eni in self._pool.state.enis.values()):
+            return
+        managed = await self._managed()
+        for eni in self._pool.state.enis.values():
+            eni.ours = eni.ours or managed.get(eni.eni_id, False)
 
     def look_anew(self) -> None:
         """Ask again about those that were not ours: the cloud may have told of one too late."""
@@ -95,8 +101,12 @@ class EniUpkeep:
         eni.full = False
         for note in found.notes:
             log.info("pool follows the cloud", what=note)
-        for warning in found.warnings:
-            self._tell.node(events.Reason.RESOURCE_INVALID, warning)
+        for address in found.taken:
+            text = (
+                f"{address.ipv4} is no longer on {eni.eni_id}: delete the pod, and find out who "
+                "took the address away"
+            )
+            self._tell_without_network([address], text)
         if eni.link is None or eni.state is EniState.DRAINING:
             is_ready = await self._prepare(eni)
             if is_ready and eni.state is EniState.DRAINING:
@@ -142,10 +152,10 @@ class EniUpkeep:
             return
         leased = [a for a in eni.addresses.values() if a.key is not None]
         if eni.state is not EniState.DRAINING:
-            self._tell.node(
-                events.Reason.RESOURCE_INVALID,
-                f"interface {eni.eni_id} was removed from this node by somebody else; "
-                f"{len(leased)} pods have no network: delete them",
+            self._tell_without_network(
+                leased,
+                f"interface {eni.eni_id} was removed from this node by somebody else: attach it "
+                "again, or delete the pod",
             )
         if not leased:
             self._pool.state.remove_eni(eni.eni_id)
@@ -156,6 +166,17 @@ class EniUpkeep:
                 del eni.addresses[address.ipv4]
             else:
                 address.state = AddressState.MISSING
+
+    def _tell_without_network(self, taken: Sequence[model.Address], why: str) -> None:
+        """Tell the Node, and each pod whose address is among *taken*."""
+        keys = [address.key for address in taken if address.key is not None]
+        held = [self._leases[key] for key in keys if key in self._leases]
+        whose = [str(lease.pod) or str(lease.key) for lease in held]
+        listed = ", ".join(whose[:_PODS_TOLD]) + (", …" if len(whose) > _PODS_TOLD else "")
+        pods = f"; pods without network, {len(whose)}: {listed}" if whose else ""
+        self._tell.node(events.Reason.RESOURCE_INVALID, f"{why}{pods}")
+        for lease in held:
+            self._tell.pod(lease.pod, events.Reason.RESOURCE_INVALID, f"no network: {why}")
 
     async def _appeared(self, mac: str) -> None:
         """An interface we do not know: ours from a call whose answer was lost, or somebody's."""

@@ -110,3 +110,8 @@ def offer_janitor(registry: metrics.Metrics, counts: counters.Cleanups) -> None:
         }
 
     registry.gauges("ipamd_gc", "objects mended or collected since the start", ("what",), done)
+    registry.gauge(
+        "ipamd_orphaned_enis",
+        "interfaces of instances that are gone, which nobody deletes",
+        lambda: float(counts.orphaned_enis),
+    )

@@ -16,7 +16,7 @@ from ipamd import counters, eni_upkeep, events, model, node_worker
 from ipamd.attachments import attachments, leases, upkeep
 from ipamd.cni import pending_dels
 from ipamd.kube import kube_pods
-from ipamd.pool import drift, pool
+from ipamd.pool import drift, leftovers, pool
 from ipamd.recovery import recovery
 
 log = structlog.get_logger()
@@ -41,6 +41,7 @@ class Janitor:
         served: attachments.Attachments,
         lease_upkeep: upkeep.Upkeep,
         interface_upkeep: eni_upkeep.EniUpkeep,
+        left_behind: leftovers.Leftovers,
         worker: node_worker.NodeWorker,
         time: clock.Clock,
         tell: events.Events,
@@ -54,6 +55,7 @@ class Janitor:
         self._served = served
         self._upkeep = lease_upkeep
         self._enis = interface_upkeep
+        self._leftovers = left_behind
         self._worker = worker
         self._clock = time
         self._tell = tell
@@ -88,6 +90,7 @@ class Janitor:
         ]
         if sweep:
             self._enis.look_anew()
+            steps.append(("know our interfaces", self._enis.know_ours))
             steps.append(("sweep interfaces", self._sweep))
         for name, step in steps:
             await self._do(name, step)
@@ -147,7 +150,8 @@ class Janitor:
         await self._worker.remove_stale(rules=rules, links=links)
 
     async def _sweep(self) -> None:
-        self.counts.swept_enis += await self._enis.sweep()
+        self.counts.swept_enis += await self._leftovers.sweep()
+        self.counts.orphaned_enis = len(self._leftovers.orphans)
 
     async def _await_links(self, until_s: float) -> None:
         """Look often for links that the kernel has later than us, as it may after a boot."""

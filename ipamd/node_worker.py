@@ -107,6 +107,10 @@ class NodeWorker:
         """Remember something about this node."""
         await self._thread.run(lambda: self._db.put_fact(name, value))
 
+    async def try_database(self) -> None:
+        """Raise Unavailable when nothing can be stored now."""
+        await self.put_fact("written", "")
+
     async def put_enis(self, enis: tuple[model.EniRecord, ...]) -> None:
         """Store the interfaces as they are."""
         await self._thread.run(lambda: self._db.put_enis(enis))

@@ -38,13 +38,19 @@ class Phase(enum.StrEnum):
 class Readiness:
     """Phase of the daemon, and why it is not ready.
 
-    broken: which part ended by a fault, so that only a new start helps; "" = none.
+    waits_for: what keeps it from starting, "" = nothing that is known yet. broken: which part ended
+    by a fault, so that only a new start helps; "" = none.
     """
 
     def __init__(self, addresses: pool.Pool) -> None:
         self._pool = addresses
         self.phase = Phase.STARTING
+        self.waits_for = ""
         self.broken = ""
+
+    def wait_for(self, why: str) -> None:
+        """Note what keeps the daemon from starting."""
+        self.waits_for = why
 
     def note_end(self, task: "asyncio.Task[None]") -> None:
         """A background task ended; unless it was cancelled, or is done, it is broken."""
@@ -56,13 +62,15 @@ class Readiness:
         """Raise Unavailable when no ADD may start now."""
         if self.phase is Phase.DRAINING:
             raise errors.Unavailable("ipamd is stopping; the next one will answer")
-        if self.phase in (Phase.STARTING, Phase.RECOVERED):
+        self.require_recovered()
+        if self.phase is Phase.RECOVERED:
             raise errors.Unavailable("ipamd is starting; retry")
 
     def require_recovered(self) -> None:
         """Raise Unavailable while the leases of earlier runs are not known."""
         if self.phase is Phase.STARTING:
-            raise errors.Unavailable("ipamd is starting; retry")
+            why = f": {self.waits_for}" if self.waits_for else ""
+            raise errors.Unavailable(f"ipamd is starting{why}; retry")
 
     def require_addresses(self) -> None:
         """Raise what STATUS answers when this node cannot run pods.

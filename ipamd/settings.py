@@ -10,12 +10,26 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from core import settings
+from core import settings, version
 from ipamd import dynamic_config, eni_conf
+from ipamd.cni import conflist
 from kube import settings as kube_settings
 
 DAEMON_MODES = ("ENIMultiIP",)
 _MTU_MIN, _MTU_MAX = 576, 65535
+_CHECK_PERIOD_MAX_S = 3600
+"""What is mended each round waits for it: a pod whose rules are lost has no network till then."""
+_DRAIN_MAX_S = 3600
+_EPILOG = """\
+environment (docs/reference/flags.md has all of it):
+  REGION_ID, ECS_ENDPOINT, VPC_ENDPOINT, IMDS_ENDPOINT     where the cloud is
+  ALIBABA_CLOUD_ACCESS_KEY_ID, ..._SECRET                  who we are; else the instance's RAM role
+  NODE_NAME, POD_NAMESPACE                                 which Node, and where its ConfigMaps are
+
+exit status: 0 ended by a signal; 2 settings are wrong, each on a line of its own; 3 it must not
+run: another ipamd does, or the database is of a newer version.
+Then ask it: terway-cli doctor. Documentation: docs/reference/ipamd.md
+"""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +66,11 @@ def parse_flags(argv: Sequence[str] | None) -> argparse.Namespace:
         prog="ipamd",
         description="Gives the pods of this node addresses of the VPC. Started by a DaemonSet; "
         "the CNI executable `terway` calls it over a unix socket.",
-        epilog="Documentation: docs/reference/ipamd.md",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
+    add("--version", action="version", version=f"ipamd {version.VERSION}")
     add("--config", default="/etc/eni/eni_conf", help="main configuration, JSON (%(default)s)")
     add(
         "--dynamic-config",
@@ -110,10 +126,9 @@ def read(
         reader.fault(fault)
     if flags.daemon_mode not in DAEMON_MODES:
         reader.fault(f"--daemon-mode: {flags.daemon_mode!r} is not allowed; allowed: ENIMultiIP")
-    if not _MTU_MIN <= flags.mtu <= _MTU_MAX:
-        reader.fault(f"--mtu: {flags.mtu} is not allowed; allowed: {_MTU_MIN} to {_MTU_MAX}")
-    if flags.check_period < 1:
-        reader.fault(f"--check-period: {flags.check_period} is not allowed; allowed: 1 or more")
+    _require(reader, "--mtu", flags.mtu, _MTU_MIN, _MTU_MAX)
+    _require(reader, "--check-period", flags.check_period, 1, _CHECK_PERIOD_MAX_S)
+    _require(reader, "--drain-timeout", flags.drain_timeout, 0, _DRAIN_MAX_S)
     listen = flags.readonly_listen
     if not listen.startswith("unix:///"):
         reader.fault(f"--readonly-listen: {listen!r} is not allowed; allowed: unix:///PATH")
@@ -136,8 +151,17 @@ def read(
         conf=conf,
         namespace=environ.get("POD_NAMESPACE") or "kube-system",
         dynamic=dynamic,
-        warnings=(*faults.warnings, *_kube_warnings(kube)),
+        warnings=(
+            *faults.warnings,
+            *_kube_warnings(kube),
+            *conflist.warnings(pathlib.Path(flags.config).parent),
+        ),
     )
+
+
+def _require(reader: settings.Reader, flag: str, value: int, least: int, most: int) -> None:
+    if not least <= value <= most:
+        reader.fault(f"{flag}: {value} is not allowed; allowed: {least} to {most}")
 
 
 def read_kube(flags: argparse.Namespace, environ: Mapping[str, str]) -> kube_settings.KubeSettings:

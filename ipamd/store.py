@@ -24,6 +24,7 @@ SCHEMA_VERSION = 1
 _BUSY_S = 5.0
 _DAMAGED = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 """SQLITE_ERROR: a table or column is missing. Others, such as SQLITE_BUSY, tell of no damage."""
+_NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
 _KEY_IS = "network = ? AND container_id = ? AND ifname = ?"
 
 
@@ -42,7 +43,8 @@ class StoreUnusable(errors.Precondition):
     """The file cannot be opened, though nothing says that it is damaged."""
 
     def __init__(self, path: pathlib.Path, why: sqlite3.DatabaseError) -> None:
-        super().__init__(f"state database {path} cannot be used: {why}; who else has it open?")
+        advice = "is the disk full or gone?" if _lacks_room(why) else "who else has it open?"
+        super().__init__(f"state database {path} cannot be used: {why}; {advice}")
 
 
 class Store:
@@ -56,7 +58,7 @@ class Store:
         try:
             self._db = self._open()
         except sqlite3.DatabaseError as e:
-            self._db = self._begin_anew(e)
+            self._db = self._open_without_room() if _lacks_room(e) else self._begin_anew(e)
 
     def close(self) -> None:
         """Write everything into the main file."""
@@ -177,10 +179,24 @@ class Store:
         rows = self._db.execute(store_rows.READ_KEPT)
         return store_rows.readable("kept", rows, store_rows.kept)
 
-    def _open(self) -> sqlite3.Connection:
+    def _open_without_room(self) -> sqlite3.Connection:
+        """For a full disk, on which DELs must go on: they free it. Raises StoreUnusable.
+
+        What processes share of the file needs room, so nobody else can look into it meanwhile.
+        """
+        try:
+            db = self._open(alone=True)
+        except sqlite3.DatabaseError as e:
+            return self._begin_anew(e)
+        log.warning("state database is opened for ipamd alone: no room", path=str(self._path))
+        return db
+
+    def _open(self, *, alone: bool = False) -> sqlite3.Connection:
         db = sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None)
         try:
             self._path.chmod(0o600)
+            if alone:
+                db.execute("PRAGMA locking_mode = EXCLUSIVE")
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = NORMAL")
             version: int = db.execute("PRAGMA user_version").fetchone()[0]
@@ -233,3 +249,7 @@ class Store:
             self._db.execute("COMMIT")
         except sqlite3.Error as e:
             raise errors.Unavailable(f"state database {self._path} cannot be written: {e}") from e
+
+
+def _lacks_room(why: sqlite3.DatabaseError) -> bool:
+    return getattr(why, "sqlite_errorcode", 0) & 0xFF in _NO_ROOM

@@ -52,7 +52,8 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Point a client at it with ECS_ENDPOINT=127.0.0.1:18080, STS_ENDPOINT the same, "
         "ALICLOUD_CLIENT_SCHEME=HTTP, ALIBABA_CLOUD_ACCESS_KEY_ID=LTAIsimulated, "
         "ALIBABA_CLOUD_ACCESS_KEY_SECRET=simulated-secret, REGION_ID=cn-hangzhou and "
-        "IMDS_ENDPOINT=http://127.0.0.1:18080. See docs/reference/simulator.md.",
+        "IMDS_ENDPOINT=http://127.0.0.1:18080. Exit status: 0 done, 1 failed, 2 wrong usage or "
+        "world file. See docs/reference/simulator.md.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_serve(commands.add_parser("serve", help="run the cloud until SIGTERM or SIGINT"))

@@ -8,6 +8,7 @@ alone, at the address instances know, and object storage alone.
 
 import asyncio
 import contextlib
+import os
 import socket
 import time
 import urllib.parse
@@ -93,7 +94,14 @@ class Server:
 
     async def _listen(self, app: web.Application, host: str, port: int) -> int:
         runner = await self._runner(app)
-        await web.TCPSite(runner, host, port).start()
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as e:
+            why = os.strerror(e.errno).lower() if e.errno and e.errno > 0 else str(e)
+            raise OSError(
+                f"{host}:{port} cannot be served: {why}; end what has it, which may be another "
+                "cloudsim, or choose another address (port 0 = any free one)"
+            ) from e
         address = runner.addresses[0]
         return int(address[1])
 

@@ -55,7 +55,7 @@ async def _start(options: argparse.Namespace, stack: contextlib.AsyncExitStack) 
     stack.push_async_callback(front.stop)
     if options.metrics_address is not None:
         status = http_status.HttpStatus({"/healthz": _healthy, "/metrics": _exposed(measured)})
-        port = await status.start(*options.metrics_address)
+        port = await status.start(*options.metrics_address, setting="--metrics-address")
         stack.push_async_callback(status.stop)
         log.info("serving metrics", port=port)
     log.info(READY, socket=str(options.socket))

@@ -24,6 +24,9 @@ example:
   csi-mounter --driver=ossfs,s3fs
 Then ask it:
   printf '{"header":{"method":"status"}}\\n' | socat - UNIX:/run/fuse.ossfs/mounter.sock
+TIME is a number with a unit: 500ms, 30s, 5m.
+
+exit status: 0 ended by a signal; 1 failed; 2 wrong usage.
 See docs/reference/csi-mounter.md.
 """
 

@@ -88,6 +88,12 @@ def check(field: str, options: Iterable[str]) -> tuple[str, ...]:
     told = tuple(option.strip() for option in options)
     for option in told:
         name = option.partition("=")[0]
+        # First what cannot be mended by another value: a path, an address.
+        if is_reserved(name):
+            raise errors.InvalidField(
+                field, "has an option that is not a user's to set; see docs/reference/oss.md",
+                value=name,
+            )  # fmt: skip
         if not _OPTION.fullmatch(option):
             raise errors.InvalidField(
                 field,
@@ -95,11 +101,6 @@ def check(field: str, options: Iterable[str]) -> tuple[str, ...]:
                 value=name,
                 allowed="name or name=value, of letters, digits and _.:+~@%-",
             )
-        if is_reserved(name):
-            raise errors.InvalidField(
-                field, "has an option that is not a user's to set; see docs/reference/oss.md",
-                value=name,
-            )  # fmt: skip
     return told
 
 

@@ -72,7 +72,7 @@ class CniService(ipamd_pb2_grpc.CniServicer):
             self._counted.commands.inc(command, "0")
             return ipamd_pb2.CniReply(stdout=stdout)
         self._counted.commands.inc(command, str(error.code))
-        log.info("command refused", code=error.code, error=str(error))
+        log.warning("command refused", command=command, code=error.code, error=str(error))
         return ipamd_pb2.CniReply(
             exit_status=1, stdout=cni_error.to_json(error, _version_of(request.config))
         )

@@ -3,7 +3,7 @@
 import dataclasses
 import enum
 import pathlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from core import errors
 from host import netns
@@ -32,8 +32,14 @@ class Finding:
     advice: str = ""
 
 
+_SHOWN = 10
+
+
 class Diagnosis:
-    """cloud_reachable: raises what keeps the OpenAPI from answering. pods: None = not watched."""
+    """cloud_reachable: raises what keeps the OpenAPI from answering. pods: None = not watched.
+
+    orphans: ids of interfaces that nobody deletes; see `leftovers`.
+    """
 
     def __init__(
         self,
@@ -45,8 +51,10 @@ class Diagnosis:
         ready: readiness.Readiness,
         cloud_reachable: Callable[[], Awaitable[None]],
         pods: pod_cache.PodCache | None = None,
+        orphans: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         self._pods = pods
+        self._orphans = orphans
         self._pool = addresses
         self._leases = held
         self._pod_interfaces = interfaces
@@ -60,11 +68,18 @@ class Diagnosis:
             self._phase(),
             self._free(),
             self._interfaces(),
+            await self._reach(
+                "state database",
+                self._worker.try_database,
+                "make room on its disk; no pod gets a network until then, though pods can end",
+                severity=Severity.ERROR,
+            ),
             await self._reach("metadata service", self._metadata, "check the route to it"),
             await self._reach(
                 "OpenAPI", self._cloud_reachable, "check endpoint, credentials and RAM policy"
             ),
             *([] if self._pods is None else [_watch(self._pods)]),
+            *([_left(self._orphans())] if self._orphans() else []),
         ]
 
     async def pod(self, namespace: str, name: str) -> list[Finding]:
@@ -100,7 +115,12 @@ class Diagnosis:
         try:
             differences = await self._pod_interfaces.differences(lease)
         except errors.Error as e:
-            return Finding(severity=Severity.ERROR, subject=subject, message=str(e))
+            return Finding(
+                severity=Severity.ERROR,
+                subject=subject,
+                message=str(e),
+                advice="its network is back within a minute when the interface is; else delete it",
+            )
         if not differences:
             return Finding(
                 severity=Severity.OK,
@@ -121,10 +141,11 @@ class Diagnosis:
         phase = self._ready.phase
         if phase is readiness.Phase.READY:
             return Finding(severity=Severity.OK, subject="ipamd", message="ready")
+        waits_for = self._ready.waits_for if phase is readiness.Phase.STARTING else ""
         return Finding(
             severity=Severity.WARNING,
             subject="ipamd",
-            message=f"is {phase}",
+            message=f"is {phase}" + (f": {waits_for}" if waits_for else ""),
             advice="the runtime gets its CNI configuration when ipamd is ready; see its log",
         )
 
@@ -138,8 +159,9 @@ class Diagnosis:
                 severity=Severity.ERROR,
                 subject="addresses",
                 message=f"{why} ({message})",
-                advice="free addresses in the vSwitch, add one to eni_conf, or use a larger "
-                "instance type",
+                advice="what the message names: a right of RAM to grant, addresses of the vSwitch "
+                "to free, another vSwitch for eni_conf, a larger instance type; ipamd tries again "
+                "by itself",
             )
         return Finding(severity=Severity.OK, subject="addresses", message=message)
 
@@ -159,14 +181,31 @@ class Diagnosis:
         await self._worker.read_primary_mac()
 
     @staticmethod
-    async def _reach(subject: str, check: Callable[[], Awaitable[None]], advice: str) -> Finding:
+    async def _reach(
+        subject: str,
+        check: Callable[[], Awaitable[None]],
+        advice: str,
+        *,
+        severity: Severity = Severity.WARNING,
+    ) -> Finding:
         try:
             await check()
         except errors.Error as e:
-            return Finding(
-                severity=Severity.WARNING, subject=subject, message=str(e), advice=advice
-            )
+            return Finding(severity=severity, subject=subject, message=str(e), advice=advice)
         return Finding(severity=Severity.OK, subject=subject, message="answers")
+
+
+def _left(eni_ids: Sequence[str]) -> Finding:
+    """They take addresses of the vSwitches: no error of this node."""
+    more = f" and {len(eni_ids) - _SHOWN} more" if len(eni_ids) > _SHOWN else ""
+    return Finding(
+        severity=Severity.WARNING,
+        subject="interfaces left behind",
+        message="of instances that are gone, made by an ipamd: "
+        f"{', '.join(eni_ids[:_SHOWN])}{more}",
+        advice="look at each, then: aliyun ecs DeleteNetworkInterface --NetworkInterfaceId ENI; "
+        "with the cluster's id in eni_tags (ack.aliyun.com) ipamd deletes those of its cluster",
+    )
 
 
 def _watch(cache: pod_cache.PodCache) -> Finding:

@@ -1,5 +1,6 @@
 """What `terway-cli` finds out by itself, without the daemon."""
 
+import socket
 from typing import Any
 
 from cloud import imds as cloud_imds
@@ -7,10 +8,26 @@ from cloud import imds_network
 from core import errors
 
 ENDPOINT = cloud_imds.DEFAULT_ENDPOINT
+_CONNECT_S = 2.0
 
 
 class Unreadable(Exception):
     """Something does not answer; the message says what and what to do."""
+
+
+def why_no_answer(path: str) -> str:
+    """Why a connection to the socket at *path* fails, and what to do."""
+    try:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(_CONNECT_S)
+            connection.connect(path)
+    except FileNotFoundError:
+        return "there is no such socket; is ipamd running on this node?"
+    except PermissionError:
+        return "it is root's; run as root"
+    except OSError as e:
+        return f"{(e.strerror or str(e)).lower()}; has ipamd ended? Look at its log"
+    return "it takes connections, but calls fail; look at its log"
 
 
 def interfaces(endpoint: str) -> list[dict[str, Any]]:

@@ -7,11 +7,21 @@ from typing import Any
 
 import grpc
 
+from core import version
 from ipamd.cli import calls, local, output
 
 _UNREACHABLE = 1
 _FINDINGS = 1
 _ALL_WELL = 0
+
+_EPILOG = """\
+examples:
+  terway-cli doctor default/web-0     why has this pod no address?
+  terway-cli doctor                   and this node?
+  terway-cli -o json mapping          every address and who has it, for programs
+
+exit status: 0 done; 1 ipamd does not answer, or `doctor` found something wrong; 2 wrong usage.
+"""
 
 Show = Callable[[argparse.Namespace], tuple[Any, int]]
 
@@ -27,14 +37,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except local.Unreadable as e:
         print(f"terway-cli: {e}", file=sys.stderr)  # noqa: T201
         return _UNREACHABLE
-    sys.stdout.write(output.render(shown, json_output=arguments.output == "json"))
+    render = output.as_json if arguments.output == "json" else arguments.render
+    sys.stdout.write(render(shown))
     return int(status)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="terway-cli", description="Look inside ipamd, the address daemon of this node."
+        prog="terway-cli",
+        description="Look inside ipamd, the address daemon of this node. Needs root.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"terway-cli {version.VERSION}")
     parser.add_argument("--socket", default=calls.SOCKET, help="ipamd's socket (%(default)s)")
     parser.add_argument("--output", "-o", choices=("table", "json"), default="table")
     parser.add_argument(
@@ -53,13 +68,14 @@ def _parser() -> argparse.ArgumentParser:
         "--endpoint", default=local.ENDPOINT, help="metadata service (%(default)s)"
     )
     doctor = _add(commands, "doctor", _doctor, "why does this pod, or this node, get no address?")
+    doctor.set_defaults(render=output.findings)
     doctor.add_argument("pod", nargs="?", default="", metavar="NAMESPACE/POD")
     return parser
 
 
 def _add(commands: Any, name: str, run: Show, text: str) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, render=output.table)
     return parser
 
 
@@ -95,8 +111,5 @@ def _doctor(arguments: argparse.Namespace) -> tuple[Any, int]:
 def _why(error: Any, socket: str) -> str:
     """What a failed call means to a person, and what to do."""
     if error.code() is grpc.StatusCode.UNAVAILABLE:
-        return (
-            f"terway-cli: ipamd does not answer on {socket} ({error.details()}); is it running on "
-            "this node, and are you root?"
-        )
+        return f"terway-cli: ipamd does not answer on {socket}: {local.why_no_answer(socket)}"
     return f"terway-cli: {error.details()}"

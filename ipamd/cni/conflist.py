@@ -20,6 +20,8 @@ log = structlog.get_logger()
 
 FILE_NAME = "10-terway.conflist"
 _OLD_NAME = "10-terway.conf"
+_POLICY = "disable_network_policy"
+"""Key of Terway's ConfigMap, which is a file beside the others."""
 _DEFAULT: Mapping[str, Any] = {"type": "terway", "capabilities": {"bandwidth": True}}
 _VERSION = "1.0.0"
 _NETWORK = "terway-chainer"
@@ -50,6 +52,36 @@ def build(conf_dir: pathlib.Path) -> bytes:
         "plugins": stripped,
     }
     return json.dumps(document, indent=2).encode() + b"\n"
+
+
+def warnings(conf_dir: pathlib.Path) -> list[str]:
+    """What the files of Terway in *conf_dir* ask for and ipamd does not have.
+
+    Raises nothing: `build` tells what is wrong with them. Source: spec/terway.md 1.4 and 1.6.
+    """
+    told = []
+    with contextlib.suppress(errors.Invalid):
+        plugins = json.loads(build(conf_dir))["plugins"]
+        for each in plugins:
+            kind = str(each.get("eniip_virtual_type", ""))
+            if each.get("type") == "terway" and kind.lower() not in ("", "veth"):
+                told.append(
+                    f"eniip_virtual_type: {kind!r} has no effect: pods get veth pairs with policy "
+                    "routes"
+                )
+        if any(each.get("type") == "cilium-cni" for each in plugins):
+            told.append(
+                "cilium-cni is called after terway: without a cilium-agent on this node, which "
+                "does not come with ipamd, no pod starts; take it out of the CNI configuration"
+            )
+    with contextlib.suppress(OSError, ValueError):
+        disabled = (conf_dir / _POLICY).read_text().strip().lower()
+        if disabled in ("", "0", "false"):
+            told.append(
+                f"{_POLICY}: {disabled!r} asks for network policy, which ipamd does not have: "
+                "NetworkPolicy objects have no effect on this node"
+            )
+    return told
 
 
 def write(content: bytes, cni_dir: pathlib.Path) -> None:
@@ -95,6 +127,28 @@ async def offer(
         await time.sleep(delay_s)
         delay_s = min(delay_s * 2, _RETRY_MAX_S)
     return False
+
+
+async def keep(
+    content: bytes,
+    cni_dir: pathlib.Path,
+    *,
+    is_wanted: Callable[[], bool],
+    time: clock.Clock,
+    tell: events.Events,
+    period_s: float,
+) -> None:
+    """Write it again when somebody removed it, until it is not wanted: the node is NotReady then.
+
+    One that was changed is left alone: agents of service meshes put their plug-in into it.
+    """
+    while is_wanted():
+        await time.sleep(period_s)
+        if not is_wanted() or (cni_dir / FILE_NAME).exists():
+            continue
+        text = f"{cni_dir / FILE_NAME} was removed by somebody else; it is written again"
+        tell.node(events.Reason.RESOURCE_INVALID, text)
+        await offer(content, cni_dir, is_wanted=is_wanted, time=time, tell=tell)
 
 
 def remove(cni_dir: pathlib.Path) -> None:

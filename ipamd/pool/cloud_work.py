@@ -6,7 +6,7 @@ gives something back does not: pods do not wait for that.
 
 import asyncio
 import ipaddress
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Protocol
 
 import structlog
@@ -116,7 +116,7 @@ class CloudWork:
             self._counted.asked("", count, succeeded=False)
             raise
         self._counted.asked(eni.mac, len(eni.addresses), succeeded=True)
-        log.info("interface added", eni_id=eni.eni_id, addresses=len(eni.addresses))
+        log.info("interface added", eni_id=eni.eni_id, addresses=_listed(eni.addresses))
         self._state.add_eni(eni)
 
     async def _assign(self, eni: model.PoolEni, count: int) -> None:
@@ -129,7 +129,7 @@ class CloudWork:
         finally:
             eni.busy, eni.assigning = False, 0
         self._counted.asked(eni.mac, len(assigned), succeeded=True)
-        log.info("addresses added", eni_id=eni.eni_id, addresses=len(assigned))
+        log.info("addresses added", eni_id=eni.eni_id, addresses=_listed(assigned))
         if eni.eni_id in self._state.enis:
             now_s = self._clock.now().timestamp()
             self._state.add_addresses(eni.eni_id, assigned, now_s)
@@ -150,7 +150,7 @@ class CloudWork:
         for ipv4 in addresses:
             eni.addresses.pop(ipv4, None)
         self._counted.gave_back(len(addresses))
-        log.info("addresses given back", eni_id=eni.eni_id, addresses=len(addresses))
+        log.info("addresses given back", eni_id=eni.eni_id, addresses=_listed(addresses))
 
     async def _delete(self, eni: model.PoolEni) -> None:
         try:
@@ -214,3 +214,8 @@ class CloudWork:
         if not task.cancelled() and task.exception() is not None:
             log.error("pool task failed", task=task.get_name(), error=repr(task.exception()))
         self._ended()
+
+
+def _listed(addresses: Iterable[ipaddress.IPv4Address]) -> str:
+    """For the log: who asks which node had an address looks for the address."""
+    return " ".join(map(str, addresses))

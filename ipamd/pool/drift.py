@@ -16,10 +16,10 @@ SURE = 2
 
 @dataclasses.dataclass(slots=True, kw_only=True)
 class Drift:
-    """What changed, in words for the operator; warnings concern addresses that pods use."""
+    """What changed, in words for the operator. taken: addresses that pods lost just now."""
 
     notes: list[str] = dataclasses.field(default_factory=list)
-    warnings: list[str] = dataclasses.field(default_factory=list)
+    taken: list[model.Address] = dataclasses.field(default_factory=list)
 
 
 class Compare:
@@ -77,10 +77,7 @@ class Compare:
             return
         if address.key is not None:
             address.state, address.since_s = AddressState.MISSING, now_s
-            drift.warnings.append(
-                f"{address.ipv4} of {address.key} is no longer on {eni.eni_id}: its pod has no "
-                "network; delete the pod, and find out who took the address away"
-            )
+            drift.taken.append(address)
         else:
             del eni.addresses[address.ipv4]
             drift.notes.append(f"{address.ipv4} is no longer on {eni.eni_id}: dropped")

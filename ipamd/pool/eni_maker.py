@@ -1,7 +1,7 @@
 """Interfaces of this node in the cloud: made, grown, shrunk and removed, step by step.
 
 Each step leaves something a restart can find: an interface carries the instance's id as a tag from
-its first moment, so one that was made and never attached is swept later and not lost.
+its first moment, so one that was made and never attached is deleted later: see `leftovers`.
 """
 
 import asyncio
@@ -39,6 +39,8 @@ _FULL_CODES = ("InvalidOperation.Ipv4CountExceeded",)
 _IN_BETWEEN = "InvalidOperation.InvalidEniState"
 _ATTACHED = (eni_model.EniStatus.ATTACHING, eni_model.EniStatus.IN_USE)
 _DETACHED = (eni_model.EniStatus.DETACHING, eni_model.EniStatus.AVAILABLE)
+_LEFT_MAX = 3
+"""Interfaces that could not be deleted; more would only take addresses from others."""
 _SETTLE_FIRST_S = 0.5
 _SETTLE_MAX_S = 4.0
 
@@ -114,12 +116,21 @@ class EniMaker:
         self._resource_group_id = resource_group_id
         self._making: set[str] = set()
         self._creating = 0
+        self._left: dict[str, str] = {}
+        """What could not be deleted; why it was never used, "" = it was."""
 
     async def create(self, count: int) -> model.PoolEni:
         """A new interface with *count* addresses, attached and ready in the kernel.
 
         What cannot be finished is deleted again. Raises NoVSwitch, CloudError, Unavailable.
         """
+        refused = await self._delete_left()
+        unused = [why for why in self._left.values() if why]
+        if refused is not None and len(unused) >= _LEFT_MAX:
+            raise errors.Unavailable(
+                f"no interface is made while {len(unused)} that were made can be neither used "
+                f"({unused[-1]}) nor deleted ({refused})"
+            )
         self._creating += 1
         try:
             made = await self._create(count)
@@ -134,7 +145,7 @@ class EniMaker:
             return await self._wait_ready(made)
         except BaseException as e:
             log.warning("interface given up", eni_id=made.eni_id, error=str(e))
-            await asyncio.shield(self._undo(made.eni_id))
+            await asyncio.shield(self._undo(made.eni_id, e))
             raise
         finally:
             self._making.discard(made.eni_id)
@@ -142,6 +153,10 @@ class EniMaker:
     def is_making(self, eni_id: str) -> bool:
         """Whether the interface is being made right now."""
         return eni_id in self._making
+
+    def may_be_making(self, eni_id: str) -> bool:
+        """Like `is_making`; also while nobody knows yet which interface a call is making."""
+        return self._creating > 0 or self.is_making(eni_id)
 
     async def assign(self, eni: model.PoolEni, count: int) -> tuple[ipaddress.IPv4Address, ...]:
         """*count* more addresses on the interface, once the metadata service knows them.
@@ -169,25 +184,25 @@ class EniMaker:
         await self._retry(lambda: self._api.unassign(eni.eni_id, addresses))
 
     async def remove(self, eni_id: str) -> None:
-        """Detach and delete an interface; what is done already is skipped."""
+        """Detach and delete an interface; what is done already is skipped.
+
+        Raises Unavailable, and leaves it where it is, while too many others cannot be deleted.
+        """
+        refused = await self._delete_left()
+        if refused is not None and len(self._left) >= _LEFT_MAX:
+            raise errors.Unavailable(
+                f"interface {eni_id} is not detached while {len(self._left)} that are detached "
+                f"cannot be deleted ({refused})"
+            )
         await self._settled(
             lambda: self._api.detach(eni_id, self._instance_id),
             lambda: self._is_attached(eni_id, wanted=False),
         )
-        await self._settled(lambda: self._api.delete(eni_id), _never)
-
-    async def sweep(self) -> list[str]:
-        """Delete interfaces we made and that are attached nowhere; their ids."""
-        found = await self._api.find(
-            tags={INSTANCE_TAG: self._instance_id}, status=eni_model.EniStatus.AVAILABLE
-        )
-        if self._creating:
-            return []  # one of them may be what a call under way has just made
-        leaked = [eni.eni_id for eni in found if eni.eni_id not in self._making]
-        for eni_id in leaked:
-            log.warning("deleting an interface that was left behind", eni_id=eni_id)
-            await self._api.delete(eni_id)
-        return leaked
+        try:
+            await self._settled(lambda: self._api.delete(eni_id), _never)
+        except errors.Error:
+            self._left[eni_id] = ""
+            raise
 
     async def _create(self, count: int) -> eni_model.Eni:
         """Create in the first vSwitch that has room."""
@@ -295,11 +310,29 @@ class EniMaker:
             await self._clock.sleep(delay_s)
             delay_s = min(delay_s * 2, _SETTLE_MAX_S)
 
-    async def _undo(self, eni_id: str) -> None:
+    async def _undo(self, eni_id: str, cause: BaseException) -> None:
         try:
             await self.remove(eni_id)
         except errors.Error as e:
+            self._left[eni_id] = str(cause)
             log.warning("interface is left for the sweep", eni_id=eni_id, error=str(e))
+
+    async def _delete_left(self) -> errors.Error | None:
+        """Delete what could not be deleted before; why the cloud does not, None when it does.
+
+        A cloud that RAM lets do only the rest would fill the vSwitch with what each try leaves.
+        """
+        refused: errors.Error | None = None
+        for eni_id in list(self._left):
+            try:
+                # Not detached: the pool may have taken it up, when metadata told of it late.
+                await self._api.delete(eni_id)
+            except errors.Error as e:
+                if not isinstance(e, cloud_errors.CloudError) or e.code != _IN_BETWEEN:
+                    refused = e
+                    continue
+            self._left.pop(eni_id, None)
+        return refused
 
     async def _retry(self, call: Callable[[], Awaitable[T]]) -> T:
         """Ask again when nobody knows the outcome; client tokens make that harmless."""

@@ -67,16 +67,23 @@ def plan_growth(
     *,
     pack: bool = True,
     dry_vswitch_ids: Collection[str] = (),
+    links_expected: bool = False,
 ) -> list[Action]:
     """Calls that bring what is short. pack: fill the fullest interface first, else the emptiest.
 
     dry_vswitch_ids: vSwitches without free addresses; their interfaces are not asked for more.
+    links_expected: interfaces without a link will have one in a moment, and then their addresses
+    are free.
     """
+    # What somebody took away has no place on the node, though pods still have its addresses.
+    enis = [eni for eni in enis if eni.state is not EniState.DRAINING or eni.link is not None]
     free = sum(eni.count(AddressState.WARM) for eni in enis if eni.is_usable)
     total = sum(len(eni.addresses) for eni in enis)
     coming = sum(eni.assigning for eni in enis) + sum(demand.creating)
+    late = [eni for eni in enis if links_expected and lacks_link(eni)]
+    free_soon = sum(eni.count(AddressState.WARM) for eni in late)
     short = max(
-        demand.waiting + targets.min_free - free - coming,
+        demand.waiting + targets.min_free - free - free_soon - coming,
         targets.minimum_total - total - coming,
     )
     short = min(short, targets.capacity - total - coming)
@@ -93,7 +100,8 @@ def plan_growth(
             actions.append(Assign(eni_id=eni.eni_id, count=count))
             short -= count
     # Interfaces at work can be asked for more once they are done: quicker than a new one.
-    short -= _room_soon(enis, demand, targets, dry_vswitch_ids)
+    at_work = [eni for eni in enis if eni.busy or (links_expected and lacks_link(eni))]
+    short -= _room_soon(at_work, demand, targets, dry_vswitch_ids)
     slots = targets.max_enis - len(enis) - len(demand.creating)
     while short > 0 and slots > 0:
         count = min(short, targets.addresses_per_eni, ASSIGN_MAX + 1)
@@ -103,20 +111,25 @@ def plan_growth(
     return actions
 
 
+def lacks_link(eni: model.PoolEni) -> bool:
+    """Whether all that *eni* needs to be usable is its link."""
+    return eni.state is EniState.IN_USE and eni.link is None
+
+
 def _room_soon(
-    enis: Sequence[model.PoolEni],
+    at_work: Sequence[model.PoolEni],
     demand: Demand,
     targets: limits.Targets,
     dry_vswitch_ids: Collection[str],
 ) -> int:
-    """Addresses that interfaces with a call under way could still take after it."""
+    """Addresses that interfaces at work could still take after it, and those being made."""
     most = targets.addresses_per_eni
-    at_work = (
+    rooms = (
         most - len(eni.addresses) - eni.assigning
-        for eni in enis
-        if eni.busy and eni.state is EniState.IN_USE and eni.vswitch_id not in dry_vswitch_ids
+        for eni in at_work
+        if eni.state is EniState.IN_USE and eni.vswitch_id not in dry_vswitch_ids
     )
-    return sum(at_work) + sum(most - count for count in demand.creating)
+    return sum(rooms) + sum(most - count for count in demand.creating)
 
 
 def plan_shrink(

@@ -22,6 +22,8 @@ _SETTLE_S = 0.05
 """After a change nobody waits for, others are let happen before the pool is looked at."""
 _ADD_WAIT_S = 100.0
 _CREATES_AT_ONCE = 3
+_LINKS_WAIT_S = 30.0
+"""After a start, nothing is made in place of interfaces whose links the kernel may still get."""
 
 
 class Dry(Protocol):
@@ -66,10 +68,12 @@ class Pool:
             state, time, tell, counted=counted, changed=changed, ended=self._wake.set
         )
         self._shrink_at_s = time.monotonic_s() + sync_period_s
+        self._links_until_s = 0.0
 
     def configure(self, targets: limits.Targets, maker: cloud_work.Maker, dry: Dry) -> None:
-        """Say what to aim at and who calls the cloud."""
+        """Say what to aim at and who calls the cloud; links may come late from now on."""
         self.targets, self._work.maker, self._dry = targets, maker, dry
+        self._links_until_s = self._clock.monotonic_s() + _LINKS_WAIT_S
 
     @property
     def vswitches(self) -> Dry:
@@ -192,10 +196,16 @@ class Pool:
             self.targets,
             pack=self._pack,
             dry_vswitch_ids=self.vswitches.dry(),
+            links_expected=self._links_expected(),
         )
         room = _CREATES_AT_ONCE - len(self._work.creating)
         creates = [a for a in actions if isinstance(a, plan.CreateEni)][:room]
         return [*(a for a in actions if not isinstance(a, plan.CreateEni)), *creates]
+
+    def _links_expected(self) -> bool:
+        """Whether an interface has no link yet, as it may be after a boot."""
+        is_soon = self._clock.monotonic_s() < self._links_until_s
+        return is_soon and any(plan.lacks_link(eni) for eni in self.state.enis.values())
 
     def _demand(self) -> plan.Demand:
         return plan.Demand(waiting=len(self._waiting), creating=self._work.creating)
@@ -206,6 +216,7 @@ class Pool:
     def _refuse_hopeless(self) -> None:
         """Fail who waits when no address is on its way."""
         coming = self._work.creating or any(eni.busy for eni in self.state.enis.values())
+        coming = coming or self._links_expected()
         if not self._waiting or coming or self.state.count(AddressState.COOLING):
             return
         blocked = self._clock.monotonic_s() < self._work.blocked_until_s
@@ -222,6 +233,18 @@ class Pool:
 
     async def _sleep(self) -> None:
         """Until something happens, or the next thing is due. A burst is let arrive first."""
+        try:
+            async with asyncio.timeout(max(_LEAST_S, self._due_s())):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+        if self._waiting:
+            await self._let_arrive()
+        else:
+            await self._clock.sleep(_SETTLE_S)
+
+    def _due_s(self) -> float:
+        """Seconds until the pool is to be looked at though nothing happened."""
         now_s = self._clock.monotonic_s()
         due = [self._shrink_at_s - now_s]
         warm_s = self.state.next_warm_s(self._now_s())
@@ -232,15 +255,9 @@ class Pool:
         dry_s = self.vswitches.retry_s()
         if dry_s is not None:
             due.append(dry_s)
-        try:
-            async with asyncio.timeout(max(_LEAST_S, min(due))):
-                await self._wake.wait()
-        except TimeoutError:
-            return
-        if self._waiting:
-            await self._let_arrive()
-        else:
-            await self._clock.sleep(_SETTLE_S)
+        if self._links_expected():
+            due.append(self._links_until_s - now_s)
+        return min(due)
 
     async def _let_arrive(self) -> None:
         waited_s, seen = 0.0, -1

@@ -1,6 +1,6 @@
 """From a process that knows nothing to a pool that is served, whatever is silent meanwhile."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import structlog
 
@@ -10,7 +10,7 @@ from cloud import network as cloud_network
 from core import clock, errors
 from ipamd import eni_conf, events, model, node_worker
 from ipamd.attachments import leases
-from ipamd.pool import eni_maker, limits, pool, vswitches
+from ipamd.pool import eni_maker, leftovers, limits, pool, vswitches
 from ipamd.recovery import node_facts, startup
 
 log = structlog.get_logger()
@@ -21,7 +21,7 @@ _RETRY_MAX_S = 30.0
 
 
 class Recoverer:
-    """Fills pool and leases. changed: stores the interfaces."""
+    """Fills pool and leases. waits_for: called with what keeps the daemon from starting."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class Recoverer:
         metadata: cloud_metadata.Metadata,
         time: clock.Clock,
         tell: events.Events,
-        changed: Callable[[], Awaitable[None]],
+        waits_for: Callable[[str], None],
     ) -> None:
         self._pool = addresses
         self._leases = held
@@ -44,7 +44,7 @@ class Recoverer:
         self._metadata = metadata
         self._clock = time
         self._tell = tell
-        self._changed = changed
+        self._waits_for = waits_for
         self._stored = model.StoredState()
         self._rebuilt = False
         self._facts: node_facts.NodeFacts | None = None
@@ -53,17 +53,22 @@ class Recoverer:
         """Open the database. Raises StoreTooNew."""
         self._stored, self._rebuilt = await self._worker.open()
 
-    async def run(self) -> eni_maker.EniMaker:
-        """Recover, again and again until it works; who makes interfaces from then on."""
+    async def run(self) -> tuple[eni_maker.EniMaker, leftovers.Leftovers]:
+        """Recover, again and again until it works.
+
+        Who makes interfaces from then on, and who deletes those that were left behind.
+        """
         delay_s = _RETRY_FIRST_S
         while True:
             try:
                 return await self._recover()
             except errors.Error as e:
+                self._waits_for(str(e))
                 log.warning("recovery failed; trying again", error=str(e), retry_s=delay_s)
                 self._tell.node(events.Reason.RESOURCE_INVALID, f"ipamd cannot start yet: {e}")
-            except Exception:
+            except Exception as e:
                 # One that ends for good would leave the node without ADD and DEL.
+                self._waits_for(f"{type(e).__name__}; see its log")
                 log.exception("recovery broke; trying again", retry_s=delay_s)
             await self._clock.sleep(delay_s)
             delay_s = min(delay_s * 2, _RETRY_MAX_S)
@@ -76,7 +81,7 @@ class Recoverer:
         attached = await self._alibaba.enis.find(instance_id=facts.instance_id)
         return {e.eni_id: startup.is_ours(e) for e in attached if startup.is_managed(e, self._conf)}
 
-    async def _recover(self) -> eni_maker.EniMaker:
+    async def _recover(self) -> tuple[eni_maker.EniMaker, leftovers.Leftovers]:
         self._pool.state.clear()
         self._leases.clear()
         facts, attached = await self._read_facts()
@@ -103,8 +108,9 @@ class Recoverer:
             time=self._clock,
             tell=self._tell,
         )
-        await self._changed()
-        return maker
+        records = startup.records_of(self._pool.state)
+        await startup.try_to_store(self._worker.put_enis(records), self._tell)
+        return maker, self._make_leftovers(facts, maker)
 
     async def _read_facts(self) -> tuple[node_facts.NodeFacts, list[eni_model.Eni] | None]:
         """From metadata and cloud; what was remembered when they are silent.
@@ -129,7 +135,8 @@ class Recoverer:
             self._tell.node(events.Reason.RESOURCE_INVALID, told)
             await self._worker.begin_anew()
             self._stored = model.StoredState()
-        await self._worker.put_fact(_FACTS, node_facts.to_json(facts))
+        remembering = self._worker.put_fact(_FACTS, node_facts.to_json(facts))
+        await startup.try_to_store(remembering, self._tell)
         return facts, attached
 
     async def _is_own(self, remembered: node_facts.NodeFacts, instance_id: str) -> bool:
@@ -164,3 +171,20 @@ class Recoverer:
             resource_group_id=self._conf.resource_group_id,
         )
         return maker, choice
+
+    def _make_leftovers(
+        self, facts: node_facts.NodeFacts, maker: eni_maker.EniMaker
+    ) -> leftovers.Leftovers:
+        return leftovers.Leftovers(
+            self._alibaba.enis,
+            self._alibaba.instances,
+            self._clock,
+            instance_id=facts.instance_id,
+            cluster=self._conf.eni_tags.get(leftovers.CLUSTER_TAG, ""),
+            is_wanted=lambda eni_id: maker.may_be_making(eni_id) or self._is_used(eni_id),
+        )
+
+    def _is_used(self, eni_id: str) -> bool:
+        """Whether the pool has the interface, or, where a start did not find it, pods had."""
+        held = self._leases.values()
+        return eni_id in self._pool.state.enis or any(lease.eni_id == eni_id for lease in held)

@@ -3,7 +3,7 @@
 import dataclasses
 import ipaddress
 import pathlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 
 import structlog
 
@@ -131,14 +131,15 @@ async def restore(
         # An address may have come to another interface of this node.
         lease = dataclasses.replace(stored, eni_id=eni_of.get(stored.ipv4, stored.eni_id))
         if _restore_lease(state, held, lease, tell, now_s):
-            await worker.put_lease(lease)
+            await try_to_store(worker.put_lease(lease), tell)
     for ipv4, released_at in sources.stored.released_at.items():
         state.cool(ipv4, released_at, now_s)
     for ipv4, (kept, released_at) in sources.stored.kept.items():
         state.keep(ipv4, kept, released_at, now_s)
     for lease in found.ended:
         await worker.unwire(pod_interfaces.unwiring(lease, None))
-        await worker.end_lease(lease.key, lease.ipv4, now_s, keep=lease.kept is not None)
+        ending = worker.end_lease(lease.key, lease.ipv4, now_s, keep=lease.kept is not None)
+        await try_to_store(ending, tell)
         if lease.kept is not None:
             state.keep(lease.ipv4, lease.kept, now_s, now_s)
         else:
@@ -155,6 +156,23 @@ async def restore(
         stale_links=len(stale.links),
         database_rebuilt=sources.rebuilt,
     )
+
+
+async def try_to_store(write: Awaitable[None], tell: events.Events) -> None:
+    """Start all the same on a full disk: pods must be able to end, which is what frees it.
+
+    The next start finds what is not stored, or not forgotten, in kernel, metadata and cloud.
+    """
+    try:
+        await write
+    except errors.Unavailable as e:
+        tell_unstored(e, tell)
+
+
+def tell_unstored(why: errors.Error, tell: events.Events) -> None:
+    """Say on the Node what it means that the database cannot be written."""
+    text = f"{why}; new pods get no network until it can, running ones keep theirs"
+    tell.node(events.Reason.RESOURCE_INVALID, text)
 
 
 def records_of(state: pool_state.PoolState) -> tuple[model.EniRecord, ...]:
@@ -209,11 +227,10 @@ def _restore_lease(
     held[lease.key] = lease
     if lease.eni_id not in state.enis:
         # Kept for DEL to clean up after; its pod has no network until the interface is back.
-        tell.node(
-            events.Reason.RESOURCE_INVALID,
-            f"{lease.ipv4} of {lease.key} is on interface {lease.eni_id}, which is not on this "
-            "node any more: delete the pod",
-        )
+        gone = f"interface {lease.eni_id} is not on this node any more: attach it again, or delete"
+        whose = str(lease.pod) or str(lease.key)
+        tell.node(events.Reason.RESOURCE_INVALID, f"{gone} the pod {whose} ({lease.ipv4})")
+        tell.pod(lease.pod, events.Reason.RESOURCE_INVALID, f"no network: {gone} the pod")
         return False
     try:
         state.restore(lease.key, lease.ipv4, lease.eni_id, now_s)

@@ -1,5 +1,6 @@
 """What the chart makes: names, labels, pods."""
 
+import json
 import pathlib
 import re
 
@@ -249,6 +250,24 @@ def test_a_configuration_that_is_there_is_used_and_left_alone(render: Render) ->
     assert chart.of_kind(made, "ConfigMap") == []
     assert {"name": "eni-config", "configMap": {"name": "mine"}} in daemons["spec"]["volumes"]
     assert "annotations" not in daemons["metadata"]
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        ({}, {"ack.aliyun.com": "c1"}),
+        ({"team": "net"}, {"ack.aliyun.com": "c1", "team": "net"}),
+        ({"ack.aliyun.com": "mine"}, {"ack.aliyun.com": "mine"}),
+    ],
+)
+def test_interfaces_tell_their_cluster(
+    render: Render, tags: dict[str, str], expected: dict[str, str]
+) -> None:
+    conf = {"eni_tags": tags} if tags else {}
+    made = render({"cloud": {"clusterId": "c1"}, "ipamd": {"enabled": True, "eniConf": conf}})
+
+    (config,) = chart.of_kind(made, "ConfigMap")
+    assert json.loads(config["data"]["eni_conf"])["eni_tags"] == expected
 
 
 def test_the_registry_stands_before_every_image(render: Render) -> None:

@@ -318,9 +318,14 @@ async def test_a_call_is_logged_with_its_request_id_and_without_secrets(
 ) -> None:
     with structlog.testing.capture_logs() as logs:
         await alibaba.disks.find()
+        with contextlib.suppress(cloud_errors.CloudError):
+            await alibaba.disks.delete("d-1")
 
     called = [entry for entry in logs if entry["event"] == "cloud called"]
-    assert [(e["action"], e["code"]) for e in called] == [("DescribeDisks", "OK")]
+    assert [(e["action"], e["code"], e["log_level"]) for e in called] == [
+        ("DescribeDisks", "OK", "debug"),
+        ("DeleteDisk", "InvalidDiskId.NotFound", "info"),
+    ]
     assert called[0]["request_id"]
     assert called[0]["elapsed_s"] >= 0
     assert processes.ACCESS_KEY_SECRET not in repr(logs)

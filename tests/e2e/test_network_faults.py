@@ -1,7 +1,9 @@
 """What happens to ipamd when the cloud, the metadata service, the database or itself fails."""
 
+import concurrent.futures
 import contextlib
 import sqlite3
+import subprocess
 import time
 
 import pytest
@@ -18,6 +20,8 @@ CONF = {
 }
 NETWORK = {"cniVersion": "1.0.0", "name": "terway", "type": "terway"}
 VSWITCH = "vsw-bp1sim000000000002"
+SWEPT_S = 60.0
+"""For two looks at what is left behind, ten rounds of a second apart."""
 DRY, OTHER = "vsw-bp1sim000000000003", "vsw-bp1sim000000000004"
 
 
@@ -95,6 +99,15 @@ def test_a_stopped_daemon_takes_the_configuration_away_and_leaves_the_pods(rig, 
     assert pod.ip("-4", "addr", "show", "eth0")[0]["addr_info"][0]["local"] == pod.address
     node.start_daemon()
     assert conflist.exists()
+
+
+def test_a_configuration_that_somebody_removes_is_put_back(rig, node):
+    conflist = node.cni_dir / "10-terway.conflist"
+    conflist.unlink()
+
+    wait_until(conflist.exists, "the node stays without a network")
+    assert node.ipamd.terminate() == 0
+    assert not conflist.exists()
 
 
 def test_a_second_daemon_is_refused_and_says_who_is_there(rig, node):
@@ -201,6 +214,23 @@ def test_a_quota_fails_the_add_and_leaves_no_interface_behind(rig, node):
     wait_until(lambda: set(cloud_enis(rig)) == known, "an interface was left behind")
 
 
+def test_an_interface_that_was_made_and_never_attached_is_deleted_by_the_next_daemon(rig):
+    node = rig.node("node-1")
+    node.configure(CONF)
+    held = rig.control.add_fault("AttachNetworkInterface", "notify")
+    node.start_daemon("--check-period", "1", ready="state recovered")
+    rig.control.wait_held(held)
+    node.ipamd.kill9()
+    rig.control.release(held, drop=True)
+    (left,) = cloud_enis(rig)
+
+    node.start_daemon("--check-period", "1")
+
+    add(rig, node)
+    wait_until(lambda: left not in cloud_enis(rig), "an interface was left behind", SWEPT_S)
+    assert {row["eni"] for row in node.cli("mapping")} == set(cloud_enis(rig))
+
+
 def test_warm_addresses_are_served_while_cloud_and_metadata_are_down(rig, node):
     rig.sim.kill9()
 
@@ -245,6 +275,25 @@ def test_an_interface_that_somebody_else_removed_is_told(rig, node):
     )
 
 
+def test_an_interface_that_somebody_detached_is_kept_for_its_pods_and_deleted_after_them(rig, node):
+    pod = add(rig, node)
+    (eni_id,) = cloud_enis(rig)
+    rig.control.request("POST", f"enis/{eni_id}", {"detach": True})
+    node.ipamd.kill9()
+    node.start_daemon("--check-period", "1", ready="state recovered")
+    rig.control.clear_calls()
+
+    def looks():
+        asked = [call["parameters"].get("Status") for call in rig.control.calls()]
+        return asked.count("Available")
+
+    wait_until(lambda: looks() >= 3, "nobody looks at what is left behind", SWEPT_S)
+    assert eni_id in cloud_enis(rig)
+
+    pod.delete(NETWORK)
+    wait_until(lambda: eni_id not in cloud_enis(rig), "an interface was left behind", SWEPT_S)
+
+
 def test_an_address_that_somebody_else_took_is_told_and_not_given_again(rig, node):
     pod = add(rig, node)
     eni_id = next(row["eni"] for row in node.cli("mapping") if row["ip"] == pod.address)
@@ -260,6 +309,25 @@ def test_an_address_that_somebody_else_took_is_told_and_not_given_again(rig, nod
     )
 
 
+def test_a_boot_whose_link_comes_late_makes_no_interface_too_many(rig, node):
+    add(rig, node).delete(NETWORK)
+    (eni_id,) = cloud_enis(rig)
+    ifname = node.cli("mapping")[0]["ifname"]
+    node.ipamd.kill9()
+    elsewhere, new = rig.pod(node), rig.pod(node)
+    node.ip("link", "set", ifname, "netns", elsewhere.netns)
+    node.start_daemon("--check-period", "1", ready="state recovered")
+
+    with concurrent.futures.ThreadPoolExecutor(1) as threads:
+        adding = threads.submit(new.add, NETWORK)
+        wait_until(lambda: "ipamd_waiting_adds 1" in node.metrics(), "the ADD does not wait")
+        elsewhere.ip("link", "set", ifname, "netns", node.netns)
+        adding.result()
+
+    assert set(cloud_enis(rig)) == {eni_id}
+    new.delete(NETWORK)
+
+
 def test_a_deleted_database_is_rebuilt_from_the_kernel(rig, node):
     pod = add(rig, node)
     node.ipamd.terminate()
@@ -271,6 +339,53 @@ def test_a_deleted_database_is_rebuilt_from_the_kernel(rig, node):
     assert [row["ip"] for row in node.cli("list")] == [pod.address]
     pod.delete(NETWORK)
     assert node.cli("list") == []
+
+
+@pytest.fixture
+def small_disk(rig):
+    """The state directory of a node, with room for a database and little more."""
+    node = rig.node("node-1")
+    node.state_dir.mkdir()
+    small = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(node.state_dir)]
+    subprocess.run(small, check=True)
+    try:
+        yield node
+    finally:
+        node.close()
+        subprocess.run(["umount", str(node.state_dir)], check=True)
+
+
+@pytest.mark.parametrize("end", ["kill9", "terminate"])
+def test_pods_end_after_a_start_on_a_full_disk_and_new_ones_come_once_it_has_room(
+    rig, small_disk, end
+):
+    node = small_disk
+    node.configure(CONF)
+    node.start_daemon()
+    pods = [add(rig, node), add(rig, node)]
+    getattr(node.ipamd, end)()
+    filler = node.state_dir / "filler"
+    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+        while True:
+            file.write(b"x" * 4096)
+
+    node.start_daemon(ready="state recovered")
+
+    node.ipamd.wait_for(network_rig.IPAMD_READY, 20)
+    pods.pop().delete(NETWORK)
+    assert [row["ip"] for row in node.cli("list")] == [pods[0].address]
+    new = rig.pod(node)
+    status, told = new.cni("ADD", NETWORK)
+    assert (status, told["code"]) == (1, 11)
+    assert "database or disk is full" in told["details"]
+    (finding,) = (row for row in node.cli("doctor") if row["subject"] == "state database")
+    assert finding["severity"] == "ERROR"
+    assert "new pods get no network until it can" in node.ipamd.log.read_text()
+
+    filler.unlink()
+    new.add(NETWORK)
+    for each in (*pods, new):
+        each.delete(NETWORK)
 
 
 def test_a_database_of_a_newer_version_is_refused(rig, node):

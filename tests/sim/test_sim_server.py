@@ -2,6 +2,7 @@ import concurrent.futures
 import http.client
 import json
 import pathlib
+import socket
 import subprocess
 import sys
 import threading
@@ -341,3 +342,16 @@ def test_long_requests_are_read(sim: Sim) -> None:
 
     assert reply.status < 500
     assert "RequestId" in reply.json
+
+
+def test_an_address_in_use_is_told_with_what_to_do(tmp_path: pathlib.Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        where = f"127.0.0.1:{taken.getsockname()[1]}"
+        words = [sys.executable, "-m", "sim", "serve", "--listen", where]
+        words += ["--state-dir", str(tmp_path / "cloud")]
+        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+
+    (told,) = done.stderr.splitlines()
+    assert done.returncode == 1
+    assert told.startswith(f"cloudsim: {where} cannot be served: address already in use; ")
+    assert "port 0 = any free one" in told

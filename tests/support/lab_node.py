@@ -110,7 +110,7 @@ class LabNode:
 
 
 async def _serve(socket: pathlib.Path, state_dir: pathlib.Path, count: int) -> None:
-    from core import grpc_server, logs, metrics  # noqa: PLC0415
+    from core import clock, grpc_server, logs, metrics  # noqa: PLC0415
     from ipamd import gauges  # noqa: PLC0415
     from ipamd._pb import ipamd_pb2_grpc  # noqa: PLC0415
     from ipamd.cni import pending_dels  # noqa: PLC0415
@@ -127,7 +127,7 @@ async def _serve(socket: pathlib.Path, state_dir: pathlib.Path, count: int) -> N
     node.record = lambda: ipamd_harness.Node.record(node)
     daemon = ipamd_harness.Daemon(node, cool_down_s=0.0)
     await daemon.start()
-    pending = pending_dels.PendingDels(state_dir / "pending-del", daemon.cni)
+    pending = pending_dels.PendingDels(state_dir / "pending-del", daemon.cni, clock.SystemClock())
     await pending.replay()
     interceptor = grpc_server.ServeInterceptor(
         observe=gauges.observer(metrics.Metrics()), redact=lambda _: None, quiet=gauges.QUIET

@@ -119,15 +119,16 @@ class Node:
 
     def attachments(self) -> list[dict[str, Any]]:
         """What the daemon's introspection page shows."""
-        fetch = [
-            "curl",
-            "-s",
-            "--unix-socket",
-            str(self.debug_socket),
-            "http://ipamd/v1/attachments",
-        ]
-        found: list[dict[str, Any]] = json.loads(self.run(*fetch))
+        found: list[dict[str, Any]] = json.loads(self._page("/v1/attachments"))
         return found
+
+    def metrics(self) -> str:
+        """What the daemon's metrics page shows."""
+        return self._page("/metrics")
+
+    def _page(self, path: str) -> str:
+        fetch = ["curl", "-s", "--unix-socket", str(self.debug_socket), f"http://ipamd{path}"]
+        return self.run(*fetch)
 
     def netns_of(self, address: str) -> str:
         """Path of the network namespace of the pod with *address*."""

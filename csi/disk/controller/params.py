@@ -26,7 +26,7 @@ FS_TYPES: tuple[str, ...] = ("ext4", "ext3", "xfs")
 
 _FOR_THE_NODE = frozenset(
     {"mkfsOptions", "sysConfig", "omitfsck", "readIOPS", "writeIOPS", "readBPS", "writeBPS"}
-    | {"dataCacheSize", "dataCacheMode", "readOnly", "fsType", "fstype"}
+    | {"dataCacheSize", "dataCacheMode", "readOnly", "readonly", "fsType", "fstype"}
 )
 _FOR_US = frozenset(
     {"type", "performanceLevel", "zoneId", "zoneid", "regionId", "encrypted", "kmsKeyId"}
@@ -150,7 +150,7 @@ def _check_for_the_node(own: Mapping[str, str]) -> None:
     """Find faults now that would otherwise show when a pod already waits for its volume."""
     for key in ("fsType", "fstype"):
         require_fs_type(f"parameters[{key}]", own.get(key, ""))
-    for key in ("readOnly", "omitfsck"):
+    for key in ("readOnly", "readonly", "omitfsck"):
         values.boolean(f"parameters[{key}]", own.get(key, ""))
     node_options.parse_filesystem(_ANY, own)
     disk_options.parse_sys_config(own.get("sysConfig", ""))

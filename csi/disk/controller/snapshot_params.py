@@ -12,8 +12,9 @@ from csi.disk.controller import tags
 
 TAG_PREFIX = "snapshotTags/"
 _RETENTION_DAYS_MAX = 65536
-_NO_EFFECT = ("snapshotType", "instantAccessRetentionDays")
-"""Accepted as in the reference: instant access is what the cloud does by itself now."""
+_NO_EFFECT = ("snapshotType", "instantAccess", "instantAccessRetentionDays", "forceDelete")
+"""Accepted as in the reference: instant access is what the cloud does by itself now, and a snapshot
+goes whatever was made from it. The classes of ACK's documentation have them."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,12 +1,14 @@
 import asyncio
 import contextlib
 import pathlib
+import socket
 import stat
 import threading
 
 import grpc
 import grpc.aio
 import pytest
+import structlog
 
 from core import call, errors, executor, grpc_errors, grpc_server
 from csi._pb import csi_pb2, csi_pb2_grpc
@@ -21,10 +23,10 @@ class Identity(csi_pb2_grpc.IdentityServicer):
 
 
 @contextlib.asynccontextmanager
-async def serving(tmp_path, behaviour):
+async def serving(tmp_path, behaviour, **more):
     observed: list[tuple[str, str]] = []
     interceptor = grpc_server.ServeInterceptor(
-        observe=lambda method, code, _: observed.append((method, code)), redact=str
+        observe=lambda method, code, _: observed.append((method, code)), redact=str, **more
     )
     server = grpc_server.make_server(interceptor)
     csi_pb2_grpc.add_IdentityServicer_to_server(Identity(behaviour), server)
@@ -150,3 +152,77 @@ async def test_a_stale_socket_is_replaced_but_a_file_is_not(tmp_path):
 
     assert in_the_way.read_text() == "data"
     await server.stop(0)
+
+
+async def test_every_line_of_a_call_names_what_it_is_about(tmp_path):
+    async def fine():
+        structlog.get_logger().info("at work")
+        return csi_pb2.ProbeResponse()
+
+    def subject(message):
+        return {"asked" if isinstance(message, csi_pb2.ProbeRequest) else "answered": "v-1"}
+
+    keep = [structlog.contextvars.merge_contextvars]
+    with structlog.testing.capture_logs(processors=keep) as logs:
+        async with serving(tmp_path, fine, subject=subject) as (stub, _, _):
+            await stub.Probe(csi_pb2.ProbeRequest())
+
+    told = [(each["event"], each.get("asked"), each.get("answered")) for each in logs]
+    assert told == [
+        ("rpc started", "v-1", None),
+        ("at work", "v-1", None),
+        ("rpc ended", "v-1", "v-1"),
+    ]
+
+
+@pytest.mark.parametrize("quiet", [(), ("Probe",)], ids=["usual", "quiet"])
+async def test_a_call_that_failed_is_a_warning_with_its_request(tmp_path, quiet):
+    async def fail():
+        raise errors.Precondition("why it failed")
+
+    with structlog.testing.capture_logs() as logs:
+        async with serving(tmp_path, fail, quiet=quiet) as (stub, _, _):
+            await code_of(stub)
+
+    started, ended = logs
+    assert started["log_level"] == ("debug" if quiet else "info")
+    assert (ended["log_level"], ended["error"]) == ("warning", "why it failed")
+    assert ("request" in ended) == bool(quiet)
+
+
+async def test_a_socket_that_cannot_be_made_is_told_as_such(tmp_path):
+    server = grpc_server.make_server(
+        grpc_server.ServeInterceptor(observe=lambda *_: None, redact=str)
+    )
+    too_long = tmp_path / ("s" * 200)
+
+    with pytest.raises(errors.Precondition, match="cannot listen on"):
+        grpc_server.add_unix_socket(server, too_long)
+
+    await server.stop(0)
+
+
+async def test_a_socket_that_another_process_serves_is_left_to_it(tmp_path):
+    async def fine():
+        return csi_pb2.ProbeResponse()
+
+    async with serving(tmp_path, fine) as (stub, _, path):
+        second = grpc_server.make_server(
+            grpc_server.ServeInterceptor(observe=lambda *_: None, redact=str)
+        )
+        with pytest.raises(errors.Precondition, match=f"another process serves {path}"):
+            grpc_server.add_unix_socket(second, path)
+        await second.stop(0)
+
+        await stub.Probe(csi_pb2.ProbeRequest())
+
+
+def test_a_socket_that_nobody_serves_any_more_is_stale(tmp_path):
+    path = tmp_path / "s.sock"
+    with socket.socket(socket.AF_UNIX) as ended:
+        ended.bind(str(path))
+        ended.listen()
+
+    grpc_server.clear_socket_path(path)
+
+    assert not path.exists()

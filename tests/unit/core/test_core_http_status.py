@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from core import http_status
+from core import errors, http_status
 
 
 async def _raw(port, request):
@@ -20,6 +20,19 @@ async def _well():
 
 async def _ill():
     raise RuntimeError("inside")
+
+
+async def test_a_port_that_is_in_use_is_told_with_its_setting():
+    first, second = http_status.HttpStatus({}), http_status.HttpStatus({})
+    port = await first.start("127.0.0.1", 0)
+
+    with pytest.raises(errors.Precondition) as caught:
+        await second.start("127.0.0.1", port, setting="SERVICE_PORT")
+
+    await first.stop()
+    told = str(caught.value)
+    assert told.startswith(f"port {port} of 127.0.0.1 cannot be served: address already in use;")
+    assert told.endswith("or change SERVICE_PORT")
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,18 @@ import asyncio
 import contextlib
 import dataclasses
 import json
+import os
 import pathlib
+import socket
+import subprocess
+import sys
 import threading
 import types
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import grpc.aio
 import pytest
+import structlog
 
 from cloud import settings as cloud_settings
 from core import errors, metrics
@@ -33,6 +38,7 @@ class FakeDriver:
 
     NAME: str
     prepare: Callable[[], Awaitable[None]] | None = None
+    ready: Callable[[], Awaitable[None]] = fine
     build_error: Exception | None = None
     closed: bool = False
     FEATURE_GATES: dict[str, bool] = dataclasses.field(default_factory=dict)
@@ -48,7 +54,7 @@ class FakeDriver:
             name=self.NAME,
             services=(),
             expansions=(),
-            ready=fine,
+            ready=self.ready,
             prepare=self.prepare,
             close=close,
         )
@@ -120,6 +126,76 @@ async def test_a_driver_that_cannot_start_leaves_the_others_working(tmp_path, in
     assert (alive.status, ready.status) == (200, 503)
     assert told[WELL] == "ok"
     assert str(error) in told[ILL]
+
+
+@pytest.mark.parametrize(
+    ("error", "shown", "traceback"),
+    [
+        (errors.Precondition("no kernel module"), "no kernel module", False),
+        (KeyError("a defect of ours"), None, True),
+    ],
+    ids=["ours", "defect"],
+)
+async def test_a_start_that_failed_for_a_known_reason_is_logged_without_a_traceback(
+    tmp_path, install, error, shown, traceback
+):
+    install(FakeDriver(ILL, prepare=failing_prepare(error)), FakeDriver(WELL))
+    plugin = make(tmp_path)
+
+    with structlog.testing.capture_logs() as logs:
+        async with started(plugin):
+            await name_served(tmp_path / f"{WELL}.sock")
+
+    failed = next(each for each in logs if each["event"] == "driver does not start")
+    assert (failed["driver"], failed["log_level"]) == (ILL, "error")
+    assert (failed.get("error"), failed.get("exc_info", False)) == (shown, traceback)
+
+
+async def test_the_log_tells_when_a_driver_cannot_work_and_when_it_can_again(tmp_path, install):
+    wrong = [True, True, False, False]
+
+    async def ready() -> None:
+        if wrong.pop(0):
+            raise errors.Unauthenticated("the key is unknown")
+
+    install(FakeDriver(WELL, ready=ready), FakeDriver(ILL))
+    plugin = make(tmp_path)
+
+    with structlog.testing.capture_logs() as logs:
+        async with started(plugin):
+            await name_served(tmp_path / f"{WELL}.sock")
+            for _ in range(4):
+                await plugin.page.ready()
+
+    told = [
+        each for each in logs if each["event"].startswith("driver ") and "work" in each["event"]
+    ]
+    assert [(each["event"], each["log_level"], each["driver"]) for each in told] == [
+        ("driver cannot work now", "warning", WELL),
+        ("driver works again", "info", WELL),
+    ]
+    assert told[0]["error"] == "the key is unknown"
+
+
+def test_a_misspelt_driver_is_shown_as_it_was_given():
+    with pytest.raises(errors.Invalid, match="--driver 'disc' is not supported; allowed: disk, "):
+        driver.load(driver.full_name("disc"))
+
+
+def test_a_status_port_in_use_ends_the_process_with_one_line(tmp_path, capfd):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        status = subprocess.run(
+            [sys.executable, "-m", "csi", f"--endpoint=unix://{tmp_path}/csi.sock", "--nodeid=i-1"],
+            env={**os.environ, "SERVICE_PORT": str(port), "SERVICE_ADDRESS": "127.0.0.1"},
+            cwd=pathlib.Path(app.__file__).parents[1],
+            check=False,
+        ).returncode
+
+    told = capfd.readouterr().err
+    assert status == app.EXIT_REFUSED
+    assert f"port {port} of 127.0.0.1 cannot be served: address already in use" in told
+    assert "Traceback" not in told
 
 
 async def test_a_process_none_of_whose_drivers_serves_is_not_alive(tmp_path, install):

@@ -1,6 +1,7 @@
 """What of a request is logged."""
 
 import pytest
+from google.protobuf.message import Message
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,6 +53,26 @@ def test_tokens_that_kubelet_adds_and_keys_that_users_add_are_hidden() -> None:
 def test_other_values_are_shown(text: str) -> None:
     message = pb.NodePublishVolumeRequest(volume_context={"options": text})
     assert redact.loggable(message) == {"volume_context": {"options": text}}
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        (pb.CreateVolumeRequest(name="pvc-1"), {"name": "pvc-1"}),
+        (pb.CreateVolumeResponse(volume=pb.Volume(volume_id="d-1")), {"volume_id": "d-1"}),
+        (pb.NodePublishVolumeRequest(volume_id="d-1", target_path="/a"), {"volume_id": "d-1"}),
+        (
+            pb.CreateSnapshotResponse(snapshot=pb.Snapshot(snapshot_id="s", source_volume_id="d")),
+            {"snapshot_id": "s", "source_volume_id": "d"},
+        ),
+        (pb.DeleteVolumeRequest(volume_id="d-1", secrets={"name": "x"}), {"volume_id": "d-1"}),
+        (pb.ProbeRequest(), {}),
+        (pb.DeleteVolumeRequest(volume_id="v" * 9999), {"volume_id": "v" * 256}),
+    ],
+    ids=lambda given: type(given).__name__,
+)
+def test_the_subject_of_a_message_is_its_ids(message: Message, told: dict[str, str]) -> None:
+    assert redact.subject(message) == told
 
 
 LONG = 200_000

@@ -48,3 +48,15 @@ async def test_a_refused_registration_is_tried_again(tmp_path):
 async def test_a_missing_directory_is_told(tmp_path):
     with pytest.raises(errors.Precondition, match="does not exist"):
         await registrar.Registrar(tmp_path / "no", NAME, "/csi.sock").start()
+
+
+async def test_what_another_registrar_has_made_stays(tmp_path):
+    first, second = (registrar.Registrar(tmp_path, NAME, "/csi.sock") for _ in range(2))
+    await first.start()
+
+    with pytest.raises(errors.Precondition, match="another process serves"):
+        await second.start()
+    await second.stop()
+
+    assert (tmp_path / f"{NAME}-reg.sock").exists()
+    await first.stop()

@@ -185,6 +185,35 @@ def test_snapshot_parameters_are_understood() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"retentionDays": "5", "forceDelete": "true"},
+        {"snapshotType": "InstantAccess", "instantAccessRetentionDays": "1"},
+        {"instantAccess": "true", "retentionDays": "30"},
+    ],
+    ids=str,
+)
+def test_snapshot_classes_of_acks_documentation_are_taken(parameters: Mapping[str, str]) -> None:
+    days = parameters.get("retentionDays")
+
+    assert snapshot_params.parse(parameters).retention_days == (int(days) if days else None)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"type": "cloud_ssd", "zoneId": "cn-hangzhou-b", "fstype": "ext4", "readonly": "false"},
+        {"type": "cloud_ssd", "fsType": "ext4", "readOnly": "false", "resourceGroupId": "rg-a"},
+        {"type": "cloud_ssd", "mkfsOptions": "-q -L yunpan -J size=2048 -T largefile"},
+        {"type": "available"},
+    ],
+    ids=str,
+)
+def test_storage_classes_of_acks_documentation_are_taken(parameters: Mapping[str, str]) -> None:
+    assert set(params.parse(parameters).categories) & {"cloud_ssd"}
+
+
 @pytest.mark.parametrize("parameters", [{"retentionDays": "x"}, {"foo": "bar"}])
 def test_bad_snapshot_parameters_are_refused(parameters: Mapping[str, str]) -> None:
     with pytest.raises(errors.InvalidField):

@@ -45,6 +45,12 @@ def test_g44_what_is_no_option(text: str) -> None:
         other_options.parse(text)
 
 
+@pytest.mark.parametrize("option", ["use_cache=/tmp", "ram_role=http://100.100.100.200/role"])
+def test_an_option_that_no_value_makes_right_is_refused_as_such(option: str) -> None:
+    with pytest.raises(errors.InvalidField, match="is not a user's to set"):
+        other_options.check("otherOpts", [option])
+
+
 @given(st.sampled_from(sorted(other_options.RESERVED)), st.booleans(), st.text(max_size=5))
 def test_g44_no_spelling_sets_what_is_not_a_users(name: str, upper: bool, value: str) -> None:
     with pytest.raises(errors.InvalidField):

@@ -76,14 +76,20 @@ class FakeWorker:
 
 
 class Told:
+    """told: pod ("" = the node), reason and message of each event."""
+
     def __init__(self):
-        self.reasons = []
+        self.told = []
+
+    @property
+    def reasons(self):
+        return [reason for _, reason, _ in self.told]
 
     def node(self, reason, message, *, warning=True):
-        self.reasons.append(reason)
+        self.told.append(("", reason, message))
 
     def pod(self, pod, reason, message, *, warning=True):
-        self.reasons.append(reason)
+        self.told.append((str(pod), reason, message))
 
 
 async def nothing():

@@ -2,10 +2,12 @@ import dataclasses
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given
+from hypothesis import settings as property_settings
 from hypothesis import strategies as st
 
-from ipamd import eni_conf
+from core import settings as core_settings
+from ipamd import eni_conf, settings
 from ipamd.pool import limits
 
 
@@ -63,6 +65,64 @@ def test_all_faults_are_told_at_once_each_with_key_value_and_what_is_allowed():
     assert "max_pool_size: -1 is not allowed; allowed: a whole number from 0" in told
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "allowed"),
+    [
+        ("ip_pool_sync_period", "0s", "from 1s to 8760h"),
+        ("ip_pool_sync_period", "0", "from 1s to 8760h"),
+        ("ip_pool_sync_period", "1ms", "from 1s to 8760h"),
+        ("ip_pool_sync_period", "-5s", "from 1s to 8760h"),
+        ("ip_pool_sync_period", "8761h", "from 1s to 8760h"),
+        ("ip_pool_sync_period", 120, "from 1s to 8760h"),
+        ("ip_cooldown_period", f"{'9' * 400}h", "from 0s to 24h"),
+        ("idle_ip_reclaim_after", "8761h", "from 0s to 8760h"),
+        ("idle_ip_reclaim_interval", "8761h", "from 0s to 8760h"),
+    ],
+)
+def test_a_duration_that_makes_the_pool_spin_or_sleep_for_ever_is_refused(key, value, allowed):
+    _, faults = parse(**{key: value})
+
+    (told,) = faults.faults
+    assert told.startswith(f"eni_conf: {key}: ")
+    assert told.endswith(f"allowed: a duration such as 120s or 10m, {allowed}")
+
+
+def test_the_ends_of_durations_are_allowed():
+    conf, faults = parse(
+        ip_pool_sync_period="1s",
+        ip_cooldown_period="0s",
+        idle_ip_reclaim_after="0s",
+        idle_ip_reclaim_interval="8760h",
+    )
+
+    assert faults.faults == []
+    assert (conf.ip_cooldown_period_s, conf.idle_ip_reclaim_after_s) == (0.0, 0.0)
+
+
+def flag_faults(tmp_path, *words):
+    (tmp_path / "eni_conf").write_text("{}")
+    flags = settings.parse_flags(["--config", str(tmp_path / "eni_conf"), *words])
+    reader = core_settings.Reader({})
+    settings.read(flags, reader, {})
+    return list(reader.faults)
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "allowed"),
+    [
+        ("--check-period", "0", "1 to 3600"),
+        ("--check-period", "9" * 400, "1 to 3600"),
+        ("--drain-timeout", "-1", "0 to 3600"),
+        ("--drain-timeout", "3601", "0 to 3600"),
+        ("--mtu", "0", "576 to 65535"),
+    ],
+)
+def test_a_number_of_a_flag_that_is_out_of_range_is_refused(tmp_path, flag, value, allowed):
+    assert flag_faults(tmp_path, flag, value) == [
+        f"{flag}: {value} is not allowed; allowed: {allowed}"
+    ]
+
+
 def test_secrets_are_never_shown():
     conf, faults = parse(access_key=["LTAIsecret"], access_secret="hunter2")
 
@@ -103,6 +163,7 @@ values = (
 nested = values | st.lists(values, max_size=2) | st.dictionaries(st.text(max_size=3), values)
 
 
+@property_settings(suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy
 @given(
     st.dictionaries(
         st.sampled_from([f.name.removesuffix("_s") for f in dataclasses.fields(eni_conf.EniConf)]),

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from core import errors, metrics
+from core import clock, errors, metrics
 from ipamd import readiness
 from ipamd._pb import ipamd_pb2
 from ipamd.api import pages
@@ -46,6 +46,35 @@ async def test_a_daemon_that_stops_gives_the_configuration_up(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+async def test_a_configuration_that_somebody_removes_is_written_again_and_a_changed_one_left(
+    tmp_path,
+):
+    time, told, ends = virtual_clock.VirtualClock(), Told(), []
+    file = tmp_path / conflist.FILE_NAME
+    conflist.write(b"{}", tmp_path)
+    keeping = asyncio.create_task(
+        conflist.keep(
+            b"{}", tmp_path, is_wanted=lambda: not ends, time=time, tell=told, period_s=60.0
+        )
+    )
+
+    file.write_bytes(b'{"changed": 1}')
+    await time.advance(120.0)
+    assert file.read_bytes() == b'{"changed": 1}'
+    assert told.messages == []
+
+    file.unlink()
+    await time.advance(60.0)
+    assert file.read_bytes() == b"{}"
+    assert told.messages == [f"{file} was removed by somebody else; it is written again"]
+
+    ends.append("draining")
+    file.unlink()
+    await time.advance(60.0)
+    await keeping
+    assert not file.exists()
+
+
 async def test_a_part_that_broke_fails_the_liveness_probe():
     ready = readiness.Readiness(FakePool())
     page = pages.Pages(metrics.Metrics(), "{}")
@@ -83,10 +112,45 @@ async def test_a_pending_del_whose_file_cannot_be_put_aside_does_not_stop_the_ot
             done.append(request.container_id)
             return ipamd_pb2.CniReply()
 
-    await pending_dels.PendingDels(tmp_path, Service()).replay()
+    await pending_dels.PendingDels(tmp_path, Service(), clock.SystemClock()).replay()
 
     assert done == ["b"]
     assert not (tmp_path / "b:eth0.del").exists()
+
+
+async def test_what_was_put_aside_of_pending_dels_is_removed_after_a_week(tmp_path):
+    time = virtual_clock.VirtualClock()
+
+    class Service:
+        async def Del(self, request, context):
+            return ipamd_pb2.CniReply(exit_status=1, stdout=b'{"code": 7}')
+
+    pending = pending_dels.PendingDels(tmp_path, Service(), time)
+    request = ipamd_pb2.CniRequest(container_id="a", ifname="eth0").SerializeToString()
+    (tmp_path / "a:eth0.del").write_bytes(request)
+    (tmp_path / "b:eth0.del").write_bytes(b"\xff")
+    (tmp_path / ".17.tmp").write_bytes(request)
+    (tmp_path / "notes").write_text("somebody's")
+
+    def names():
+        return {path.name for path in tmp_path.iterdir()}
+
+    def pass_after(age_s):
+        newest_s = max(path.stat().st_ctime for path in tmp_path.iterdir())
+        time.now_s += newest_s + age_s - time.now().timestamp()
+
+    pass_after(3599)
+    await pending.replay()
+    await pending.replay()
+    assert names() == {"a:eth0.refused", "b:eth0.unreadable", ".17.tmp", "notes"}
+
+    pass_after(3601)
+    await pending.replay()
+    assert names() == {"a:eth0.refused", "b:eth0.unreadable", "notes"}
+
+    pass_after(7 * 86400 + 1)
+    await pending.replay()
+    assert names() == {"notes"}
 
 
 async def test_a_place_of_pending_dels_that_is_no_directory_is_told_and_passed_over(tmp_path):
@@ -97,7 +161,7 @@ async def test_a_place_of_pending_dels_that_is_no_directory_is_told_and_passed_o
         async def Del(self, request, context):
             pytest.fail(json.dumps(request))
 
-    await pending_dels.PendingDels(place, Service()).replay()
+    await pending_dels.PendingDels(place, Service(), clock.SystemClock()).replay()
 
 
 async def test_a_full_disk_keeps_no_pod_from_ending():

@@ -12,7 +12,7 @@ from core import errors
 from ipamd import eni_conf, eni_upkeep, janitor, model
 from ipamd.cni import pending_dels
 from ipamd.datapath import model as datapath_model
-from ipamd.model import AddressState
+from ipamd.model import AddressState, EniState
 from ipamd.pool import limits, plan
 from ipamd.recovery import startup
 from tests.unit.ipamd.test_attachments_pods import Rig, nothing
@@ -68,8 +68,12 @@ class Making:
     def is_making(self, eni_id):
         return False
 
+
+class NothingLeft:
+    orphans = ()
+
     async def sweep(self):
-        return []
+        return 0
 
 
 def interfaces(rig, kernel, managed=nothing):
@@ -92,11 +96,12 @@ def rounds(rig, upkeep):
         served=rig.served,
         lease_upkeep=rig.upkeep,
         interface_upkeep=upkeep,
+        left_behind=NothingLeft(),
         worker=upkeep._worker,
         time=rig.time,
         tell=rig.told,
         period_s=60.0,
-        pending=pending_dels.PendingDels(pathlib.Path("/nonexistent"), None),
+        pending=pending_dels.PendingDels(pathlib.Path("/nonexistent"), None, rig.time),
     )
 
 
@@ -193,6 +198,49 @@ async def test_an_unlisted_interface_that_cannot_be_made_ready_stays_and_holds_u
     assert sorted(rig.pool.state.enis) == ["eni-1", "eni-3"]
 
 
+async def test_pods_of_an_interface_that_somebody_detached_are_told_with_the_node():
+    rig = Rig()
+    for name in ("web", "db"):
+        await rig.add(name, f"c-{name}")
+    kernel = Kernel({ONE: None})
+    kernel.listed = ()
+    made, before = interfaces(rig, kernel), len(rig.told.told)
+
+    for _ in range(4):
+        await made.compare()
+
+    why = (
+        "interface eni-1 was removed from this node by somebody else: attach it again, or delete "
+        "the pod"
+    )
+    assert rig.told.told[before:] == [
+        ("", "ResourceInvalid", f"{why}; pods without network, 2: shop/web, shop/db"),
+        ("shop/web", "ResourceInvalid", f"no network: {why}"),
+        ("shop/db", "ResourceInvalid", f"no network: {why}"),
+    ]
+
+
+async def test_a_pod_whose_address_somebody_took_is_told_with_the_node():
+    rig = Rig()
+    lease = await rig.add("web", "c1")
+    kernel = Kernel({ONE: link(1)})
+
+    async def others(mac):
+        return [ipv4 for ipv4 in rig.pool.state.enis["eni-1"].addresses if ipv4 != lease.ipv4]
+
+    kernel.read_addresses = others
+    made, before = interfaces(rig, kernel), len(rig.told.told)
+
+    for _ in range(3):
+        await made.compare()
+
+    node, pod = rig.told.told[before:]
+    assert node[:2] == ("", "ResourceInvalid")
+    assert node[2].startswith(f"{lease.ipv4} is no longer on eni-1: ")
+    assert node[2].endswith("; pods without network, 1: shop/web")
+    assert pod[:2] == ("shop/web", "ResourceInvalid")
+
+
 async def test_an_add_that_finds_the_interface_gone_is_the_last_one_to_be_given_to_it():
     rig = Rig()
     rig.worker.fault = datapath_model.EniGone(link(1))
@@ -220,6 +268,31 @@ async def test_an_interface_whose_making_was_not_answered_is_ours_to_give_back_o
     await rounds(rig, made).round(sweep=True)
 
     assert rig.pool.state.enis["eni-2"].ours
+
+
+async def test_interfaces_of_a_start_without_the_cloud_are_ours_to_give_back_once_it_tells():
+    kernel, rig = Kernel({ONE: link(1), TWO: link(99, TWO)}), Rig()
+    rig.pool.state.clear()
+    for each in (await find(kernel))[0]:
+        rig.pool.state.add_eni(each)
+    asked = []
+
+    async def managed():
+        asked.append(1)
+        return {"eni-1": True, "eni-2": False}
+
+    made = rounds(rig, interfaces(rig, kernel, managed))
+    assert [each.ours for each in rig.pool.state.enis.values()] == [False, False]
+
+    await made.round()
+    assert asked == []
+    await made.round(sweep=True)
+    assert [each.ours for each in rig.pool.state.enis.values()] == [True, False]
+
+    rig.pool.state.remove_eni("eni-2")
+    kernel.listed = (ONE,)
+    await made.round(sweep=True)
+    assert asked == [1]
 
 
 async def find(kernel):
@@ -288,3 +361,17 @@ def test_addresses_that_cannot_be_given_are_no_reason_not_to_grow():
 
     assert actions == [plan.CreateEni(count=2)]
     assert lost.count(AddressState.WARM) == 3
+
+
+def test_an_interface_that_somebody_took_away_holds_no_place_of_the_node():
+    away = eni(1, count=3)
+    away.state, away.link = EniState.DRAINING, None
+    for address in away.addresses.values():
+        address.state = AddressState.MISSING
+    targets = limits.Targets(max_enis=1, addresses_per_eni=3, min_free=1, max_free=3)
+
+    assert plan.plan_growth([away], plan.Demand(waiting=1), targets) == [plan.CreateEni(count=2)]
+
+    leaving = eni(2, count=3)
+    leaving.state = EniState.DRAINING  # it could not be detached
+    assert plan.plan_growth([leaving], plan.Demand(waiting=1), targets) == []

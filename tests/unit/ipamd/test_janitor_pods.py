@@ -51,6 +51,7 @@ async def rig():
         lease_upkeep=made.upkeep,
         interface_upkeep=None,
         worker=made.kernel,
+        left_behind=None,
         time=made.time,
         tell=made.told,
         period_s=60.0,

@@ -4,14 +4,16 @@ import dataclasses
 import time
 
 import pytest
+import structlog
 
 from cloud import errors as cloud_errors
 from core import call, clock, errors, metrics
 from ipamd import counters
+from ipamd.datapath import model as datapath_model
 from ipamd.model import AddressState, EniState
 from ipamd.pool import eni_maker, limits, pool, pool_state, waiting
 from ipamd.recovery import startup
-from tests.fakes import fake_enis
+from tests.fakes import fake_enis, virtual_clock
 from tests.unit.ipamd import test_pool_state
 from tests.unit.ipamd.test_pool_state import key
 
@@ -88,6 +90,90 @@ async def test_a_node_whose_interface_has_no_link_is_primed_once_the_link_comes(
             await served.wait_primed()
 
 
+def after_a_boot(targets, time, *enis):
+    """A pool that was not turned yet, with these interfaces, none of which has its link."""
+    maker = fake_enis.FakeMaker()
+
+    async def changed():
+        pass
+
+    served = pool.Pool(
+        pool_state.PoolState(cool_down_s=0.0),
+        time,
+        Told(),
+        pack=True,
+        sync_period_s=600.0,
+        changed=changed,
+        counted=counters.Counters(metrics.Metrics()),
+    )
+    served.configure(targets, maker, maker)
+    for each in enis:
+        each.link = None
+        served.state.add_eni(each)
+    return served, maker
+
+
+async def test_no_interface_is_made_while_the_links_of_those_there_are_may_still_come():
+    wanted = limits.Targets(max_enis=2, addresses_per_eni=10, min_free=3, max_free=5)
+    time = virtual_clock.VirtualClock()
+    served, maker = after_a_boot(wanted, time, late := test_pool_state.eni(7, count=4))
+    add = asyncio.create_task(served.allocate(key(1)))
+    await virtual_clock.settle()
+
+    served._turn()
+    await virtual_clock.settle()
+    assert maker.calls == []
+    assert not add.done()
+
+    late.link = datapath_model.EniLink(mac=late.mac, ifname="eth1", index=7, table=1007)
+    await time.advance(20.0)
+    served._turn()
+    assert (await add)[0] is late
+    await virtual_clock.settle()
+    assert maker.calls == []
+
+
+async def test_what_the_interfaces_without_links_cannot_bring_is_made_at_once():
+    wanted = limits.Targets(max_enis=2, addresses_per_eni=5, min_free=6, max_free=8)
+    time = virtual_clock.VirtualClock()
+    served, maker = after_a_boot(wanted, time, test_pool_state.eni(7, count=4))
+
+    served._turn()
+    await virtual_clock.settle()
+
+    assert maker.calls == [("create", 1)]
+
+
+async def test_links_that_do_not_come_are_not_waited_for_longer_than_half_a_minute():
+    wanted = limits.Targets(max_enis=2, addresses_per_eni=10, min_free=3, max_free=5)
+    time = virtual_clock.VirtualClock()
+    served, maker = after_a_boot(wanted, time, test_pool_state.eni(7, count=4))
+    served._turn()
+    await virtual_clock.settle()
+    assert served._due_s() == 30.0
+
+    await time.advance(30.0)
+    served._turn()
+    await virtual_clock.settle()
+
+    assert maker.calls == [("create", 3)]
+
+
+async def test_a_link_that_goes_later_is_not_waited_for():
+    wanted = limits.Targets(max_enis=2, addresses_per_eni=10, min_free=3, max_free=5)
+    time = virtual_clock.VirtualClock()
+    served, maker = after_a_boot(wanted, time, late := test_pool_state.eni(7, count=4))
+    late.link = datapath_model.EniLink(mac=late.mac, ifname="eth1", index=7, table=1007)
+    await time.advance(31.0)
+    served._turn()
+    late.link = None
+
+    served._turn()
+    await virtual_clock.settle()
+
+    assert maker.calls == [("create", 3)]
+
+
 async def test_an_interface_without_a_link_keeps_no_node_that_has_an_address_from_being_primed():
     wanted = limits.Targets(max_enis=2, addresses_per_eni=10, min_free=3, max_free=5)
     async with running(wanted) as (served, maker, _):
@@ -99,6 +185,24 @@ async def test_an_interface_without_a_link_keeps_no_node_that_has_an_address_fro
 
         async with asyncio.timeout(5):
             await served.wait_primed()
+
+
+async def test_the_log_tells_which_addresses_came():
+    wanted = limits.Targets(max_enis=2, addresses_per_eni=10, min_free=3, max_free=5)
+    with structlog.testing.capture_logs() as logs:
+        async with running(wanted) as (served, _, _):
+            async with asyncio.timeout(10):
+                await served.wait_primed()
+            known = {str(ip) for eni in served.state.enis.values() for ip in eni.addresses}
+
+    came = {
+        ip
+        for each in logs
+        if each["event"] in ("interface added", "addresses added")
+        for ip in each["addresses"].split()
+    }
+    assert known
+    assert came == known
 
 
 async def test_a_new_node_without_an_address_is_not_primed():

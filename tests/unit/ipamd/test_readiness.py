@@ -87,3 +87,12 @@ def test_a_daemon_that_does_not_serve_is_not_ready(phase):
     assert "ipamd is" in refusal(ready)
     with pytest.raises(errors.Unavailable):
         ready.require_serving()
+
+
+def test_a_daemon_that_cannot_start_says_what_it_waits_for():
+    ready = readiness.Readiness(FakePool())
+    ready.waits_for = "Forbidden.RAM: DescribeNetworkInterfaces"
+
+    assert "ipamd is starting: Forbidden.RAM: DescribeNetworkInterfaces; retry" in refusal(ready)
+    with pytest.raises(errors.Unavailable, match="starting: Forbidden"):
+        ready.require_recovered()

@@ -2,6 +2,7 @@
 
 import pytest
 
+from core import errors
 from ipamd import model
 from ipamd.datapath import model as datapath_model
 from ipamd.recovery import startup
@@ -104,3 +105,42 @@ async def test_a_lease_is_not_put_on_the_interface_that_gives_its_address_back(o
 
     assert rig.leases[before.key].eni_id == "eni-1"
     assert rig.pool.state.find(before.key)[0] is has
+
+
+async def test_a_full_disk_keeps_the_node_from_nothing_but_new_pods():
+    rig = Rig(count=2)
+    web, gone = await rig.add("web", "c1"), await rig.add("gone", "c2")
+    rig.pool.state.clear()
+    rig.leases.clear()
+    rig.pool.state.add_eni(eni(1, count=2))
+    kernel = Kernel(link_of(web))
+
+    async def full(*_, **__):
+        raise errors.Unavailable("database or disk is full")
+
+    async def unwired(unwiring):
+        assert unwiring.host_ifname == gone.host_ifname
+
+    kernel.put_lease = kernel.end_lease = full
+    kernel.unwire = unwired
+
+    await restore(rig, kernel, stored=(web, gone))
+
+    assert list(rig.leases) == [web.key]
+    assert rig.told.reasons[-2:] == ["ResourceInvalid", "ResourceInvalid"]
+
+
+async def test_a_pod_whose_interface_is_gone_at_the_start_is_told_with_the_node():
+    rig = Rig()
+    lease = await rig.add("web", "c1")
+    rig.pool.state.clear()
+    rig.leases.clear()
+
+    await restore(rig, Kernel(link_of(lease)), stored=(lease,))
+
+    assert rig.leases == {lease.key: lease}
+    node, pod = rig.told.told[-2:]
+    assert node[0] == ""
+    assert node[2].endswith(f"delete the pod shop/web ({lease.ipv4})")
+    assert pod[:2] == ("shop/web", "ResourceInvalid")
+    assert "eni-1 is not on this node any more" in pod[2]

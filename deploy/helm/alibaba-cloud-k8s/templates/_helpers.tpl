@@ -75,7 +75,7 @@ securityContext:
 {{- $cloud := .Values.cloud -}}
 {{- $told := dict
     "REGION_ID" $cloud.regionId
-    "ALIBABA_CLOUD_NETWORK_TYPE" $cloud.networkType
+    "ALIBABA_CLOUD_NETWORK_TYPE" ($cloud.networkType | default (ternary "vpc" "public" $cloud.metadataService))
     "ALICLOUD_CLIENT_SCHEME" $cloud.scheme
     "IMDS_ENDPOINT" $cloud.imdsEndpoint
     "ECS_ENDPOINT" $cloud.endpoints.ecs
