@@ -7,7 +7,7 @@ import dataclasses
 import os
 import pathlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from core import errors
 
@@ -17,6 +17,8 @@ _ESCAPE = re.compile(rb"\\([0-7]{3})")
 _FIELDS_BEFORE_OPTIONAL = 6
 _FIELDS_AFTER_SEPARATOR = 3
 _DELETED = "//deleted"
+_MASTERS = ("master", "propagate_from")
+"""The second when this process cannot see the first: the nearest one that it can."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +27,9 @@ class Mount:
 
     device: "major:minor" of the file system. root: path inside that file system that is mounted;
     for a bind of a file, the file. options are of this mount point, super_options of the file
-    system. deleted: the root was removed while mounted.
+    system. deleted: the root was removed while mounted. peer_group: number of the group of mounts
+    in which what is mounted in one is mounted in all, 0 = none. masters: groups from which what is
+    mounted comes here, and not the other way.
     """
 
     mount_id: int
@@ -38,6 +42,8 @@ class Mount:
     source: str
     super_options: tuple[str, ...]
     deleted: bool = False
+    peer_group: int = 0
+    masters: tuple[int, ...] = ()
 
 
 class MalformedMountinfo(errors.Internal):
@@ -116,6 +122,55 @@ def mounts_of(device_number: str, mounts: Iterable[Mount] | None = None) -> list
     return [mount for mount in there if mount.device == device_number]
 
 
+def others_of(mount: Mount, mounts: Table | Sequence[Mount] | None = None) -> list[Mount]:
+    """Mounts of the file system of *mount* that are not *mount* seen at another path.
+
+    What is mounted in a mount is mounted in all of its peer group, and unmounted together. So where
+    kubelet's directory can be seen at two paths, as on ACK's nodes, the table has everything below
+    twice, and one user has both. Such a copy shows the same root, at the same place of the file
+    system that it is mounted in, and its parent is a peer of the other's, or gets what that gets.
+    That two mounts are peers themselves says nothing: each bind is a peer of what was bound.
+    Source: mount_namespaces(7).
+    """
+    table = snapshot() if mounts is None else mounts
+    rows = [row for row in mounts_of(mount.device, table) if row.mount_id != mount.mount_id]
+    if all(row.root != mount.root for row in rows):
+        return rows
+    by_id = {row.mount_id: row for row in table}
+    place, sources = _place(mount, by_id), _sources(mount, by_id)
+    return [
+        row
+        for row in rows
+        if row.root != mount.root
+        or place is None
+        or _place(row, by_id) != place
+        or sources.isdisjoint(_sources(row, by_id))
+    ]
+
+
+def _place(mount: Mount, by_id: Mapping[int, Mount]) -> tuple[str, pathlib.PurePath] | None:
+    """Device and path inside that file system at which *mount* is; None = its parent is hidden."""
+    parent = by_id.get(mount.parent_id)
+    if parent is None or not pathlib.PurePath(mount.mount_point).is_relative_to(parent.mount_point):
+        return None
+    inside = pathlib.PurePath(mount.mount_point).relative_to(parent.mount_point)
+    return parent.device, pathlib.PurePath(parent.root) / inside
+
+
+def _sources(mount: Mount, by_id: Mapping[int, Mount]) -> set[int]:
+    """Groups in which a mount has to be made for it to be where *mount* is too."""
+    parent = by_id.get(mount.parent_id)
+    if parent is None:
+        return set()
+    found: set[int] = set()
+    left = {parent.peer_group, *parent.masters} - {0}
+    while left:
+        found |= left
+        fed = {group for row in by_id.values() if row.peer_group in left for group in row.masters}
+        left = fed - found
+    return found
+
+
 def _read() -> str:
     """In one large call: the kernel may skip lines when the table changes between two."""
     fd = os.open(_TABLE, os.O_RDONLY | os.O_CLOEXEC)
@@ -132,6 +187,7 @@ def _parse_line(line: str) -> Mount:
     words = line.split(" ")
     try:
         separator = words.index("-", _FIELDS_BEFORE_OPTIONAL)
+        groups = [word.partition(":") for word in words[_FIELDS_BEFORE_OPTIONAL:separator]]
         fs_type, source, super_options = words[separator + 1 :][:_FIELDS_AFTER_SEPARATOR]
         root, deleted = _unescape(words[3]), False
         if root.endswith(_DELETED):
@@ -147,6 +203,8 @@ def _parse_line(line: str) -> Mount:
             source=_unescape(source),
             super_options=tuple(_unescape(super_options).split(",")),
             deleted=deleted,
+            peer_group=next((int(n) for kind, _, n in groups if kind == "shared"), 0),
+            masters=tuple(int(n) for kind, _, n in groups if kind in _MASTERS),
         )
     except (ValueError, IndexError) as e:
         raise MalformedMountinfo(line) from e

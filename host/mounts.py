@@ -113,7 +113,7 @@ def unmount(target: StrPath, *, timeout_s: float = 30.0, force: bool = False) ->
         else:
             log.info("unmounted", target=path)
             return
-    for flags in _hard_ways(there[-1].device):
+    for flags in _hard_ways(there[-1]):
         try:
             _umount(path, flags, _FORCE_TIMEOUT_S)
         except (run.CommandTimeout, errors.Busy, run.CommandFailed) as e:
@@ -124,14 +124,13 @@ def unmount(target: StrPath, *, timeout_s: float = 30.0, force: bool = False) ->
     raise errors.Busy(f"{path} cannot be unmounted, not even lazily; its server may be gone")
 
 
-def _hard_ways(device: str) -> Sequence[Sequence[str]]:
-    """Flags for umount(8) of a mount of *device* that does not go by itself, to be tried in order.
+def _hard_ways(there: mountinfo.Mount) -> Sequence[Sequence[str]]:
+    """Flags for umount(8) of *there*, which does not go by itself, to be tried in order.
 
     `-f` has NFS fail every request of the file system, and all directories of one server are one:
     other pods would lose writes that a hard mount finishes when the server is back.
     """
-    is_alone = len(mountinfo.mounts_of(device)) <= 1
-    return (["-f"], ["-l"]) if is_alone else (["-l"],)
+    return (["-l"],) if mountinfo.others_of(there) else (["-f"], ["-l"])
 
 
 def detach(target: StrPath) -> None:
@@ -156,7 +155,7 @@ def _is_shared(mount: mountinfo.Mount, table: Sequence[mountinfo.Mount]) -> bool
     """Whether the file system of *mount* stays mounted elsewhere, so that no server is asked."""
     if mount.fs_type.startswith(_BY_HELPER):
         return False
-    return len(mountinfo.mounts_of(mount.device, table)) > 1
+    return bool(mountinfo.others_of(mount, table))
 
 
 def _unmount_by_call(path: str) -> bool:

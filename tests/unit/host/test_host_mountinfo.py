@@ -25,8 +25,10 @@ mounts = st.builds(
     source=st.one_of(paths, words),
     super_options=st.lists(words, min_size=1, max_size=4).map(tuple),
     deleted=st.booleans(),
+    peer_group=st.integers(0, 3),
+    masters=st.lists(st.integers(1, 3), max_size=2, unique=True).map(tuple),
 )
-optional = st.lists(st.sampled_from(["shared:1", "master:2", "propagate_from:3", "unbindable"]))
+optional = st.lists(st.sampled_from(["unbindable", "later:7", "more"]), max_size=2)
 
 
 def escape(text):
@@ -36,6 +38,8 @@ def escape(text):
 def line(mount, fields):
     """As the kernel writes it. Source: proc_pid_mountinfo(5), fs/proc_namespace.c."""
     root = escape(mount.root) + ("//deleted" if mount.deleted else "")
+    shared = [f"shared:{mount.peer_group}"] if mount.peer_group else []
+    kinds = zip(("master", "propagate_from"), mount.masters, strict=False)
     return " ".join(
         [
             str(mount.mount_id),
@@ -44,6 +48,8 @@ def line(mount, fields):
             root,
             escape(mount.mount_point),
             ",".join(mount.options),
+            *shared,
+            *(f"{kind}:{group}" for kind, group in kinds),
             *fields,
             "-",
             mount.fs_type,
@@ -106,3 +112,94 @@ def test_only_the_lines_that_are_looked_for_are_made_sense_of():
     assert seen.at("/") == seen.at("/b") == seen.of("/a") == []
     with pytest.raises(mountinfo.MalformedMountinfo, match="'odd'"):
         list(seen)
+
+
+KUBELET_TWICE = """\
+20 1 8:1 / / rw shared:1 - ext4 /dev/vda1 rw
+21 20 8:16 / /var/lib/container rw shared:2 - ext4 /dev/vdb rw
+22 20 8:16 /kubelet /var/lib/kubelet rw shared:2 - ext4 /dev/vdb rw
+30 22 0:40 / /var/lib/kubelet/plugins/pv rw shared:3 - nfs4 a:/ rw
+31 21 0:40 / /var/lib/container/kubelet/plugins/pv rw shared:3 - nfs4 a:/ rw
+"""
+"""As on a node of ACK: what is mounted below the one directory is below the other too."""
+
+
+@pytest.mark.parametrize(
+    ("more", "others"),
+    [
+        ("", []),
+        (
+            (
+                "40 22 0:40 / /var/lib/kubelet/pods/1 rw shared:3 - nfs4 a:/ rw\n"
+                "41 21 0:40 / /var/lib/container/kubelet/pods/1 rw shared:3 - nfs4 a:/ rw\n"
+            ),
+            [40, 41],
+        ),
+        ("40 22 0:40 /part /var/lib/kubelet/pods/1 rw shared:3 - nfs4 a:/part rw\n", [40]),
+        ("40 22 0:41 / /var/lib/kubelet/pods/1 rw shared:4 - nfs4 b:/ rw\n", []),
+        (
+            # A directory of the node that a container sees below /host, and what is below that.
+            (
+                "40 20 8:16 /kubelet /host/kubelet rw master:2 - ext4 /dev/vdb rw\n"
+                "41 40 0:40 / /host/kubelet/plugins/pv rw master:3 - nfs4 a:/ rw\n"
+            ),
+            [],
+        ),
+        (
+            (
+                "40 20 8:16 / /a rw shared:5 master:2 - ext4 /dev/vdb rw\n"
+                "41 20 8:16 / /b rw master:5 - ext4 /dev/vdb rw\n"
+                "42 41 0:40 / /b/kubelet/plugins/pv rw - nfs4 a:/ rw\n"
+            ),
+            [],
+        ),
+        (
+            (
+                "40 20 8:16 / /b rw master:9 propagate_from:2 - ext4 /dev/vdb rw\n"
+                "41 40 0:40 / /b/kubelet/plugins/pv rw - nfs4 a:/ rw\n"
+            ),
+            [],
+        ),
+        (
+            (
+                "40 20 8:16 /kubelet /copy rw - ext4 /dev/vdb rw\n"
+                "41 40 0:40 / /copy/plugins/pv rw shared:3 - nfs4 a:/ rw\n"
+            ),
+            [41],
+        ),
+        ("41 99 0:40 / /copy/plugins/pv rw shared:3 - nfs4 a:/ rw\n", [41]),
+        ("41 22 0:40 / /copy/plugins/pv rw shared:3 - nfs4 a:/ rw\n", [41]),
+    ],
+    ids=[
+        "alone",
+        "a pod has it too",
+        "a pod has a part of it",
+        "another file system",
+        "where only what comes from there is seen",
+        "what comes from there by way of a group in between",
+        "its group in between is hidden",
+        "a copy that stays when it goes",
+        "a copy whose parent is hidden",
+        "a copy whose parent is elsewhere",
+    ],
+)
+def test_a_mount_seen_at_two_paths_is_one_and_every_other_counts(more, others):
+    text = KUBELET_TWICE + more
+    one, two = mountinfo.parse(text)[3:5]
+
+    assert [row.mount_id for row in mountinfo.others_of(one, mountinfo.Table(text))] == others
+    assert [row.mount_id for row in mountinfo.others_of(two, mountinfo.parse(text))] == others
+
+
+def test_a_directory_bound_to_itself_has_everything_twice_at_one_path():
+    table = mountinfo.parse(
+        "20 1 8:1 / / rw shared:1 - ext4 /dev/vda1 rw\n"
+        "21 20 8:1 /kubelet /kubelet rw shared:1 - ext4 /dev/vda1 rw\n"
+        "30 21 0:40 / /kubelet/pods/1 rw shared:3 - tmpfs a rw\n"
+        "31 20 0:40 / /kubelet/pods/1 rw shared:3 - tmpfs a rw\n"
+        "32 30 0:41 / /kubelet/pods/1 rw shared:4 - tmpfs b rw\n"
+        "33 31 0:41 / /kubelet/pods/1 rw shared:4 - tmpfs b rw\n"
+    )
+
+    assert [mountinfo.others_of(mount, table) for mount in table[2:]] == [[], [], [], []]
+    assert mountinfo.others_of(table[0], table) == [table[1]]

@@ -1,0 +1,34 @@
+"""A directory that is seen at two paths, as kubelet's is on ACK's nodes.
+
+There `/var/lib/kubelet` is a bind of `/var/lib/container/kubelet`, and the mounts of both are one
+peer group: what is mounted below one path is mounted below the other too.
+"""
+
+import contextlib
+import pathlib
+from collections.abc import Iterator
+
+from tests.support.machine import run
+
+
+@contextlib.contextmanager
+def doubled(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Have *path*, an empty directory or none, be seen a second time; that path.
+
+    Whatever is mounted below goes at the end.
+    """
+    data = path.with_name(f"{path.name}-data")
+    second = data / "kubelet"
+    path.mkdir(parents=True, exist_ok=True)
+    data.mkdir()
+    run(
+        "sh", "-ec",
+        'mount -t tmpfs data "$1"; mount --make-shared "$1"; mkdir "$2"; mount --bind "$2" "$3"',
+        "-", data, second, path,
+    )  # fmt: skip
+    try:
+        yield second
+    finally:
+        for each in (path, data):
+            run("umount", "--recursive", "--lazy", each)
+        data.rmdir()
