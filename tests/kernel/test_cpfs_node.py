@@ -12,6 +12,7 @@ import pytest
 
 from csi._pb import csi_pb2 as pb
 from tests.support import csi_client, mount_proxy, processes
+from tests.support.doubled import doubled
 
 pytestmark = [
     pytest.mark.kernel,
@@ -164,6 +165,19 @@ def test_one_writer_means_one_path_also_after_a_kill(
 
     assert code_of(caught.value)[0] is Code.FAILED_PRECONDITION
     assert "ReadWriteOncePod" in code_of(caught.value)[1]
+
+
+def test_one_writer_means_one_path_also_where_that_is_seen_twice(
+    node: Node, proxy: mount_proxy.MountProxy
+) -> None:
+    mode = "SINGLE_NODE_SINGLE_WRITER"
+    with doubled(node.rig.kubelet):
+        for pod in ("first", "first", "second"):
+            node.publish(pod, mode)
+            with pytest.raises(grpc.RpcError) as caught:
+                node.publish("third", mode)
+            node.unpublish(pod)
+            assert code_of(caught.value)[0] is Code.FAILED_PRECONDITION
 
 
 def test_one_writer_means_one_path_also_for_two_at_once(

@@ -12,6 +12,7 @@ from core import errors
 from csi._pb import csi_pb2
 from csi.disk.node import mark
 from csi.node import grow
+from tests.support.doubled import doubled
 from tests.unit.csi_disk_node import disk_node_harness as harness
 
 pytestmark = [
@@ -181,6 +182,26 @@ async def test_read_write_once_pod_allows_one_path_and_leaves_nothing_at_the_oth
     await node.publish(disk, "first", mode=harness.ONLY_WRITER)
     await node.unpublish(disk, node.root / "first")
     await node.publish(disk, "second", mode=harness.ONLY_WRITER)
+
+
+@pytest.mark.parametrize("block", [False, True])
+async def test_read_write_once_pod_counts_once_what_is_seen_at_two_paths(
+    tmp_path: pathlib.Path, block: bool
+) -> None:
+    only = {"mode": harness.ONLY_WRITER, "block": block}
+    with doubled(tmp_path / "kubelet"):
+        node = harness.Node(tmp_path)
+        disk = node.add_disk()
+        try:
+            for name in ("first", "first", "second"):
+                await node.stage(disk, **only)
+                target = await node.publish(disk, name, **only)
+                with pytest.raises(errors.Precondition, match="ReadWriteOncePod"):
+                    await node.publish(disk, "third", **only)
+                await node.unpublish(disk, target)
+                await node.unstage(disk)
+        finally:
+            await node.close()
 
 
 async def test_read_write_once_pod_holds_for_block_volumes_too(node: harness.Node) -> None:

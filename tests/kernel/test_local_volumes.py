@@ -16,6 +16,7 @@ from csi._pb import csi_pb2 as pb
 from csi.lvm import model, params, settings
 from csi.lvm.stores import loop_files, mount_points, quota_dirs, records, whole_devices
 from host import marks
+from tests.support.doubled import doubled
 from tests.support.lvm_driver import MIB, LvmDriver, capability, code_of
 from tests.support.machine import run
 from tests.support.volume_group import loop_device
@@ -192,6 +193,30 @@ def test_a_mount_point_is_taken_emptied_and_given_back(tmp_path: pathlib.Path) -
         for name in ("pvc-2", "pvc-3"):
             driver.delete(name)
         assert (tmp_path / "mnt/used/file").read_text() == "of somebody else"
+
+
+def test_a_node_whose_mounts_are_seen_twice_counts_each_once(tmp_path: pathlib.Path) -> None:
+    only = {"mode": "SINGLE_NODE_SINGLE_WRITER"}
+    with contextlib.ExitStack() as undo:
+        for each in ("kubelet", "mnt"):
+            undo.enter_context(doubled(tmp_path / each))
+        device = undo.enter_context(loop_device(tmp_path, 32))
+        run("mkfs.ext4", "-q", device)
+        (tmp_path / "mnt/disk").mkdir()
+        run("mount", device, tmp_path / "mnt/disk")
+        undo.callback(run, "umount", tmp_path / "mnt/disk")
+        driver = LvmDriver(tmp_path, [], LOCAL_MOUNT_POINTS=f"{tmp_path}/mnt/*")
+        undo.callback(driver.close)
+        volume = driver.create("pvc-1", 16 * MIB, volumeType="MountPoint")
+
+        for pod in ("one", "two"):
+            target = driver.publish(volume, pod=pod, **only)
+            assert code_of(driver.publish, volume, pod="three", **only) == "FAILED_PRECONDITION"
+            assert code_of(driver.delete, "pvc-1") == "ABORTED"
+            driver.unpublish(volume, target)
+        driver.delete("pvc-1")
+
+        assert driver.listed() == {}
 
 
 def test_a_mount_point_of_the_reference_is_taken_with_its_files(tmp_path: pathlib.Path) -> None:

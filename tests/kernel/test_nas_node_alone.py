@@ -16,6 +16,7 @@ from csi.node import at_path
 from host import mountinfo, mounts
 from tests.fakes import fake_kubernetes
 from tests.support import mount_proxy
+from tests.support.doubled import doubled
 
 pytestmark = [
     pytest.mark.kernel,
@@ -32,7 +33,7 @@ class Node:
 
     def __init__(self, directory: pathlib.Path) -> None:
         self.root = directory / "kubelet"
-        self.root.mkdir()
+        self.root.mkdir(exist_ok=True)
         self.served = directory / "served"
         (self.served / "shared").mkdir(parents=True)
         settings = node_settings.NodeSettings(
@@ -100,6 +101,19 @@ def test_a_second_pod_is_refused_whatever_client_mounts_the_volume(node):
         node.publish("v-1", "two")
     node.unpublish("v-1", first)
     node.unpublish("v-1", node.publish("v-1", "two"))
+
+
+def test_a_pod_whose_path_is_seen_twice_has_the_volume_alone(tmp_path):
+    with doubled(tmp_path / "kubelet"):
+        node = Node(tmp_path)
+        try:
+            for pod in ("one", "one", "two"):
+                target = node.publish("v-1", pod)
+                with pytest.raises(errors.Precondition, match=f"already published at .*/{pod}/"):
+                    node.publish("v-1", "three")
+                node.unpublish("v-1", target)
+        finally:
+            node.close()
 
 
 def test_another_volume_that_is_the_same_directory_is_not_refused(node):

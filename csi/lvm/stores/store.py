@@ -107,10 +107,11 @@ def require_unused(directory: pathlib.Path, volume_id: str) -> None:
     around = [mount for mount in table if real.is_relative_to(mount.mount_point)]
     holder = max(around, key=lambda mount: len(pathlib.PurePath(mount.mount_point).parts))
     inside = pathlib.PurePath(holder.root) / real.relative_to(holder.mount_point)
+    others = mountinfo.others_of(holder, table)
     for mount in table:
         at = pathlib.PurePath(mount.mount_point)
         is_below = at != real and at.is_relative_to(real)
-        is_bind = mount.device == holder.device and node_mounts.is_inside(mount, str(inside))
+        is_bind = mount in others and node_mounts.is_inside(mount, str(inside))
         if is_below or (is_bind and at != real):
             raise errors.Busy(
                 f"volume {volume_id} is in use at {at}; unpublish or unmount it first"

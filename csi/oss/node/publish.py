@@ -144,9 +144,9 @@ class Publisher:
 
     def _require_alone(self, want: node_requests.Publishing, living: mountinfo.Mount) -> None:
         """SINGLE_NODE_SINGLE_WRITER allows one path; the kernel's table knows the others."""
-        for row in mountinfo.mounts_of(living.device):
+        for row in mountinfo.others_of(living):
             path = pathlib.Path(row.mount_point)
-            if path in (want.global_path, want.target_path) or transplant.SUBPATHS in path.parts:
+            if path == want.target_path or transplant.SUBPATHS in path.parts:
                 continue
             raise errors.Precondition(
                 f"volume {want.volume_id} is already published at {path}, and access mode "

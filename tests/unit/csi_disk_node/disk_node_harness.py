@@ -77,7 +77,7 @@ class Node:
         self.root = directory / "kubelet"
         self.by_id = directory / "by-id"
         self.directory = directory
-        self.root.mkdir()
+        self.root.mkdir(exist_ok=True)
         self.by_id.mkdir()
         self.time = time or clock.SystemClock()
         self.disks: list[LoopDisk] = []
