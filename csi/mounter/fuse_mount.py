@@ -28,6 +28,15 @@ def mounted(target: pathlib.Path) -> mountinfo.Mount | None:
     return there[-1] if there else None
 
 
+async def make_target(target: pathlib.Path, work_dir: pathlib.Path) -> None:
+    """Make the directory *target*. Below *work_dir* all is ours, elsewhere the way may hang."""
+    make = functools.partial(target.mkdir, mode=0o755, parents=True, exist_ok=True)
+    if target.is_relative_to(work_dir):
+        make()
+    else:
+        await asyncio.to_thread(make)
+
+
 async def appears(target: pathlib.Path) -> mountinfo.Mount:
     """The FUSE file system that is mounted at *target*, once there is one."""
     with _table_changes() as changed:

@@ -2,7 +2,6 @@
 
 import asyncio
 import dataclasses
-import functools
 import pathlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
@@ -210,7 +209,7 @@ class Mounter:
     async def _clear(self, target: pathlib.Path) -> None:
         """Make room at *target*. Raises Exists for a mount that lives and is not ours."""
         if fuse_mount.mounted(target) is None:
-            await self._make(target)
+            await fuse_mount.make_target(target, self._settings.work_dir)
             return
         limit_s = self._settings.limits.probe_timeout_s
         if await fuse_mount.answers(target, timeout_s=limit_s):
@@ -220,14 +219,6 @@ class Mounter:
         else:
             log.warning("removing a dead mount", target=str(target))
         await fuse_mount.discard(target)
-
-    async def _make(self, target: pathlib.Path) -> None:
-        """Make the directory *target*. Below work_dir all is ours, elsewhere the way may hang."""
-        make = functools.partial(target.mkdir, mode=0o755, parents=True, exist_ok=True)
-        if target.is_relative_to(self._settings.work_dir):
-            make()
-        else:
-            await asyncio.to_thread(make)
 
     async def _remove(self, found: volume_module.Volume) -> None:
         """Unmount; a mounter that is killed meanwhile finishes it at its next start."""
@@ -261,6 +252,7 @@ class Mounter:
             record,
             place,
             self._settings.limits,
+            work_dir=self._settings.work_dir,
             environment=environment,
             restarts=self._restarts,
         )

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import dataclasses
 import enum
+import pathlib
 import signal
 import time
 from collections.abc import Mapping
@@ -75,7 +76,8 @@ class Health:
 class Volume:
     """Supervises the client of *record*.
 
-    environment: for the client, beside the common one. restarts: counted there, by cause.
+    work_dir: below which all is the mounter's. environment: for the client, beside the common one.
+    restarts: counted there, by cause.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class Volume:
         place: records.Place,
         limits: Limits,
         *,
+        work_dir: pathlib.Path,
         environment: Mapping[str, str],
         restarts: metrics.Counter,
     ) -> None:
@@ -91,6 +94,7 @@ class Volume:
         self.place = place
         self.health = Health()
         self._limits = limits
+        self._work_dir = work_dir
         self._environment = environment
         self._restarts = restarts
         self._client: client_process.ClientProcess | None = None
@@ -212,7 +216,7 @@ class Volume:
         """Whether the client could be started again."""
         try:
             await self._tear_down()
-            self.record.target.mkdir(mode=0o755, parents=True, exist_ok=True)
+            await fuse_mount.make_target(self.record.target, self._work_dir)
             await self._bring_up()
         except errors.Error as e:
             self.health.state, self.health.reason = State.FAILED, str(e)
