@@ -1,9 +1,9 @@
-"""How full mounts are whose servers may not answer: asked often, of many mounts.
+"""Whether mounts whose servers may not answer are well, and how full: asked often, of many mounts.
 
 A look that hangs in the kernel keeps its thread, and its process from ending; no thread of ours
 may. So processes look (`host.look_process`). One is kept for the next look, since to start it
 takes some 300 times as long as the look (9.7 ms and 0.03 ms, measured 2026-11-28); it is killed
-when it hangs, and then nobody else has waited for it. `nfs.usage` does the same once, by commands.
+when it hangs, and then nobody else has waited for it.
 """
 
 import os
@@ -14,6 +14,7 @@ from typing import Protocol
 
 import structlog
 
+from core import errors
 from host import look_process, mountinfo, nfs
 
 log = structlog.get_logger()
@@ -46,9 +47,11 @@ class Looks:
         self._stuck: dict[str, Process] = {}
 
     def usage(self, path: pathlib.Path, *, timeout_s: float) -> nfs.Usage:
-        """As `nfs.usage`; at once when an earlier look into the same mount cannot even be killed.
+        """How full the mount at *path* is, asked of the server.
 
-        Takes a second more than *timeout_s* at most.
+        Raises nfs.StaleMount, BrokenMount or SilentMount, within a second more than *timeout_s*,
+        and at once when an earlier look into the same mount cannot even be killed; NotFound without
+        *path*, Unavailable for one that is closed to root.
         """
         self._require_free(path)
         kept = self._take()
@@ -58,6 +61,14 @@ class Looks:
             except look_process.Ended as e:
                 log.info("a process that looks into mounts is started anew", why=str(e))
         return _understand(path, self._ask(self._start(), path, timeout_s))
+
+    def read_illness(self, path: pathlib.Path, *, timeout_s: float) -> errors.Error | None:
+        """What is wrong with the mount at *path*, None when it can be read. Raises as `usage`."""
+        try:
+            self.usage(path, timeout_s=timeout_s)
+        except (nfs.DeadMount, errors.Internal) as e:
+            return e
+        return None
 
     def close(self) -> None:
         """End the process that is kept."""
@@ -119,7 +130,7 @@ def _device(path: pathlib.Path) -> str:
 
 
 def _understand(path: pathlib.Path, answer: str) -> nfs.Usage:
-    """What *answer* of `look_program` means. Pure. Raises as `nfs.usage`."""
+    """What *answer* of `look_program` means. Pure. Raises what `nfs.look_failed` makes."""
     kind, *words = answer.split()
     numbers = [int(word) for word in words]
     if kind == "usage":

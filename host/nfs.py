@@ -1,7 +1,7 @@
-"""NFS on the node: mounting, asking whether a server answers, how full a mount is.
+"""NFS on the node: mounting, asking whether a server answers, what an error of a mount means.
 
 Everything that might wait for a server happens in a process of its own that can be killed, or has
-a time limit. Blocking; call in a thread.
+a time limit. Blocking; call in a thread. Who looks into a mount is `host.looks`.
 """
 
 import dataclasses
@@ -15,14 +15,9 @@ from core import errors
 from host import mounts, run
 
 PORT = 2049
-_PROBE_FORMAT = "%b %f %a %S %c %d"
-_STALE = "stale file handle"
-_MISSING = "no such file"
-_NO_ANSWER = ("timed out", "host is down", "no route to host", "connection refused")
-_BROKEN = ("input/output error", "transport endpoint is not connected")
-_NOT_FOR_US = "permission denied"
+_NO_ANSWER = (errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ECONNREFUSED)
+_BROKEN = (errno.EIO, errno.ENOTCONN)
 _SAID = {
-    errno.ESTALE: "Stale file handle",
     errno.ETIMEDOUT: "Connection timed out",
     errno.EHOSTDOWN: "Host is down",
     errno.EHOSTUNREACH: "No route to host",
@@ -148,20 +143,6 @@ def answers(host: str, *, timeout_s: float, port: int = PORT) -> bool:
     return True
 
 
-def usage(path: pathlib.Path, *, timeout_s: float) -> Usage:
-    """How full the mount at *path* is, asked of the server.
-
-    Raises StaleMount, BrokenMount or SilentMount, within *timeout_s*; NotFound without *path*.
-    """
-    where = os.fspath(path)
-    # statfs and lstat answer from memory; to open a directory the client must ask its server.
-    _ask(["find", where, "-mindepth", "1", "-maxdepth", "1", "-print", "-quit"], path, timeout_s)
-    answer = _ask(["stat", "--file-system", f"--format={_PROBE_FORMAT}", where], path, timeout_s)
-    if not answer:
-        raise _closed(path)
-    return usage_of([int(word) for word in answer.split()])
-
-
 def usage_of(numbers: Sequence[int]) -> Usage:
     """From blocks, free and available ones, a block's bytes, inodes and free ones. Pure."""
     total, free, available, size, inodes, free_inodes = numbers
@@ -180,49 +161,15 @@ def look_failed(path: pathlib.Path, code: int) -> errors.Error:
     if code == errno.ENOENT:
         return errors.NotFound(f"{path} does not exist")
     if code == errno.EACCES:
-        return _closed(path)
-    said = _SAID.get(code) or os.strerror(code)
-    return ill(path, said) or errors.Internal(f"{path} cannot be looked into: {said}")
-
-
-def read_illness(path: pathlib.Path, *, timeout_s: float) -> errors.Error | None:
-    """What is wrong with the mount at *path*, None when it can be read within *timeout_s*."""
-    try:
-        usage(path, timeout_s=timeout_s)
-    except (DeadMount, run.CommandFailed) as e:
-        return e
-    return None
-
-
-def _ask(argv: Sequence[str], path: pathlib.Path, timeout_s: float) -> str:
-    """What *argv*, which looks at *path*, prints."""
-    try:
-        result = run.run(argv, timeout_s=timeout_s, check=False)
-    except run.CommandTimeout as e:
-        raise SilentMount(f"{path}: its server does not answer within {timeout_s:g} s") from e
-    low = result.stderr.lower()
-    # A directory that is closed to root: the server has answered.
-    if result.returncode == 0 or _NOT_FOR_US in low:
-        return result.stdout
-    if _MISSING in low:
-        raise errors.NotFound(f"{path} does not exist")
-    raise ill(path, result.stderr) or run.CommandFailed(argv, result)
-
-
-def _closed(path: pathlib.Path) -> errors.Error:
-    return errors.Unavailable(f"{path} is closed to this node's root user")
-
-
-def ill(path: pathlib.Path, said: str) -> DeadMount | None:
-    """What the words of a program that looked at a mount mean, None when not known. Pure."""
-    low = said.lower()
-    if _STALE in low:
+        return errors.Unavailable(f"{path} is closed to this node's root user")
+    if code == errno.ESTALE:
         return StaleMount(f"{path} is stale: its directory on the server is gone or another")
-    if any(text in low for text in _NO_ANSWER):
-        return SilentMount(f"{path}: its server does not answer ({said.strip()})")
-    if any(text in low for text in _BROKEN):
-        return BrokenMount(f"{path} cannot be read ({said.strip()})")
-    return None
+    said = _SAID.get(code) or os.strerror(code)
+    if code in _NO_ANSWER:
+        return SilentMount(f"{path}: its server does not answer ({said})")
+    if code in _BROKEN:
+        return BrokenMount(f"{path} cannot be read ({said})")
+    return errors.Internal(f"{path} cannot be looked into: {said}")
 
 
 def set_read_ahead(device: str, kib: int) -> None:

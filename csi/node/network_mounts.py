@@ -6,7 +6,7 @@ import pathlib
 import structlog
 
 from core import errors
-from host import mount_broker, mountinfo, mounts, nfs
+from host import looks, mount_broker, mountinfo, mounts
 
 log = structlog.get_logger()
 
@@ -20,7 +20,10 @@ _SILENT_BROKER = (mount_broker.BrokerFailed, errors.Unavailable)
 class NetworkMounts:
     """Unmounts, by the broker where it mounted. Sockets: of the programs that mount for others."""
 
-    def __init__(self, proxy_socket: pathlib.Path, connector_socket: pathlib.Path) -> None:
+    def __init__(
+        self, proxy_socket: pathlib.Path, connector_socket: pathlib.Path, looking: looks.Looks
+    ) -> None:
+        self._looks = looking
         self._proxy_socket = proxy_socket
         self._connector_socket = connector_socket
 
@@ -48,11 +51,15 @@ class NetworkMounts:
         try:
             mounts.ensure_unmounted(target, timeout_s=UNMOUNT_TIMEOUT_S)
         except errors.Busy:
-            ill = nfs.read_illness(target, timeout_s=PROBE_TIMEOUT_S)
+            ill = self.read_illness(target)
             if ill is None:
                 raise
             log.warning("unmounting by force what does not answer", path=str(target), why=str(ill))
             self.discard(target)
+
+    def read_illness(self, path: pathlib.Path) -> errors.Error | None:
+        """What is wrong with the mount at *path*, None when it can be read. Bounded in time."""
+        return self._looks.read_illness(path, timeout_s=PROBE_TIMEOUT_S)
 
     def discard(self, target: pathlib.Path) -> None:
         """Remove every mount at *target*, which are dead: by force, then lazily."""

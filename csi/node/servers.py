@@ -15,13 +15,13 @@ class Servers:
     """Pools by server name, made when they are needed. kind: begins the names of threads.
 
     Those that only look have pools of their own: mounts that hang do not keep statistics from
-    being told as such.
+    being told as such. looks: for all who look into mounts of these servers.
     """
 
     def __init__(self, kind: str) -> None:
         self._workers = executor.ExecutorPerKey(kind, _THREADS)
         self._readers = executor.ExecutorPerKey(f"{kind}-stats", _THREADS)
-        self._looks = looks.Looks()
+        self.looks = looks.Looks()
 
     def of(self, host: str) -> executor.BoundedExecutor:
         """The pool of *host* for what changes something."""
@@ -31,7 +31,7 @@ class Servers:
         """How full is what *host* has mounted at *path*. Raises nfs.DeadMount, DeadlineExceeded."""
         return await self._readers.of(host).run_within(
             network_stats.ANSWER_LIMIT_S,
-            self._looks.usage,
+            self.looks.usage,
             path,
             timeout_s=network_stats.LOOK_LIMIT_S,
         )
@@ -40,4 +40,4 @@ class Servers:
         """Start nothing more."""
         self._workers.close()
         self._readers.close()
-        self._looks.close()
+        self.looks.close()

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from csi.node import network_mounts
-from host import mountinfo, mounts
+from host import looks, mountinfo, mounts
 from tests.support import slow_fuse
 from tests.support.doubled import doubled
 
@@ -94,7 +94,7 @@ def test_a_file_system_that_hangs_is_forced_where_it_has_no_other_user(
         waits = subprocess.Popen(["stat", "--file-system", fuse.path], stderr=subprocess.PIPE)
         assert fuse.silent.wait(ENOUGH_S)
 
-        network_mounts.NetworkMounts(nobody, nobody).discard(fuse.path)
+        network_mounts.NetworkMounts(nobody, nobody, looks.Looks()).discard(fuse.path)
         _, said = waits.communicate(timeout=ENOUGH_S)
     finally:
         fuse.close()
@@ -112,7 +112,7 @@ def test_what_another_pod_has_too_is_not_forced(
     two.mkdir()
     mounts.bind(there.mount_point, two, read_only=False)
 
-    network_mounts.NetworkMounts(nobody, nobody).discard(two)
+    network_mounts.NetworkMounts(nobody, nobody, looks.Looks()).discard(two)
 
     assert "-l" in umount_log.read_text()
     assert "-f" not in umount_log.read_text()

@@ -13,7 +13,7 @@ from csi.nas import roots, volume_context
 from csi.nas.node import loop_volume, modes, mounter, node_requests, publish
 from csi.nas.node import settings as node_settings
 from csi.node import at_path
-from host import mountinfo, mounts
+from host import looks, mountinfo, mounts
 from tests.fakes import fake_kubernetes
 from tests.support import mount_proxy
 from tests.support.doubled import doubled
@@ -44,7 +44,8 @@ class Node:
             connector_socket=directory / "connector.sock",
         )
         self.proxy = mount_proxy.MountProxy(settings.proxy_socket, self.served)
-        mounting = mounter.Mounter(settings, roots.Roots(settings.work_dir))
+        self.looks = looks.Looks()
+        mounting = mounter.Mounter(settings, roots.Roots(settings.work_dir), self.looks)
         self._settings = settings
         self.publisher = publish.Publisher(
             settings,
@@ -79,6 +80,7 @@ class Node:
         self.publisher.unpublish(at_path.AtPath(volume_id=volume_id, path=target))
 
     def close(self) -> None:
+        self.looks.close()
         self.proxy.close()
         below = [m.mount_point for m in mountinfo.read() if str(self.root) in m.mount_point]
         for path in reversed(below):
@@ -114,6 +116,17 @@ def test_a_pod_whose_path_is_seen_twice_has_the_volume_alone(tmp_path):
                 node.unpublish("v-1", target)
         finally:
             node.close()
+
+
+def test_a_mount_that_is_there_is_looked_at_without_a_command(node, monkeypatch):
+    first = node.publish("v-1", "one")
+
+    with monkeypatch.context() as bare:
+        bare.setenv("PATH", "/nowhere")
+        for _ in range(3):
+            node.publish("v-1", "one")
+
+    node.unpublish("v-1", first)
 
 
 def test_another_volume_that_is_the_same_directory_is_not_refused(node):

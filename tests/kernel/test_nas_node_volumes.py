@@ -15,10 +15,10 @@ import pytest
 from core import errors
 from csi._pb import csi_pb2 as pb
 from csi.nas import roots, volume_context
-from csi.nas.node import healing, loop_lock, loop_volume, modes, mounter, node_requests, publish
+from csi.nas.node import loop_lock, loop_volume, modes, mounter, node_requests, publish
 from csi.nas.node import settings as node_settings
 from csi.node import at_path
-from host import loop, loop_lease, mountinfo, mounts, nfs, run
+from host import looks, loop, loop_lease, mountinfo, mounts, nfs, run
 from tests.fakes import fake_kubernetes
 from tests.support import mount_proxy
 
@@ -70,7 +70,10 @@ class Node:
 
     def __init__(self, settings, node_id="node-a"):
         self.settings = settings
-        self.mounter = mounting = mounter.Mounter(settings, roots.Roots(settings.work_dir))
+        self.looks = looks.Looks()
+        self.mounter = mounting = mounter.Mounter(
+            settings, roots.Roots(settings.work_dir), self.looks
+        )
         self.loops = loop_volume.LoopVolumes(settings, mounting, node_id)
         self.modes = modes.Modes(settings.work_dir)
         self._publisher = publish.Publisher(
@@ -80,6 +83,10 @@ class Node:
             changing=self.modes,
             recorder=fake_kubernetes.silent_recorder(),
         )
+
+    def close(self):
+        self.modes.close()
+        self.looks.close()
 
     def wanted(self, pod="pod", *, loop=None, readonly=False, secrets=None, **context):
         target = self.settings.kubelet_root / "pods" / pod / "mount"
@@ -118,7 +125,7 @@ class Node:
 def node(settings, proxy):
     made = Node(settings)
     yield made
-    made.modes.close()
+    made.close()
     left = [m.mount_point for m in mountinfo.read() if str(settings.kubelet_root) in m.mount_point]
     for path in reversed(left):
         mounts.ensure_unmounted(path)
@@ -244,7 +251,9 @@ def test_an_image_whose_directory_is_ill_is_not_grown(node, monkeypatch):
     image = loop_lease.backing_file(there.source)
     ill = nfs.SilentMount("its server does not answer")
     with monkeypatch.context() as silent:
-        silent.setattr(healing, "read_illness", lambda path: ill if path == image.parent else None)
+        silent.setattr(
+            node.mounter, "read_illness", lambda path: ill if path == image.parent else None
+        )
         with pytest.raises(nfs.SilentMount):
             node.loops.expand(there, 64 * MIB)
 
@@ -287,7 +296,7 @@ def test_killed_between_a_mount_and_its_mode_the_mode_is_set_all_the_same(
     target = started.publish(**told)
     wait_until(lambda: not list(settings.work_dir.glob("mode-*")))
     started.unpublish(target)
-    started.modes.close()
+    started.close()
 
     modes_now = [path.stat().st_mode & 0o777 for path in (served / "a", served / "a/file")]
     assert modes_now == [0o751, 0o751 if kind == "recursive" else 0o600]
@@ -313,6 +322,7 @@ def test_an_image_of_another_node_is_left_alone(node, served, settings):
     node.unpublish(target)
     taken = other.publish("two", loop=LOOP, **image_context())
     other.unpublish(taken)
+    other.close()
 
 
 def test_a_path_that_shows_another_image_is_taken(node):

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from csi.node import network_mounts
-from host import mounts
+from host import looks, mounts
 
 pytestmark = [
     pytest.mark.kernel,
@@ -49,9 +49,9 @@ def test_what_others_have_mounted_too_is_never_forced(
     dead, alive = both
     nobody = tmp_path / "no.sock"
 
-    network_mounts.NetworkMounts(nobody, nobody).discard(dead)
+    network_mounts.NetworkMounts(nobody, nobody, looks.Looks()).discard(dead)
     first = umount_log.read_text().split()
-    network_mounts.NetworkMounts(nobody, nobody).discard(alive)
+    network_mounts.NetworkMounts(nobody, nobody, looks.Looks()).discard(alive)
     second = umount_log.read_text().split()[len(first) :]
 
     assert not mounts.is_mount_point(dead)

@@ -33,10 +33,10 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
     def __init__(self, settings: node_settings.NodeSettings, *, node_id: str) -> None:
         self._settings = settings
         self._node_id = node_id
-        self._mounts = network_mounts.NetworkMounts(
-            settings.proxy_socket, settings.connector_socket
-        )
         self._servers = servers.Servers("lustre")
+        self._mounts = network_mounts.NetworkMounts(
+            settings.proxy_socket, settings.connector_socket, self._servers.looks
+        )
         self._locks = keyed_lock.KeyedLock()
 
     async def NodePublishVolume(

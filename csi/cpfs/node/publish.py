@@ -76,7 +76,7 @@ class Publisher:
                 f"volume {want.volume_id} is published at {want.target_path} already, and is "
                 f"{is_now}; unpublish it first"
             )
-        ill = nfs.read_illness(want.target_path, timeout_s=network_mounts.PROBE_TIMEOUT_S)
+        ill = self._mounts.read_illness(want.target_path)
         if ill is None:
             return True
         if isinstance(ill, nfs.SilentMount):

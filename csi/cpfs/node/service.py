@@ -33,12 +33,13 @@ class NodeServicer(csi_pb2_grpc.NodeServicer):
         who: identity.Identity,
         publisher: publish.Publisher,
         leaving: delays.Delays,
+        by_server: servers.Servers,
     ) -> None:
         self._settings = settings
         self._who = who
         self._publisher = publisher
         self._leaving = leaving
-        self._servers = servers.Servers("cpfs")
+        self._servers = by_server
         self._locks = keyed_lock.KeyedLock()
 
     async def NodeStageVolume(
@@ -124,7 +125,10 @@ def _server_at(path: pathlib.Path) -> str:
 def build(context: driver.DriverContext) -> NodeServicer:
     """The Node service of this process. Faults in its settings are left in *context.reader*."""
     settings = node_settings.read_node(context.reader, _NAME)
-    mounted = network_mounts.NetworkMounts(settings.proxy_socket, settings.connector_socket)
+    by_server = servers.Servers("cpfs")
+    mounted = network_mounts.NetworkMounts(
+        settings.proxy_socket, settings.connector_socket, by_server.looks
+    )
     return NodeServicer(
         settings,
         who=identity.Identity(
@@ -134,4 +138,5 @@ def build(context: driver.DriverContext) -> NodeServicer:
         ),
         publisher=publish.Publisher(mounted, published.Published(settings.work_dir)),
         leaving=delays.Delays(settings.work_dir, settings.detach_delay_s, context.clock),
+        by_server=by_server,
     )

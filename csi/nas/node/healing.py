@@ -5,7 +5,6 @@ replace it would fail them. Only what cannot come back is replaced.
 """
 
 import enum
-import pathlib
 import socket
 
 import structlog
@@ -41,9 +40,13 @@ def choose_remedy(ill: errors.Error | None, *, server_answers: bool, has_moved: 
     return Remedy.REPLACE if server_answers or has_moved else Remedy.WAIT
 
 
-def diagnose(mount: mountinfo.Mount, host: str, port: int) -> tuple[Remedy, str]:
-    """(what to do, why) about *mount* of *host*, an NFS one. Takes seconds when it is not well."""
-    ill = read_illness(pathlib.Path(mount.mount_point))
+def diagnose(
+    ill: errors.Error | None, mount: mountinfo.Mount, host: str, port: int
+) -> tuple[Remedy, str]:
+    """(what to do, why) about *mount* of *host*, an NFS one, of which *ill* is known.
+
+    Takes seconds when it is not well.
+    """
     if ill is None or isinstance(ill, nfs.StaleMount):
         return choose_remedy(ill, server_answers=False, has_moved=False), str(ill or "")
     limit_s = network_mounts.PROBE_TIMEOUT_S
@@ -58,11 +61,6 @@ def diagnose(mount: mountinfo.Mount, host: str, port: int) -> tuple[Remedy, str]
     remedy = choose_remedy(ill, server_answers=server_answers, has_moved=has_moved)
     log.warning("a mount is not well", path=mount.mount_point, why=str(ill), remedy=remedy.value)
     return remedy, str(ill)
-
-
-def read_illness(path: pathlib.Path) -> errors.Error | None:
-    """What is wrong with the mount at *path*, None when it can be read. Bounded in time."""
-    return nfs.read_illness(path, timeout_s=network_mounts.PROBE_TIMEOUT_S)
 
 
 def address_of(mount: mountinfo.Mount) -> str:

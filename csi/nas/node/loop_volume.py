@@ -18,7 +18,7 @@ import structlog
 
 from core import errors
 from csi.nas import volume_context
-from csi.nas.node import healing, loop_image, loop_lock, mounter, node_requests
+from csi.nas.node import loop_image, loop_lock, mounter, node_requests
 from csi.nas.node import settings as node_settings
 from host import block, files, loop, loop_lease, mountinfo, mounts, nfs
 
@@ -117,7 +117,7 @@ class LoopVolumes:
         image = loop_lease.backing_file(mount.source)
         if image is None:
             raise errors.NotFound(f"{mount.mount_point} is no image: {mount.source} has no file")
-        ill = healing.read_illness(image.parent)
+        ill = self._mounter.read_illness(image.parent)
         if ill is not None:
             # Its file would be waited for as long as its server is away.
             raise ill
@@ -181,7 +181,7 @@ class LoopVolumes:
     def _close_directory(self, directory: pathlib.Path) -> None:
         if mountinfo.mounts_at(directory):
             try:
-                ill = healing.read_illness(directory)
+                ill = self._mounter.read_illness(directory)
                 if ill is not None:
                     raise ill
                 self._release_lock(directory)
@@ -207,7 +207,7 @@ class LoopVolumes:
 
         The lock stays with the loop device, and its file where it is.
         """
-        ill = healing.read_illness(directory)
+        ill = self._mounter.read_illness(directory)
         if ill is None:
             raise errors.Busy(f"the loop device of the image in {directory} is still in use")
         log.warning("an image is not written back yet", path=str(directory), why=str(ill))

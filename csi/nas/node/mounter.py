@@ -12,7 +12,7 @@ from csi.nas import clients, mount_options, roots, server
 from csi.nas.node import access_keys
 from csi.nas.node import settings as node_settings
 from csi.node import network_mounts
-from host import files, mount_broker, mountinfo, nfs, run
+from host import files, looks, mount_broker, mountinfo, nfs, run
 
 log = structlog.get_logger()
 
@@ -23,8 +23,10 @@ _MADE_MODE = 0o755
 class Mounter(network_mounts.NetworkMounts):
     """Mounts and unmounts. mounted: for directories that are missing."""
 
-    def __init__(self, settings: node_settings.NodeSettings, mounted: roots.Roots) -> None:
-        super().__init__(settings.proxy_socket, settings.connector_socket)
+    def __init__(
+        self, settings: node_settings.NodeSettings, mounted: roots.Roots, looking: looks.Looks
+    ) -> None:
+        super().__init__(settings.proxy_socket, settings.connector_socket, looking)
         self._settings = settings
         self._key_files = access_keys.Files(settings.work_dir / "keys")
         self._roots = mounted

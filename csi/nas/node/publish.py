@@ -107,7 +107,8 @@ class Publisher:
             )
         if want.volume.loop is not None:
             return True
-        remedy, ill = healing.diagnose(there, want.volume.place.host, _port(want))
+        seen = self._mounter.read_illness(want.target_path)
+        remedy, ill = healing.diagnose(seen, there, want.volume.place.host, _port(want))
         if remedy is healing.Remedy.WAIT:
             raise errors.Unavailable(
                 f"volume {want.volume_id} is mounted, and its server {want.volume.place.host} is "

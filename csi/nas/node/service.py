@@ -151,8 +151,8 @@ def build(context: driver.DriverContext) -> NodeServicer:
     """The Node service of this process. Faults in its settings are left in *context.reader*."""
     settings = node_settings.read_node(context.reader, _NAME)
     node_id = context.node_id or context.reader.text("KUBE_NODE_NAME")
-    mounting = mounter.Mounter(settings, roots.Roots(settings.work_dir))
     by_server = servers.Servers("nas")
+    mounting = mounter.Mounter(settings, roots.Roots(settings.work_dir), by_server.looks)
     return NodeServicer(
         settings,
         node_id=node_id,

@@ -7,12 +7,13 @@ import pytest
 from core import errors
 from csi.cpfs.node import node_requests, publish, published
 from csi.node import network_mounts
+from host import looks
 from tests.fakes import unseen_broker
 
 
 class Mounts(network_mounts.NetworkMounts):
     def __init__(self, broker: unseen_broker.UnseenBroker) -> None:
-        super().__init__(pathlib.Path("/none"), pathlib.Path("/none"))
+        super().__init__(pathlib.Path("/none"), pathlib.Path("/none"), looks.Looks())
         self._broker = broker
 
     def broker(self, client: str, *, instead: str) -> unseen_broker.UnseenBroker:

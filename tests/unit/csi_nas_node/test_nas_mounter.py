@@ -8,6 +8,7 @@ from core import errors
 from csi.nas import clients, server
 from csi.nas.node import mounter
 from csi.nas.node import settings as node_settings
+from host import looks
 from tests.fakes import unseen_broker
 
 PLACE = server.Place(host="nas.test", base="/a/b")
@@ -25,7 +26,7 @@ def test_what_the_broker_mounted_unseen_is_taken_back(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, broker: unseen_broker.UnseenBroker
 ) -> None:
     told = node_settings.NodeSettings(kubelet_root=tmp_path, work_dir=tmp_path / "work")
-    mounting = mounter.Mounter(told, None)  # type: ignore[arg-type]  # no root is opened by NFS
+    mounting = mounter.Mounter(told, None, looks.Looks())  # type: ignore[arg-type]  # no root is opened by NFS
     monkeypatch.setattr(mounting, "broker", lambda client, *, instead: broker)
     target = tmp_path / "mount"
     target.mkdir()

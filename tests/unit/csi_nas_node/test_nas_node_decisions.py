@@ -10,7 +10,7 @@ from csi.nas import clients, server, volume_context
 from csi.nas.node import healing, loop_lock, mounter, node_requests, publish
 from csi.nas.node import settings as node_settings
 from csi.node import network_mounts
-from host import mount_broker, mountinfo, nfs, run
+from host import looks, mount_broker, mountinfo, nfs
 
 Claim = loop_lock.Claim
 Remedy = healing.Remedy
@@ -132,18 +132,6 @@ def test_other_words_of_mount_stay_as_they_are() -> None:
     assert nfs.refusal("a:/b", "mount.nfs: something new") is None
 
 
-ILLNESSES = {
-    "stale": ("stat: cannot stat '/t': Stale file handle", nfs.StaleMount),
-    "soft mount": ("find: '/t': Connection timed out", nfs.SilentMount),
-    "errors": ("find: '/t': Input/output error", nfs.BrokenMount),
-}
-
-
-@pytest.mark.parametrize(("said", "kind"), ILLNESSES.values(), ids=ILLNESSES.keys())
-def test_illnesses_are_told_apart(said: str, kind: type[errors.Error]) -> None:
-    assert type(nfs.ill(PATH, said)) is kind
-
-
 BROKER_WORDS = {
     "EFC": ("Failed to bind mount", nfs.NoSuchDirectory),
     "no directory": ("mount.nfs: No such file or directory", nfs.NoSuchDirectory),
@@ -262,7 +250,7 @@ def test_a_client_that_the_node_lacks_is_refused_with_what_to_do(tmp_path: pathl
     )
 
     with pytest.raises(errors.Precondition, match=r"connector.*mountProtocol nfs"):
-        mounter.Mounter(told, None).mount(  # type: ignore[arg-type]
+        mounter.Mounter(told, None, looks.Looks()).mount(  # type: ignore[arg-type]
             want, server.Place(host="a", base="/b"), tmp_path / "t", tag="v", create=True, key=None
         )
 
@@ -280,8 +268,3 @@ def test_settings_have_defaults_and_every_fault_is_told() -> None:
     assert told.more_options == {"context", "fscontext"}
     assert (told.check_port, told.serve_stats, told.losetup) == (True, True, True)
     assert len(bad.faults) == 3
-
-
-def test_a_command_that_failed_without_known_words_is_no_dead_mount() -> None:
-    assert nfs.ill(PATH, "something new") is None
-    assert not issubclass(run.CommandFailed, nfs.DeadMount)

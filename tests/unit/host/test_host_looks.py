@@ -158,9 +158,7 @@ def test_what_is_asked_at_once_waits_for_nobody_and_one_process_is_kept(
         (errno.ELOOP, errors.Internal),
     ],
 )
-def test_each_error_means_what_the_words_of_a_command_mean(
-    code: int, kind: type[errors.Error]
-) -> None:
+def test_each_error_has_its_meaning(code: int, kind: type[errors.Error]) -> None:
     assert type(nfs.look_failed(pathlib.Path("/a"), code)) is kind
 
 
@@ -168,6 +166,26 @@ def test_another_c_library_has_other_words_for_errors(monkeypatch: pytest.Monkey
     monkeypatch.setattr(os, "strerror", lambda code: f"Error {code} in the words of musl")
 
     assert type(nfs.look_failed(pathlib.Path("/a"), errno.ENOTCONN)) is nfs.BrokenMount
+
+
+def test_what_is_wrong_with_a_mount_is_an_answer_and_what_is_no_mounts_fault_is_not(
+    looking: looks.Looks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = {"stale": errno.ESTALE, "odd": errno.ELOOP, "none": errno.ENOENT, "closed": errno.EACCES}
+
+    def ask(self: Process, path: str, timeout_s: float) -> str:
+        return f"error {told[path[1:]]}\n" if path != "/well" else "usage 1 1 1 1 1 1\n"
+
+    monkeypatch.setattr(Process, "ask", ask)
+    seen = [
+        type(looking.read_illness(pathlib.Path("/", name), timeout_s=1.0))
+        for name in ("well", "stale", "odd")
+    ]
+
+    assert seen == [type(None), nfs.StaleMount, errors.Internal]
+    for name, kind in {"none": errors.NotFound, "closed": errors.Unavailable}.items():
+        with pytest.raises(kind):
+            looking.read_illness(pathlib.Path("/", name), timeout_s=1.0)
 
 
 # -- the process itself
