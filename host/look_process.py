@@ -47,6 +47,7 @@ class LookProcess:
             raise errors.Unavailable(f"nobody can be started who looks into mounts: {e}") from e
         self._asks = cast("IO[bytes]", self._process.stdin)
         self._tells = cast("IO[bytes]", self._process.stdout)
+        self._answer = b""
 
     @property
     def pid(self) -> int:
@@ -59,22 +60,36 @@ class LookProcess:
         Raises TimeoutError, after which it can only be killed, and Ended.
         """
         until_s = time.monotonic() + timeout_s
-        answer = b""
         ready = select.poll()
-        ready.register(self._tells, select.POLLIN)
+        ready.register(self, select.POLLIN)
+        self.send(path)
+        while True:
+            left_s = until_s - time.monotonic()
+            if left_s <= 0 or not ready.poll(1000 * left_s):
+                raise TimeoutError
+            answer = self.receive()
+            if answer is not None:
+                return answer
+
+    def send(self, question: str) -> None:
+        """Ask `look_program`, when the last answer was received. Raises Ended."""
+        self._answer = b""
         try:
-            self._asks.write(os.fsencode(path) + b"\0")
-            while not answer.endswith(b"\n"):
-                left_s = until_s - time.monotonic()
-                if left_s <= 0 or not ready.poll(1000 * left_s):
-                    raise TimeoutError
-                more = self._tells.read(_ANSWER_BYTES)
-                if not more:
-                    raise Ended(f"the process that looks into {path} ended")
-                answer += more
+            self._asks.write(os.fsencode(question) + b"\0")
         except BrokenPipeError as e:
-            raise Ended(f"the process that was to look into {path} had ended") from e
-        return answer.decode()
+            raise Ended("the process that looks into mounts had ended") from e
+
+    def receive(self) -> str | None:
+        """The answer, None while it is not whole; when there is something to read. Raises Ended."""
+        more = self._tells.read(_ANSWER_BYTES)
+        if not more:
+            raise Ended("the process that looks into mounts ended")
+        self._answer += more
+        return self._answer.decode() if self._answer.endswith(b"\n") else None
+
+    def fileno(self) -> int:
+        """What can be read when the process answers or ends."""
+        return self._tells.fileno()
 
     def end(self) -> None:
         """Let it end, which an idle one does at once."""
@@ -91,15 +106,22 @@ class LookProcess:
         try:
             self._process.wait(_END_S)
         except subprocess.TimeoutExpired:
-            threading.Thread(
-                target=self._process.wait, name=f"reap {self.pid}", daemon=True
-            ).start()
+            self._reap()
             return False
         return True
+
+    def abandon(self) -> None:
+        """As `kill`, and wait for nothing."""
+        self._close()
+        self._process.kill()
+        self._reap()
 
     def is_gone(self) -> bool:
         """Whether it has ended."""
         return self._process.poll() is not None
+
+    def _reap(self) -> None:
+        threading.Thread(target=self._process.wait, name=f"reap {self.pid}", daemon=True).start()
 
     def _close(self) -> None:
         for stream in (self._asks, self._tells):

@@ -1,7 +1,8 @@
 """What `host.look_process` starts: looks into directories that may hang, and tells what it saw.
 
 Reads paths, each with a NUL behind it, and prints a line for each: `usage` with blocks, free and
-available blocks, block size, inodes and free inodes, or `error` with its number. Ends with its
+available blocks, block size, inodes and free inodes, or `error` with its number. Of a path with
+`size:` before it only that is asked: a FUSE client answers then without its storage. Ends with its
 input. Imports nothing of ours: it is started without site packages.
 """
 
@@ -9,12 +10,15 @@ import os
 import sys
 
 _READ_BYTES = 64 * 1024
+_SIZE = b"size:"
 
 
-def look(path: bytes) -> str:
-    """The answer for *path*."""
+def look(question: bytes) -> str:
+    """The answer for *question*, an absolute path or `size:` and one."""
+    path = question.removeprefix(_SIZE)
     try:
-        _open(path)
+        if path == question:
+            _open(path)
         found = os.statvfs(path)
     except OSError as e:
         return f"error {e.errno}"
@@ -39,8 +43,8 @@ def main() -> int:
     while more := os.read(0, _READ_BYTES):
         asked += more
         while b"\0" in asked:
-            path, _, asked = asked.partition(b"\0")
-            os.write(1, f"{look(path)}\n".encode())
+            question, _, asked = asked.partition(b"\0")
+            os.write(1, f"{look(question)}\n".encode())
     return 0
 
 

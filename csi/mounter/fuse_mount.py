@@ -1,7 +1,7 @@
 """A FUSE mount as the kernel sees it: whether it is there, whether it answers, its end.
 
-Nothing here looks into the file system itself: a client that hangs would take us along. Commands
-do, which can be killed.
+Nothing here looks into the file system itself: a client that hangs would take us along. A process
+does, which can be killed (`probes`).
 """
 
 import asyncio
@@ -10,10 +10,10 @@ import functools
 import os
 import pathlib
 import select
-import subprocess
 from collections.abc import Iterator
 
 from core import errors, executor
+from csi.mounter import probes
 from host import mountinfo, mounts
 
 _TABLE = "/proc/self/mountinfo"
@@ -50,41 +50,6 @@ async def appears(target: pathlib.Path) -> mountinfo.Mount:
                     await changed.wait()
 
 
-async def answers(target: pathlib.Path, *, timeout_s: float) -> bool:
-    """Whether the client at *target* tells its size within *timeout_s* seconds."""
-    return await _ask(target, timeout_s) == 0
-
-
-async def is_dead(target: pathlib.Path, *, timeout_s: float) -> bool:
-    """Whether *target* has no client any more; one that is silent may have."""
-    return await _ask(target, timeout_s) not in (0, None)
-
-
-async def _ask(target: pathlib.Path, timeout_s: float) -> int | None:
-    """Exit status of a command that asks for the size; None = no answer in time."""
-    asked = await asyncio.create_subprocess_exec(
-        "stat",
-        "--file-system",
-        "--format=%T",
-        "--",
-        os.fspath(target),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        cwd="/",
-    )
-    try:
-        async with asyncio.timeout(timeout_s):
-            return await asked.wait()
-    except TimeoutError:
-        return None
-    finally:
-        if asked.returncode is None:
-            # A killed stat ends when the client does; the loop's child watcher reaps it then.
-            with contextlib.suppress(ProcessLookupError):
-                asked.kill()
-
-
 async def is_ready(target: pathlib.Path, there: mountinfo.Mount) -> bool:
     """Whether the client of *there*, just started, tells its size. May wait while it lives.
 
@@ -104,14 +69,14 @@ async def discard(target: pathlib.Path) -> None:
         await asyncio.to_thread(mounts.detach, target)
 
 
-async def unmount(target: pathlib.Path) -> None:
+async def unmount(target: pathlib.Path, probing: probes.Probes) -> None:
     """Take the mount at *target* away. Raises Busy when a process uses it."""
     if mounted(target) is None:
         return
     try:
         await asyncio.to_thread(mounts.unmount, target, timeout_s=10.0)
     except errors.Busy:
-        if await answers(target, timeout_s=5.0):
+        if await probing.answers(target, timeout_s=5.0):
             raise
         await discard(target)
 

@@ -16,6 +16,7 @@ from csi.mounter import (
     credentials,
     fuse_mount,
     orphans,
+    probes,
     protocol,
     records,
     state_dir,
@@ -50,6 +51,7 @@ class Mounter:
         self._finishing: set[asyncio.Task[None]] = set()
         self._claim = -1
         self._tokens = token_server.TokenServer(self._root)
+        self._probes = probes.Probes()
         measured.gauges("csi_mounter_volumes", "volumes by state", ("state",), self._count_states)
         self._restarts = measured.counter(
             "csi_mounter_restarts_total", "clients that were started again, by cause", ("cause",)
@@ -77,7 +79,8 @@ class Mounter:
                 finishing = asyncio.create_task(self._finish(made), name=f"finish {record.target}")
                 self._finishing.add(finishing)
                 finishing.add_done_callback(self._finishing.discard)
-        await orphans.clean(work_dir, self._volumes, self._settings.limits.probe_timeout_s)
+        limit_s = self._settings.limits.probe_timeout_s
+        await orphans.clean(work_dir, self._volumes, self._probes, limit_s)
 
     async def mount(self, want: protocol.Mount) -> None:
         """Bring *want* about; once for all who ask for it at the same time. Raises Error."""
@@ -119,6 +122,7 @@ class Mounter:
                     log.warning("not unmounted", target=str(found.record.target), error=str(e))
             else:
                 await found.leave()
+        self._probes.close()
         if not self._volumes:
             await asyncio.to_thread(state_dir.release, self._root)
 
@@ -212,7 +216,7 @@ class Mounter:
             await fuse_mount.make_target(target, self._settings.work_dir)
             return
         limit_s = self._settings.limits.probe_timeout_s
-        if await fuse_mount.answers(target, timeout_s=limit_s):
+        if await self._probes.answers(target, timeout_s=limit_s):
             if not await orphans.is_one(target, self._settings.work_dir):
                 raise errors.Exists(f"something else is mounted at {target}; unmount it first")
             log.warning("replacing a mount whose mounter is gone", target=str(target))
@@ -237,6 +241,8 @@ class Mounter:
         self._volumes.pop(target, None)  # a mount that failed meanwhile was taken out already
         self._tokens.withdraw(found.place.credentials)
         found.place.remove()
+        if not self._volumes:
+            self._probes.close()
         log.info("unmounted", volume_id=wanted.volume_id, target=str(target))
 
     async def _volume(self, record: records.Record) -> volume_module.Volume:
@@ -253,6 +259,7 @@ class Mounter:
             place,
             self._settings.limits,
             work_dir=self._settings.work_dir,
+            probing=self._probes,
             environment=environment,
             restarts=self._restarts,
         )

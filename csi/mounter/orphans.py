@@ -13,7 +13,7 @@ from collections.abc import Collection
 
 import structlog
 
-from csi.mounter import fuse_mount
+from csi.mounter import fuse_mount, probes
 from host import mountinfo
 
 log = structlog.get_logger()
@@ -22,11 +22,16 @@ _SOCKET = "mounter.sock"
 _CONNECT_S = 1.0
 
 
-async def clean(work_dir: pathlib.Path, known: Collection[pathlib.Path], timeout_s: float) -> None:
+async def clean(
+    work_dir: pathlib.Path,
+    known: Collection[pathlib.Path],
+    probing: probes.Probes,
+    timeout_s: float,
+) -> None:
     """Remove dead mounts below *work_dir* that are not at one of the *known* targets."""
     found = {pathlib.Path(row.mount_point) for row in mountinfo.read() if _is_fuse(row)}
     strange = [path for path in found if path.is_relative_to(work_dir) and path not in known]
-    await asyncio.gather(*(_clean(path, timeout_s) for path in strange))
+    await asyncio.gather(*(_clean(path, probing, timeout_s) for path in strange))
 
 
 async def is_one(target: pathlib.Path, work_dir: pathlib.Path) -> bool:
@@ -37,8 +42,8 @@ async def is_one(target: pathlib.Path, work_dir: pathlib.Path) -> bool:
     return not await _is_served(target.parent / _SOCKET)
 
 
-async def _clean(target: pathlib.Path, timeout_s: float) -> None:
-    if await fuse_mount.is_dead(target, timeout_s=timeout_s):
+async def _clean(target: pathlib.Path, probing: probes.Probes, timeout_s: float) -> None:
+    if await probing.is_dead(target, timeout_s=timeout_s):
         log.warning("removing a dead mount that nobody knows", target=str(target))
         await fuse_mount.discard(target)
 

@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 
 from core import errors, metrics
-from csi.mounter import client_process, fuse_mount, records
+from csi.mounter import client_process, fuse_mount, probes, records
 
 log = structlog.get_logger()
 
@@ -76,8 +76,8 @@ class Health:
 class Volume:
     """Supervises the client of *record*.
 
-    work_dir: below which all is the mounter's. environment: for the client, beside the common one.
-    restarts: counted there, by cause.
+    work_dir: below which all is the mounter's. probing: asks the client whether it lives.
+    environment: for the client, beside the common one. restarts: counted there, by cause.
     """
 
     def __init__(
@@ -87,6 +87,7 @@ class Volume:
         limits: Limits,
         *,
         work_dir: pathlib.Path,
+        probing: probes.Probes,
         environment: Mapping[str, str],
         restarts: metrics.Counter,
     ) -> None:
@@ -95,6 +96,7 @@ class Volume:
         self.health = Health()
         self._limits = limits
         self._work_dir = work_dir
+        self._probes = probing
         self._environment = environment
         self._restarts = restarts
         self._client: client_process.ClientProcess | None = None
@@ -165,7 +167,7 @@ class Volume:
             await self._tear_down()
             return
         try:
-            await fuse_mount.unmount(self.record.target)
+            await fuse_mount.unmount(self.record.target, self._probes)
         except BaseException:
             self._watch()
             raise
@@ -250,14 +252,14 @@ class Volume:
                 async with asyncio.timeout(self._limits.probe_interval_s):
                     await client.ended()
                 continue
-            if await fuse_mount.answers(self.record.target, timeout_s=self._limits.probe_timeout_s):
+            limit_s = self._limits.probe_timeout_s
+            if await self._probes.answers(self.record.target, timeout_s=limit_s):
                 silent = 0
             elif client.is_alive:
                 silent += 1
             if silent >= _SILENT_PROBES:
                 return Reason.SILENT, (
-                    f"the client did not answer {silent} times within "
-                    f"{self._limits.probe_timeout_s:g} s"
+                    f"the client did not answer {silent} times within {limit_s:g} s"
                 )
             client_process.trim(self.place.log)
 

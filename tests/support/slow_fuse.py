@@ -35,10 +35,14 @@ _BODIES = {
 
 
 class SlowFuse:
-    """Mounted at *path*, which it makes. answers: cleared, it keeps silent."""
+    """Mounted at *path*, which it makes. answers: cleared, it keeps silent.
+
+    opened: how often its directory was, which makes a client of a storage ask that.
+    """
 
     def __init__(self, path: pathlib.Path) -> None:
         self.path = path
+        self.opened = 0
         self.answers = threading.Event()
         self.answers.set()
         self.silent = threading.Event()
@@ -57,10 +61,16 @@ class SlowFuse:
         """Answer what waits, and unmount. Copies in other mount namespaces are dead then."""
         self.answers.set()
         mounts.detach(self.path)
+        self.leave()
+        os.close(self._end)
+
+    def leave(self) -> None:
+        """End as a client that is killed: its mount stays, and is dead."""
         os.eventfd_write(self._end, 1)
         self._thread.join(60)
-        for each in (self._channel, self._end):
-            os.close(each)
+        if self._channel >= 0:
+            os.close(self._channel)
+            self._channel = -1
 
     def _serve(self) -> None:
         while True:
@@ -74,6 +84,7 @@ class SlowFuse:
             except OSError:
                 return  # unmounted, or aborted
             _, opcode, unique, *_ = _HEADER.unpack_from(request)
+            self.opened += opcode == _OPENDIR
             if not self.answers.is_set():
                 self.silent.set()
                 self.answers.wait()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from core import metrics
-from csi.mounter import credentials, fuse_mount, records, volume
+from csi.mounter import credentials, fuse_mount, probes, records, volume
 
 
 def volume_at(target: pathlib.Path, work_dir: pathlib.Path) -> volume.Volume:
@@ -20,7 +20,13 @@ def volume_at(target: pathlib.Path, work_dir: pathlib.Path) -> volume.Volume:
     )  # fmt: skip
     counter = metrics.Metrics().counter("restarts_total", "", ("cause",))
     return volume.Volume(
-        record, place, volume.Limits(), work_dir=work_dir, environment={}, restarts=counter
+        record,
+        place,
+        volume.Limits(),
+        work_dir=work_dir,
+        probing=probes.Probes(),
+        environment={},
+        restarts=counter,
     )
 
 
