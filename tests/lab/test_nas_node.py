@@ -9,6 +9,7 @@ import pytest
 from csi._pb import csi_pb2 as pb
 from tests.lab.conftest import Node
 from tests.support import csi_client, nfs_server, processes
+from tests.support.doubled import double_in
 from tests.support.nas_driver import MODE, NasDriver
 
 MIB = 1 << 20
@@ -194,6 +195,27 @@ def test_giving_one_volume_up_fails_no_write_that_another_one_waits_with(
     assert blocked
     assert status == 0
     assert content == "written\n"
+
+
+def test_giving_up_a_volume_that_is_seen_at_two_paths_ends_what_waits_with_it(
+    drivers: Drivers, nodes: tuple[Node, Node], nfs_server: nfs_server.NfsServer
+) -> None:
+    """As on ACK's nodes. Nobody else has it: it is forced, and not only made lazy."""
+    one, _ = drivers
+    double_in(one.machine, one.kubelet)
+    volume = static(one, "hard", vers="3")
+    here = one.publish(volume)
+
+    with nfs_server.unreachable(nodes[0].server_address):
+        script = f"echo written >{here}/file; sync {here}/file"
+        writer = subprocess.Popen(one.machine.argv("sh", "-ec", script))
+        time.sleep(2)
+        one.unpublish(volume, here)
+        status = writer.wait(LIMIT_S)
+    left = shell(one, "grep nfs /proc/self/mountinfo || true")
+
+    assert status != 0
+    assert left == ""
 
 
 def test_a_mount_in_use_goes_when_its_server_is_gone_but_not_before(

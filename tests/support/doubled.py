@@ -9,7 +9,12 @@ import pathlib
 from collections.abc import Iterator
 
 from host import mounts
-from tests.support.machine import run
+from tests.support.machine import Machine, run
+
+_MAKE = (
+    'mount -t tmpfs data "$1"; mount --make-shared "$1"; mkdir "$1/kubelet";'
+    'mount --bind "$1/kubelet" "$2"'
+)
 
 
 @contextlib.contextmanager
@@ -18,20 +23,25 @@ def doubled(path: pathlib.Path) -> Iterator[pathlib.Path]:
 
     Whatever is mounted below goes at the end.
     """
-    data = path.with_name(f"{path.name}-data")
-    second = data / "kubelet"
-    path.mkdir(parents=True, exist_ok=True)
-    data.mkdir()
-    run(
-        "sh", "-ec",
-        'mount -t tmpfs data "$1"; mount --make-shared "$1"; mkdir "$2"; mount --bind "$2" "$3"',
-        "-", data, second, path,
-    )  # fmt: skip
+    data = _data(path)
+    run("sh", "-ec", _MAKE, "-", data, path)
     try:
-        yield second
+        yield data / "kubelet"
     finally:
         for each in (path, data):
             if mounts.is_mount_point(each):  # a test's own end may take away what is around it
                 run("umount", "--recursive", "--lazy", each)
         with contextlib.suppress(FileNotFoundError):
             data.rmdir()
+
+
+def double_in(machine: Machine, path: pathlib.Path) -> None:
+    """The same in *machine*, for as long as that lives."""
+    machine.run("sh", "-ec", _MAKE, "-", _data(path), path)
+
+
+def _data(path: pathlib.Path) -> pathlib.Path:
+    path.mkdir(parents=True, exist_ok=True)
+    data = path.with_name(f"{path.name}-data")
+    data.mkdir()
+    return data

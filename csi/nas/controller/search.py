@@ -87,6 +87,29 @@ class Search:
             raise Unsure(f"volume {volume_id} may be where nobody can look now: {told}")
         return _only(volume_id, found_now)
 
+    async def find_elsewhere(
+        self, name: str, file_system_id: str, path: str
+    ) -> file_systems.Base | None:
+        """Another base than *path* of *file_system_id* that has a record of volume *name*.
+
+        Only where the API can look, and does so now: nothing is mounted.
+        """
+        bases = [
+            base
+            for base in await self._catalogue.bases()
+            if base.file_system.type is Type.STANDARD
+            and (base.file_system.file_system_id, base.path) != (file_system_id, path)
+        ]
+        told = await asyncio.gather(
+            *(self._has_record(base, name) for base in bases), return_exceptions=True
+        )
+        for base, answer in zip(bases, told, strict=True):
+            if isinstance(answer, BaseException) and not isinstance(answer, errors.Error):
+                raise answer
+            if answer is True:
+                return base
+        return None
+
     async def _look(
         self, name: str, bases: Sequence[file_systems.Base]
     ) -> tuple[list[Found], list[errors.Error]]:

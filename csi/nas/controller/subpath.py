@@ -113,6 +113,7 @@ class Subpaths:
         }
         if self._config.topology:
             topology.require_reachable(file_system.zone_id, want.zone_ids)
+        await self._require_nowhere_else(want.name, file_system, place.base)
         await self._catalogue.hold_volumes(file_system, place.base)
         if file_system.type is not Type.STANDARD:
             await self._make_mounted(place, want.name, record)
@@ -228,6 +229,24 @@ class Subpaths:
             return None
         field = "parameters[fileSystemId]" if parameters.file_system_id else "parameters[server]"
         return await self._catalogue.require(file_system_id, field=field)
+
+    async def _require_nowhere_else(
+        self, name: str, file_system: nas_model.FileSystem, base: str
+    ) -> None:
+        """Raise Exists for a volume that an earlier call began on another file system.
+
+        As when its StorageClass was made anew before the retry. What is there may have a
+        PersistentVolume, so it is not taken away; and with a second record nobody could tell which
+        of the two DeleteVolume is to delete.
+        """
+        there = await self._search.find_elsewhere(name, file_system.file_system_id, base)
+        if there is not None:
+            raise errors.Exists(
+                f"volume {name} was begun on {there.file_system.file_system_id} in {there.path}, "
+                "where its record is, and the StorageClass leads elsewhere now; let it lead there "
+                f"until the volume is made, or remove {layout.records(there.path, name)} and "
+                f"{layout.volume(there.path, name)} if no PersistentVolume needs them"
+            )
 
     async def _make_by_api(
         self, file_system: nas_model.FileSystem, base: str, name: str, record: layout.Record

@@ -26,6 +26,8 @@ GIB = 1 << 30
 RECORD = layout.Record(archive=True, capacity_bytes=GIB)
 MODE = requests.AccessMode.MULTI_NODE_MULTI_WRITER
 HOST = "aaaa-x.cn-hangzhou.nas.aliyuncs.com"
+OTHER = "bbbb-x.cn-hangzhou.nas.aliyuncs.com"
+WIDE = "extreme-cccc-x.cn-hangzhou.extreme.nas.aliyuncs.com"
 PLAIN = settings.NasSettings()
 
 
@@ -166,6 +168,38 @@ async def test_records_on_two_file_systems_are_not_guessed_between(
 
     with pytest.raises(errors.Internal, match="several places"):
         await made_here.subpaths.find("pvc-1")
+
+
+@pytest.mark.parametrize("server", [f"{OTHER}:/base", f"{HOST}:/elsewhere", f"{WIDE}:/share"])
+async def test_a_class_made_anew_with_another_server_makes_no_second_directory(
+    tmp_path: pathlib.Path, server: str
+) -> None:
+    """The answer of the first call was lost; external-provisioner reads the class at each."""
+    before = rig(tmp_path, STANDARD, SICK, EXTREME)
+    await before.create("pvc-1")
+    there = set(before.directories.there)
+
+    with pytest.raises(errors.Exists, match="pvc-1 was begun on aaaa in /base"):
+        await before.create("pvc-1", server=server)
+    again = await before.create("pvc-1")
+    found = await before.subpaths.find("pvc-1")
+
+    assert before.directories.there == there
+    assert not (tmp_path / WIDE).exists()
+    assert found is not None
+    assert again.volume_id == found.volume_id
+
+
+async def test_a_file_system_that_cannot_be_looked_into_keeps_no_volume_from_being_made(
+    tmp_path: pathlib.Path,
+) -> None:
+    made_here = rig(tmp_path, STANDARD, SICK, EXTREME)
+    made_here.directories.dead.add("bbbb")
+
+    volume = await made_here.create("pvc-1")
+
+    assert volume.context["path"] == "/base/pvc-1"
+    assert made_here.roots.opened_hosts == [], "nothing is mounted to find out"
 
 
 async def test_a_volume_of_ones_own_server_is_known_by_its_record(
