@@ -21,10 +21,11 @@ pytestmark = [
 ENOUGH_S = 60
 
 
-@pytest.fixture
-def kubelet(tmp_path: pathlib.Path) -> Iterator[pathlib.Path]:
+@pytest.fixture(params=["by another path", "bound to itself"])
+def kubelet(tmp_path: pathlib.Path, request: pytest.FixtureRequest) -> Iterator[pathlib.Path]:
+    """The second is how a directory is made shared whose parent is not."""
     path = tmp_path / "kubelet"
-    with doubled(path):
+    with doubled(path, onto_itself=request.param == "bound to itself"):
         yield path
 
 

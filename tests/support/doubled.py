@@ -11,33 +11,34 @@ from collections.abc import Iterator
 from host import mounts
 from tests.support.machine import Machine, run
 
-_MAKE = (
-    'mount -t tmpfs data "$1"; mount --make-shared "$1"; mkdir "$1/kubelet";'
-    'mount --bind "$1/kubelet" "$2"'
-)
+_MAKE = 'mount -t tmpfs data "$1"; mount --make-shared "$1"; mkdir -p "$2"; mount --bind "$2" "$3"'
 
 
 @contextlib.contextmanager
-def doubled(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Have *path*, an empty directory or none, be seen a second time; that path.
+def doubled(path: pathlib.Path, *, onto_itself: bool = False) -> Iterator[None]:
+    """Have *path*, an empty directory or none, be seen a second time.
 
+    onto_itself: at the same path, hidden; what is mounted below is in the table twice all the same.
     Whatever is mounted below goes at the end.
     """
-    data = _data(path)
-    run("sh", "-ec", _MAKE, "-", data, path)
+    data = path if onto_itself else _data(path)
+    path.mkdir(exist_ok=True)
+    run("sh", "-ec", _MAKE, "-", data, path if onto_itself else data / "kubelet", path)
     try:
-        yield data / "kubelet"
+        yield
     finally:
         for each in (path, data):
-            if mounts.is_mount_point(each):  # a test's own end may take away what is around it
+            while mounts.is_mount_point(each):  # a test's own end may have taken away some
                 run("umount", "--recursive", "--lazy", each)
-        with contextlib.suppress(FileNotFoundError):
-            data.rmdir()
+        if not onto_itself:
+            with contextlib.suppress(FileNotFoundError):
+                data.rmdir()
 
 
 def double_in(machine: Machine, path: pathlib.Path) -> None:
     """The same in *machine*, for as long as that lives."""
-    machine.run("sh", "-ec", _MAKE, "-", _data(path), path)
+    data = _data(path)
+    machine.run("sh", "-ec", _MAKE, "-", data, data / "kubelet", path)
 
 
 def _data(path: pathlib.Path) -> pathlib.Path:
