@@ -66,7 +66,7 @@ class Looks:
         """What is wrong with the mount at *path*, None when it can be read. Raises as `usage`."""
         try:
             self.usage(path, timeout_s=timeout_s)
-        except (nfs.DeadMount, errors.Internal) as e:
+        except (nfs.DeadMount, nfs.OddMount) as e:
             return e
         return None
 

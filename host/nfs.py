@@ -60,6 +60,10 @@ class SilentMount(DeadMount):
     """The server does not answer; when it comes back, so does the mount."""
 
 
+class OddMount(errors.Internal):
+    """A look into a mount gave an error that is not one of those above."""
+
+
 _REFUSALS: tuple[tuple[tuple[str, ...], type[errors.Error], str], ...] = (
     (("no such file or directory",), NoSuchDirectory, "there is no such directory"),
     (
@@ -169,7 +173,7 @@ def look_failed(path: pathlib.Path, code: int) -> errors.Error:
         return SilentMount(f"{path}: its server does not answer ({said})")
     if code in _BROKEN:
         return BrokenMount(f"{path} cannot be read ({said})")
-    return errors.Internal(f"{path} cannot be looked into: {said}")
+    return OddMount(f"{path} cannot be looked into: {said}")
 
 
 def set_read_ahead(device: str, kib: int) -> None:

@@ -155,7 +155,7 @@ def test_what_is_asked_at_once_waits_for_nobody_and_one_process_is_kept(
         (errno.EHOSTUNREACH, nfs.SilentMount),
         (errno.ECONNREFUSED, nfs.SilentMount),
         (errno.EACCES, errors.Unavailable),
-        (errno.ELOOP, errors.Internal),
+        (errno.ELOOP, nfs.OddMount),
     ],
 )
 def test_each_error_has_its_meaning(code: int, kind: type[errors.Error]) -> None:
@@ -182,7 +182,7 @@ def test_what_is_wrong_with_a_mount_is_an_answer_and_what_is_no_mounts_fault_is_
         for name in ("well", "stale", "odd")
     ]
 
-    assert seen == [type(None), nfs.StaleMount, errors.Internal]
+    assert seen == [type(None), nfs.StaleMount, nfs.OddMount]
     for name, kind in {"none": errors.NotFound, "closed": errors.Unavailable}.items():
         with pytest.raises(kind):
             looking.read_illness(pathlib.Path("/", name), timeout_s=1.0)
