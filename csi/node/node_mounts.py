@@ -118,6 +118,34 @@ def published_elsewhere(
     return None
 
 
+def other_kind_at(
+    mounts: Iterable[mountinfo.Mount],
+    numbers: Collection[str],
+    *,
+    staging_target_path: pathlib.Path,
+    is_block: bool,
+    read_only: bool,
+) -> pathlib.Path | None:
+    """A path where a volume is raw that is to be staged as a file system, or the other way round.
+
+    Two PersistentVolumes may name one volume, and kubelet stages the kinds at different paths; or
+    the node itself has it mounted. Who writes to the raw device destroys the file system.
+    numbers: of its device, and of what is on that. is_block, read_only: how it is wanted at
+    *staging_target_path*, which does not count. For readers both together are fine.
+    """
+    for mount in mounts:
+        path = _path(mount)
+        if mount.deleted or path.is_relative_to(staging_target_path):
+            continue
+        number = number_behind(mount)
+        if number not in numbers:
+            continue
+        readers = read_only and is_read_only(mount)
+        if (number != mount.device) != is_block and not readers:
+            return path
+    return None
+
+
 def is_inside(mount: mountinfo.Mount, root: str) -> bool:
     """Whether *mount* shows directory *root* of its file system, or what is below it."""
     return pathlib.PurePath(mount.root).is_relative_to(root)

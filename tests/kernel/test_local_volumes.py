@@ -16,6 +16,7 @@ from csi._pb import csi_pb2 as pb
 from csi.lvm import model, params, settings
 from csi.lvm.stores import loop_files, mount_points, quota_dirs, records, whole_devices
 from host import marks
+from tests.support import rpc
 from tests.support.doubled import doubled
 from tests.support.lvm_driver import MIB, LvmDriver, capability, code_of
 from tests.support.machine import run
@@ -406,3 +407,36 @@ def test_who_only_looks_at_a_loop_device_does_not_keep_its_volume_from_going(
     assert files.delete("pvc-1")
     assert not looking
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("block_first", [False, True])
+@pytest.mark.parametrize("kind", ["LoopDevice", "Device"])
+def test_a_volume_is_not_a_file_system_and_a_writable_device_at_once(
+    tmp_path: pathlib.Path, kind: str, block_first: bool
+) -> None:
+    with contextlib.ExitStack() as undo:
+        files = tmp_path / "files"
+        files.mkdir()
+        disk = undo.enter_context(linked(undo.enter_context(loop_device(tmp_path, 64))))
+        settings = {
+            "LOCAL_SPARSE_TEMPLATE_FILEDIR": str(files),
+            "LOCAL_DEVICES": disk,
+            "LOCAL_STATE_DIR": str(tmp_path / "state"),
+        }
+        driver = LvmDriver(tmp_path, [], **settings)
+        undo.callback(driver.close)
+        volume = driver.create("pvc-1", 64 * MIB, volumeType=kind)
+        # A file system is on it: its first user was a pod that had it mounted.
+        driver.unpublish(volume, driver.publish(volume))
+        staged = driver.stage(volume, block=block_first)
+
+        refusal = rpc.refusal(
+            lambda: driver.stage(volume, block=not block_first, where="second"),
+        )
+
+        assert refusal.code.name == "ALREADY_EXISTS"
+        assert str(staged) in refusal.message
+        driver.unstage(volume)
+        driver.stage(volume, block=not block_first, where="second")
+        driver.unstage(volume, where="second")
+        driver.delete(volume.volume_id)

@@ -1,5 +1,6 @@
 """The driver of node-local volumes on real LVM: csi-sanity, and what volumes are like."""
 
+import functools
 import os
 import pathlib
 from collections.abc import Iterator
@@ -7,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from csi._pb import csi_pb2 as pb
-from tests.support import csi_client, sanity, sanity_skips
+from tests.support import csi_client, rpc, sanity, sanity_skips
 from tests.support.lvm_driver import MIB, LvmDriver, capability, code_of
 from tests.support.machine import run
 from tests.support.volume_group import VolumeGroup
@@ -121,6 +122,35 @@ def test_a_raw_block_volume(driver: LvmDriver, volume_group: VolumeGroup) -> Non
         assert device.read(4096) == b"x" * 4096
         assert device.seek(0, os.SEEK_END) == 128 * MIB
     driver.unpublish(volume, target)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("block_first", [False, True])
+@pytest.mark.parametrize("encrypted", ["", "true"])
+def test_a_volume_is_not_a_file_system_and_a_writable_device_at_once(
+    driver: LvmDriver, volume_group: VolumeGroup, encrypted: str, block_first: bool
+) -> None:
+    key = {"luksPassphrase": "correct horse battery staple"} if encrypted else None
+    volume = driver.create("pvc-1", 64 * MIB, vgName=volume_group.name, encrypted=encrypted)
+    # A file system is on it: its first user was a pod that had it mounted.
+    driver.unpublish(volume, driver.publish(volume, secrets=key))
+    staged = driver.stage(volume, block=block_first, secrets=key)
+    # Nor is its container a file system, and what the container is on a device.
+    plain = pb.Volume(volume_id="pvc-1", volume_context={"vgName": volume_group.name})
+
+    for other in (volume, plain):
+        refusal = rpc.refusal(
+            functools.partial(
+                driver.stage, other, block=not block_first, where="second", secrets=key
+            )
+        )
+        assert refusal.code.name == "ALREADY_EXISTS"
+        assert str(staged) in refusal.message
+
+    driver.unstage(volume)
+    driver.stage(volume, block=not block_first, where="second", secrets=key)
+    driver.unstage(volume, where="second")
+    driver.delete("pvc-1")
 
 
 def test_volumes_leave_reserved_room_free_and_snapshots_take_it(

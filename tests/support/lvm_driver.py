@@ -98,8 +98,8 @@ class LvmDriver:
         )
         return told
 
-    def staging(self, volume_id: str) -> pathlib.Path:
-        path = self.kubelet / "plugins/kubernetes.io/csi/local" / volume_id / "globalmount"
+    def staging(self, volume_id: str, where: str = "local") -> pathlib.Path:
+        path = self.kubelet / "plugins/kubernetes.io/csi" / where / volume_id / "globalmount"
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
@@ -111,8 +111,9 @@ class LvmDriver:
         fs_type: str = "ext4",
         mode: str = "SINGLE_NODE_WRITER",
         secrets: Mapping[str, str] | None = None,
+        where: str = "local",
     ) -> pathlib.Path:
-        path = self.staging(volume.volume_id)
+        path = self.staging(volume.volume_id, where)
         request = pb.NodeStageVolumeRequest(
             volume_id=volume.volume_id,
             staging_target_path=str(path),
@@ -158,9 +159,10 @@ class LvmDriver:
         )
         self.unstage(volume)
 
-    def unstage(self, volume: pb.Volume) -> None:
+    def unstage(self, volume: pb.Volume, *, where: str = "local") -> None:
         request = pb.NodeUnstageVolumeRequest(
-            volume_id=volume.volume_id, staging_target_path=str(self.staging(volume.volume_id))
+            volume_id=volume.volume_id,
+            staging_target_path=str(self.staging(volume.volume_id, where)),
         )
         self.client.node.NodeUnstageVolume(request, timeout=LONG_S)
 

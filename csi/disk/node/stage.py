@@ -6,7 +6,6 @@ with a device's content is decided in `device_content`; the way back is `unstage
 
 import contextlib
 import pathlib
-from collections.abc import Collection, Iterable
 
 import structlog
 
@@ -74,11 +73,15 @@ class Stager:
     def _check_used_alike(self, want: node_requests.Staging, disk: device.Disk) -> None:
         """Raise StagedDifferently when the disk is at another path as the other kind of volume.
 
-        Two PersistentVolumes may name one disk, and kubelet stages the kinds at different paths;
-        or the node itself may have it mounted. Who writes to the raw device destroys the file
-        system. Looked at before the first mount: what a pod does with its device is its affair.
+        Looked at before the first mount: what a pod does with its device is its affair.
         """
-        clash = find_clash(mountinfo.read(), self._devices.numbers(disk), want)
+        clash = node_mounts.other_kind_at(
+            mountinfo.read(),
+            self._devices.numbers(disk),
+            staging_target_path=want.staging_target_path,
+            is_block=want.access is requests.AccessType.BLOCK,
+            read_only=want.read_only,
+        )
         if clash is not None:
             kind = "a file system" if want.access is requests.AccessType.BLOCK else "a raw device"
             raise StagedDifferently(want.volume_id, clash, f"it is {kind} there")
@@ -217,27 +220,6 @@ class Stager:
         log.warning("removing the mount of a device that is gone", path=str(path), device=number)
         mounts.ensure_unmounted(path)
         return None
-
-
-def find_clash(
-    table: Iterable[mountinfo.Mount], numbers: Collection[str], want: node_requests.Staging
-) -> pathlib.Path | None:
-    """A path where the disk is raw and *want* is a file system, or the other way round.
-
-    numbers: of the disk and its partitions. For readers both together are fine.
-    """
-    is_block = want.access is requests.AccessType.BLOCK
-    for mount in table:
-        path = pathlib.Path(mount.mount_point)
-        if mount.deleted or path.is_relative_to(want.staging_target_path):
-            continue
-        number = node_mounts.number_behind(mount)
-        if number not in numbers:
-            continue
-        readers = want.read_only and node_mounts.is_read_only(mount)
-        if (number != mount.device) != is_block and not readers:
-            return path
-    return None
 
 
 def _grow(source: device_content.Source, there: mountinfo.Mount) -> None:

@@ -16,7 +16,7 @@ from csi.lvm.node import encryption, node_requests
 from csi.lvm.stores import store, volumes
 from csi.node import at_path, device_content, device_state, grow, node_mounts
 from csi.node_options import FsType
-from host import block, block_content, files, filesystem, mountinfo, mounts, run
+from host import block, block_content, files, filesystem, luks, mountinfo, mounts, run
 
 log = structlog.get_logger()
 
@@ -49,6 +49,7 @@ class Stager:
         opened = self._stores.open(want.volume_id, group=want.group)
         if isinstance(opened, model.Opened):
             _require_readable(want, opened)
+            self._require_used_alike(want, opened)
         is_ours = isinstance(opened, model.OpenedDirectory) or opened.is_ours
         if want.encrypted and isinstance(opened, model.Opened):
             opened = encryption.unlock(opened, want.volume_id, want.key)
@@ -169,6 +170,25 @@ class Stager:
             raise StagedDifferently(want.volume_id, path, why)
         _set_read_only(opened.device, read_only=read_only)
 
+    def _require_used_alike(self, want: node_requests.Staging, opened: model.Opened) -> None:
+        """Raise StagedDifferently when it is at another path as the other kind of volume.
+
+        Looked at before the first mount: what a pod does with its device is its affair.
+        """
+        table = mountinfo.read()
+        if node_mounts.top_mount(want.staged_path, table) is not None:
+            return
+        clash = node_mounts.other_kind_at(
+            table,
+            _numbers(opened.device, want.volume_id),
+            staging_target_path=want.staging_target_path,
+            is_block=want.is_block,
+            read_only=want.read_only or opened.read_only,
+        )
+        if clash is not None:
+            kind = "a file system" if want.is_block else "a raw device"
+            raise StagedDifferently(want.volume_id, clash, f"it is {kind} there")
+
     def _require_unpublished(self, at: at_path.AtPath, number: str, root: str | None) -> None:
         published = node_mounts.published_elsewhere(
             mountinfo.read(),
@@ -249,6 +269,13 @@ def _grow(device: pathlib.Path, there: mountinfo.Mount) -> None:
 
 def _number(there: mountinfo.Mount, path: pathlib.Path) -> str:
     return block.device_number(path) if node_mounts.is_device_file(there) else there.device
+
+
+def _numbers(device: pathlib.Path, volume_id: str) -> set[str]:
+    """Of *device*, of its partitions, and of the volume's open container on it."""
+    container = luks.mapped(names.of_container(volume_id))
+    on_it = [*block.partitions(device), *([] if container is None else [container])]
+    return {block.device_number(each) for each in (device, *on_it)}
 
 
 def _set_read_only(device: pathlib.Path, *, read_only: bool) -> None:
