@@ -136,9 +136,11 @@ class Recorder:
 
     def warn_node(self, reason: str, message: str) -> None:
         """Tell of something on the node that this process runs on."""
-        # kubelet's own events have the node's name for its uid; `kubectl describe node` asks so.
-        node = Target(kind="Node", name=self._host, uid=self._host) if self._host else None
-        self._record(node, "Warning", reason, message)
+        self._record(self._node(), "Warning", reason, message)
+
+    def note_node(self, reason: str, message: str) -> None:
+        """As `warn_node`, of something that is as it should be."""
+        self._record(self._node(), "Normal", reason, message)
 
     def note(self, target: Target | None, reason: str, message: str) -> None:
         """Tell of something that is as it should be."""
@@ -150,6 +152,10 @@ class Recorder:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _node(self) -> Target | None:
+        # kubelet's own events have the node's name for its uid; `kubectl describe node` asks so.
+        return Target(kind="Node", name=self._host, uid=self._host) if self._host else None
 
     def _record(self, target: Target | None, kind: str, reason: str, message: str) -> None:
         # Of one without an object, who knows what it is about: it may be another each time.

@@ -5,6 +5,7 @@ Loaded when a driver is built and not before, see `csi.driver`; each half only w
 
 import asyncio
 import dataclasses
+import functools
 import importlib
 from typing import Any
 
@@ -13,7 +14,7 @@ import structlog
 from core import errors, executor, keyed_lock
 from csi import driver
 from csi._pb import csi_pb2
-from csi.lvm import collector, released_volumes, settings, topology, watch
+from csi.lvm import attached_disks, collector, released_volumes, settings, topology, watch
 from csi.lvm.stores import volumes
 from csi.lvm.stores.logical import new_groups, upkeep
 
@@ -112,7 +113,12 @@ def _background(
         await pool.run(work.look)
 
     async def make_groups() -> None:
-        await disk_pool.submit(groups.make_again)  # the end does not wait for a disk that hangs
+        # First what the cluster tells: a disk that came later is not the one of the look before.
+        attached = attached_disks.NONE
+        if groups.is_due:
+            attached = await attached_disks.read(context.kubernetes, shared.place.node_id)
+        # The end does not wait for a disk that hangs.
+        await disk_pool.submit(functools.partial(groups.make_again, attached))
 
     def collect(volumes: collector.Sweep, wait_s: float, *, releases: bool) -> watch.Job:
         made = collector.Collector(

@@ -10,8 +10,7 @@ import pytest
 
 from core import errors
 from csi._pb import csi_pb2
-from csi.disk.node import mark
-from csi.node import grow
+from csi.node import disk_mark, grow
 from tests.support.doubled import doubled
 from tests.unit.csi_disk_node import disk_node_harness as harness
 
@@ -284,7 +283,7 @@ async def test_the_device_is_marked_as_ours_while_it_is_attached(node: harness.N
 
     await node.stage(disk)
 
-    assert mark.managed_disk_id(disk.device) == disk.volume_id
+    assert disk_mark.managed_disk_id(disk.device) == disk.volume_id
 
 
 async def test_a_disk_with_one_formatted_partition_is_used_and_grown(node: harness.Node) -> None:

@@ -1,12 +1,12 @@
 """Node-local volumes without LVM, on the running kernel: files, mount points and whole disks."""
 
 import contextlib
+import json
 import os
 import pathlib
 import stat
 import time
 import uuid
-from collections.abc import Iterator
 
 import pytest
 
@@ -16,7 +16,7 @@ from csi._pb import csi_pb2 as pb
 from csi.lvm import model, params, settings
 from csi.lvm.stores import loop_files, mount_points, quota_dirs, records, whole_devices
 from host import marks
-from tests.support import rpc
+from tests.support import rpc, volume_group
 from tests.support.doubled import doubled
 from tests.support.lvm_driver import MIB, LvmDriver, capability, code_of
 from tests.support.machine import run
@@ -26,23 +26,11 @@ pytestmark = [
     pytest.mark.kernel,
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root for loop devices and mounts"),
 ]
-LINKS = pathlib.Path("/dev/disk/by-id")
 
 
-@contextlib.contextmanager
-def linked(device: str) -> Iterator[str]:
-    """A link of /dev/disk to *device*, as udev makes one from a disk's serial number."""
-    made = [path for path in (LINKS.parent, LINKS) if not path.exists()]
-    for path in made:
-        path.mkdir()
-    link = LINKS / f"csi-test-{uuid.uuid4().hex[:8]}"
-    link.symlink_to(device)
-    try:
-        yield str(link)
-    finally:
-        link.unlink()
-        for path in reversed(made):
-            path.rmdir()
+def linked(device: str) -> contextlib.AbstractContextManager[str]:
+    """A link of /dev/disk to *device*."""
+    return volume_group.linked(device, f"csi-test-{uuid.uuid4().hex[:8]}")
 
 
 def test_a_file_through_its_life(tmp_path: pathlib.Path) -> None:
@@ -440,3 +428,31 @@ def test_a_volume_is_not_a_file_system_and_a_writable_device_at_once(
         driver.stage(volume, block=not block_first, where="second")
         driver.unstage(volume, where="second")
         driver.delete(volume.volume_id)
+
+
+def test_a_blank_disk_of_a_pod_is_no_devices(tmp_path: pathlib.Path) -> None:
+    """Its pod has it raw, and has not written to it yet."""
+    with (
+        loop_device(tmp_path, 32) as device,
+        volume_group.linked(device, "virtio-bp1csitest") as link,
+    ):
+        note = tmp_path / "kubelet/plugins/kubernetes.io/csi/volumeDevices/pv-1/data/vol_data.json"
+        note.parent.mkdir(parents=True)
+        note.write_text(json.dumps({"volumeHandle": "d-bp1csitest"}))
+        told = {
+            "LOCAL_DEVICES": link,
+            "LOCAL_STATE_DIR": str(tmp_path / "state"),
+            "KUBELET_ROOT_DIR": str(tmp_path / "kubelet"),
+        }
+        disks = whole_devices.WholeDevices(settings.read(core_settings.Reader(told)))
+        wish = model.VolumeWish(
+            name="pvc-1", volume_id="pvc-1", required_bytes=MIB, limit_bytes=0,
+            parameters=params.parse({"volumeType": "Device"}),
+        )  # fmt: skip
+
+        assert disks.capacity(wish.parameters).available_bytes == 0
+        with pytest.raises(errors.Exhausted):
+            disks.create(wish)
+
+        note.unlink()
+        assert disks.create(wish).volume_id == "pvc-1"

@@ -389,8 +389,11 @@ def test_groups_are_made_of_blank_disks_alone(tmp_path: pathlib.Path) -> None:
         settings = {
             "LVM_CREATE_GROUPS": f"vgmade={blank};vgkept={used};vggone=/dev/vdgone",
             "LVM_CREATE_POOLS": "vgmade/pool=50%,vggone/pool=50%",
+            "LOCAL_STATE_DIR": str(tmp_path / "state"),
         }
         driver = LvmDriver(tmp_path, [blank, used], **settings)
+        # Its disk has a name of the kernel's alone: it is taken at the second look.
+        rpc.wait_until(lambda: "pool" in run("lvs", "--noheadings"), timeout_s=400)
         driver.close()
         driver = LvmDriver(tmp_path, [blank, used], **settings)
         try:

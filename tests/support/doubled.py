@@ -36,9 +36,9 @@ def doubled(path: pathlib.Path, *, onto_itself: bool = False) -> Iterator[None]:
 
 
 def double_in(machine: Machine, path: pathlib.Path) -> None:
-    """The same in *machine*, for as long as that lives."""
-    data = _data(path)
-    machine.run("sh", "-ec", _MAKE, "-", data, data / "kubelet", path)
+    """The same in *machine*, for as long as that lives. Its directories are those outside."""
+    share = 'mount --bind "$1" "$1"; mount --make-shared "$1"; mount --bind "$1" "$2"'
+    machine.run("sh", "-ec", share, "-", path, _data(path))
 
 
 def _data(path: pathlib.Path) -> pathlib.Path:

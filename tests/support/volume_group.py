@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from tests.support.machine import run
 
 SECTOR_BYTES = 512
+LINKS = pathlib.Path("/dev/disk/by-id")
 
 
 @contextlib.contextmanager
@@ -22,6 +23,25 @@ def loop_device(directory: pathlib.Path, size_mib: int) -> Iterator[str]:
     finally:
         run("losetup", "--detach", device)
         file.unlink()
+
+
+@contextlib.contextmanager
+def linked(device: str, name: str) -> Iterator[str]:
+    """Link *name* in /dev/disk/by-id to *device*, as udev makes one from a serial number.
+
+    The machine may have no such directory; then it is there as long as some test needs it.
+    """
+    for path in (LINKS.parent, LINKS):
+        path.mkdir(exist_ok=True)
+    link = LINKS / name
+    link.symlink_to(device)
+    try:
+        yield str(link)
+    finally:
+        link.unlink()
+        with contextlib.suppress(OSError):  # others are in it
+            LINKS.rmdir()
+            LINKS.parent.rmdir()
 
 
 @contextlib.contextmanager

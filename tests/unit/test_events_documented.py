@@ -4,7 +4,7 @@ import ast
 import pathlib
 
 ROOT = pathlib.Path(__file__).parents[2]
-TYPES = {"warn": "Warning", "warn_node": "Warning", "note": "Normal"}
+TYPES = {"warn": "Warning", "warn_node": "Warning", "note": "Normal", "note_node": "Normal"}
 
 
 def posted() -> set[tuple[str, str]]:
@@ -25,7 +25,7 @@ def posted() -> set[tuple[str, str]]:
                     case ast.Call(func=ast.Attribute(attr=str(attr), value=value), args=args) if (
                         attr in TYPES and "events" in ast.unparse(value)
                     ):
-                        reason = args[0 if attr == "warn_node" else 1]
+                        reason = args[0 if attr.endswith("_node") else 1]
                         text = (
                             reason.value
                             if isinstance(reason, ast.Constant)

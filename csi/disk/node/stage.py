@@ -11,8 +11,8 @@ import structlog
 
 from core import call, errors, executor
 from csi import requests
-from csi.disk.node import device, mark, node_requests, node_settings
-from csi.node import device_content, device_state, grow, node_mounts
+from csi.disk.node import device, node_requests, node_settings
+from csi.node import device_content, device_state, disk_mark, grow, node_mounts
 from host import block, files, filesystem, mountinfo, mounts
 
 log = structlog.get_logger()
@@ -61,7 +61,7 @@ class Stager:
 
     def _stage(self, want: node_requests.Staging, disk: device.Disk, *, may_make: bool) -> None:
         self._devices.check_not_system(disk)
-        mark.mark_managed(disk.path, want.volume_id)
+        disk_mark.mark_managed(disk.path, want.volume_id)
         files.ensure_dir(want.staging_target_path)
         for key, value in want.sys_config:
             block.set_sysfs(disk.path, key, value)

@@ -12,7 +12,8 @@ import structlog
 
 from cloud import ecs_model
 from core import clock, errors, executor
-from csi.disk.node import mark, node_settings
+from csi.disk.node import node_settings
+from csi.node import disk_mark
 from host import block, own_program
 
 log = structlog.get_logger()
@@ -113,7 +114,7 @@ def marked_on_node(settings: node_settings.NodeSettings) -> Callable[[ecs_model.
         path = block.find_device(
             disk.serial_number, by_id_dir=settings.by_id_dir, sysfs=settings.sysfs
         )
-        return path is not None and mark.managed_disk_id(path) == disk.disk_id
+        return path is not None and disk_mark.managed_disk_id(path) == disk.disk_id
 
     return is_marked
 

@@ -5,7 +5,6 @@ change when the node boots (its serial number, or a link of /dev/disk), and made
 blank disk is taken, and none of LVM_DEVICES; a deleted volume's disk is made blank again.
 """
 
-import contextlib
 import dataclasses
 import hashlib
 import json
@@ -17,7 +16,7 @@ import structlog
 
 from core import call, errors
 from csi.lvm import model, names, params, settings
-from csi.lvm.stores import blank_disks, store
+from csi.lvm.stores import blank_disks, disk_names, pod_disks, store
 from csi.lvm.stores.logical import groups, wiping
 from csi.node import device_state
 from host import block, block_content
@@ -25,14 +24,11 @@ from host import block, block_content
 log = structlog.get_logger()
 
 _SUFFIX = ".json"
-_SYS_BLOCK = pathlib.Path("/sys/class/block")
-_LINKS = pathlib.Path("/dev/disk")
-_SERIALS = ("serial", "device/serial", "wwid", "device/wwid")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """Who has a disk. identity: of the disk, as `identity_of` tells it. wipe: before it is free."""
+    """Who has a disk. identity: of the disk, as `disk_names` tells it. wipe: before it is free."""
 
     identity: str
     volume_id: str
@@ -67,7 +63,7 @@ class WholeDevices:
             if want.parameters.path in ("", str(path)) and _fits(path, want)
         ]
         for size_bytes, path, identity in sorted(fitting):
-            why = blank_disks.why_not_blank(path)
+            why = self._why_not_free(path)
             if why:
                 log.info("disk is not taken", device=str(path), why=why)
                 continue
@@ -134,7 +130,7 @@ class WholeDevices:
         sizes = [
             block.size_bytes(path)
             for path, _ in self._free()
-            if wanted.path in ("", str(path)) and not blank_disks.why_not_blank(path)
+            if wanted.path in ("", str(path)) and not self._why_not_free(path)
         ]
         return model.Capacity(available_bytes=sum(sizes), maximum_bytes=max(sizes, default=0))
 
@@ -163,14 +159,18 @@ class WholeDevices:
 
     def _disks(self) -> Iterator[tuple[pathlib.Path, str]]:
         for path in self._config.whole_devices():
-            identity = identity_of(path)
+            identity = disk_names.identity_of(path)
             if identity:
                 yield path, identity
 
     def _free(self) -> list[tuple[pathlib.Path, str]]:
         """Disks of nobody, each once: a disk may have many links, and only one is in a record."""
         taken = {claim.identity for claim in self._claims()}
-        used = [path for path, identity in self._disks() if taken & {identity, serial_of(path)}]
+        used = [
+            path
+            for path, identity in self._disks()
+            if taken & {identity, disk_names.serial_of(path)}
+        ]
         used += [path for path in map(pathlib.Path, taken) if block.is_block_device(path)]
         used += map(pathlib.Path, groups.Groups(self._config).devices())
         numbers = {number for path in used for number in block.numbers_of(path)}
@@ -181,6 +181,16 @@ class WholeDevices:
                 found.append((path, identity))
                 numbers |= own
         return found
+
+    def _why_not_free(self, path: pathlib.Path) -> str:
+        """What keeps the disk at *path* from being taken, "" = nothing does."""
+        try:
+            volume = pod_disks.volume_on(path, pod_disks.noted(self._config.kubelet_root))
+        except errors.Precondition as e:
+            return str(e)
+        if volume:
+            return f"is disk {volume}, a PersistentVolume of pods"
+        return blank_disks.why_not_blank(path)
 
     def _claims(self) -> list[Claim]:
         told = []
@@ -252,22 +262,6 @@ class WholeDevices:
         block_content.clear_signatures(device)
         self._file(claim).unlink()
         log.info("disk given back", device=str(device), volume_id=claim.volume_id)
-
-
-def identity_of(path: pathlib.Path) -> str:
-    """What tells the disk at *path* from others for good, "" = nothing does."""
-    return str(path) if path.is_relative_to(_LINKS) else serial_of(path)
-
-
-def serial_of(path: pathlib.Path) -> str:
-    """What the disk at *path* says of itself, "" = nothing."""
-    name = path.resolve().name
-    for key in _SERIALS:
-        with contextlib.suppress(OSError):
-            told = (_SYS_BLOCK / name / key).read_text(encoding="utf-8").strip()
-            if told:
-                return f"{key}={told}"
-    return ""
 
 
 def _fits(path: pathlib.Path, want: model.VolumeWish) -> bool:

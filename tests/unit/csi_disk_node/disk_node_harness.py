@@ -15,7 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from cloud import metadata as cloud_metadata
 from core import clock
 from csi._pb import csi_pb2
-from csi.disk.node import mark, node_settings, service
+from csi.disk.node import node_settings, service
+from csi.node import disk_mark
 
 MIB = 1024 * 1024
 DISK_BYTES = 320 * MIB
@@ -201,7 +202,7 @@ class Node:
             subprocess.run(["umount", "-l", mount_point], check=True)
         for disk in self.disks:
             with contextlib.suppress(OSError):
-                os.removexattr(disk.device, mark.MANAGED_XATTR)
+                os.removexattr(disk.device, disk_mark.MANAGED_XATTR)
             # The flag outlives losetup -d: whoever gets the loop device next could not write.
             subprocess.run(["blockdev", "--setrw", str(disk.device)], check=False)
             subprocess.run(["losetup", "-d", str(disk.device)], check=False, capture_output=True)

@@ -78,7 +78,7 @@ async def test_the_end_does_not_wait_for_a_look(
 ) -> None:
     looks = threading.Event()
 
-    def hang(_: new_groups.NewGroups) -> None:
+    def hang(*_: object) -> None:
         looks.set()
         answer.wait()
 

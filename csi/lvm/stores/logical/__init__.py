@@ -13,6 +13,8 @@
 | placement | where a volume fits; pure |
 | thin_pools | when a thin pool takes no new volume; pure |
 | new_groups | groups and pools that the settings ask for |
+| group_disks | whether disks may be made a group |
+| group_records | which disks such groups were made of |
 | upkeep | what grows without a request: snapshots and pools that fill up |
 | sweep | what a collection does to them, see `csi.lvm.collection` |
 | unclaimed | those of the old drivers that are made before it is sure that they may be |
