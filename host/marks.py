@@ -11,8 +11,17 @@ _PREFIX = "trusted."
 
 def read(path: pathlib.Path, name: str) -> str:
     """The note *name* on *path*, "" = none, or nothing is there. Follows no symbolic link."""
+    return _read(path, name, follow_symlinks=False)
+
+
+def read_open(fd: int, name: str) -> str:
+    """The note *name* on the open file or directory *fd*, "" = none."""
+    return _read(fd, name, follow_symlinks=True)
+
+
+def _read(where: pathlib.Path | int, name: str, *, follow_symlinks: bool) -> str:
     try:
-        told = os.getxattr(path, _PREFIX + name, follow_symlinks=False)
+        told = os.getxattr(where, _PREFIX + name, follow_symlinks=follow_symlinks)
     except OSError as e:
         if e.errno in (errno.ENODATA, errno.ENOENT, errno.ENOTDIR, errno.EOPNOTSUPP):
             return ""

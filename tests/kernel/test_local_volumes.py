@@ -4,13 +4,15 @@ import contextlib
 import json
 import os
 import pathlib
+import shutil
 import stat
 import time
 import uuid
+from typing import Any
 
 import pytest
 
-from core import errors
+from core import call, errors
 from core import settings as core_settings
 from csi._pb import csi_pb2 as pb
 from csi.lvm import model, params, settings
@@ -456,3 +458,48 @@ def test_a_blank_disk_of_a_pod_is_no_devices(tmp_path: pathlib.Path) -> None:
 
         note.unlink()
         assert disks.create(wish).volume_id == "pvc-1"
+
+
+@pytest.mark.parametrize("step", ["emptying", "removing"])
+def test_what_is_below_a_mount_point_stays_when_it_is_unmounted_meanwhile(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """An operator unmounts it before or while the files of a deleted volume are removed."""
+    place = tmp_path / "mnt/disk"
+    place.mkdir(parents=True)
+    for name in ("first", "second"):
+        (place / name).mkdir()
+        (place / name / "file").write_text("of the node")
+    with loop_device(tmp_path, 32) as device:
+        run("mkfs.ext4", "-q", device)
+        run("mount", device, place)
+        config = settings.read(core_settings.Reader({"LOCAL_MOUNT_POINTS": f"{tmp_path}/mnt/*"}))
+        points = mount_points.MountPoints(config)
+        points.create(
+            model.VolumeWish(
+                name="pvc-1", volume_id="pvc-1", required_bytes=MIB, limit_bytes=0,
+                parameters=params.parse({"volumeType": "MountPoint"}),
+            )
+        )  # fmt: skip
+        for name in ("first", "second"):
+            (place / name).mkdir()
+
+        def unmount(*_: object) -> None:
+            if str(place) in run("findmnt", "-rn", "-o", "TARGET").split():
+                run("umount", "--lazy", place)
+
+        if step == "emptying":
+            monkeypatch.setattr(call, "doing", unmount)
+        else:
+            remove = shutil.rmtree
+
+            def rmtree(*args: Any, **named: Any) -> None:
+                remove(*args, **named)
+                unmount()
+
+            monkeypatch.setattr(shutil, "rmtree", rmtree)
+        with contextlib.suppress(errors.Unavailable):
+            points.delete("pvc-1")
+
+        for name in ("first", "second"):
+            assert (place / name / "file").read_text() == "of the node"

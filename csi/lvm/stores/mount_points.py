@@ -162,7 +162,10 @@ class MountPoints:
         going = dataclasses.replace(claim, is_going=True)
         marks.write(path, records.NAME, _text(going))
         call.doing(f"emptying {path}")
-        store.empty(path, keep=(_LOST,))
+        with store.opened(path) as directory:
+            if marks.read_open(directory, records.NAME) != _text(going):
+                raise errors.Unavailable(f"{path} was unmounted meanwhile; nothing was removed")
+            store.empty(directory, keep=(_LOST,))
         marks.remove(path, records.NAME)
         log.info("mount point given back", path=str(path), volume_id=claim.volume_id)
 

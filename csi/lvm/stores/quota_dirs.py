@@ -178,7 +178,8 @@ class QuotaDirs:
         """The files, then the limit, then the directory, which tells the project."""
         store.require_unused(going, volume_id)
         call.doing(f"removing {going}")
-        store.empty(going)
+        with store.opened(going) as directory:
+            store.empty(directory)
         project = project_quota.project_of(going)
         if project:
             project_quota.set_limit(root, project, 0)

@@ -1,9 +1,10 @@
 """What every kind of volume offers, and what kinds that are no logical volumes share."""
 
+import contextlib
 import os
 import pathlib
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Protocol
 
 from core import errors, units
@@ -118,15 +119,28 @@ def require_unused(directory: pathlib.Path, volume_id: str) -> None:
             )
 
 
-def empty(directory: pathlib.Path, *, keep: Collection[str] = ()) -> None:
-    """Remove what is in *directory* but for names in *keep*. Follows no symbolic link."""
+@contextlib.contextmanager
+def opened(directory: pathlib.Path) -> Iterator[int]:
+    """A descriptor of *directory*, which is the same one whatever is mounted there by then."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def empty(directory: int, *, keep: Collection[str] = ()) -> None:
+    """Remove what is in the open *directory* but for names in *keep*. Follows no symbolic link.
+
+    By its descriptor: where a file system was unmounted meanwhile, its path is another directory.
+    """
     for entry in list(os.scandir(directory)):
         if entry.name in keep:
             continue
         if entry.is_dir(follow_symlinks=False):
-            shutil.rmtree(entry.path)
+            shutil.rmtree(entry.name, dir_fd=directory)
         else:
-            pathlib.Path(entry.path).unlink()
+            os.unlink(entry.name, dir_fd=directory)
 
 
 def require_dir(path: pathlib.Path, setting: str) -> pathlib.Path:
