@@ -123,6 +123,14 @@ def instance(path: str | os.PathLike[str]) -> str:
     return f"{number} {_read(disk / 'diskseq')}".strip()
 
 
+def mapper_uuid(path: str | os.PathLike[str]) -> str:
+    """What device-mapper calls the device at *path* for good, "" = it is none of its devices.
+
+    Of a logical volume: `LVM-`, and the ids of group and volume without hyphens.
+    """
+    return _read(_SYS_DEV_BLOCK / device_number(path) / "dm" / "uuid")
+
+
 def partitions(device: pathlib.Path) -> list[pathlib.Path]:
     """Partitions of whole disk *device* that the kernel knows, by number."""
     entry = _SYS_DEV_BLOCK / device_number(device)

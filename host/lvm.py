@@ -123,6 +123,10 @@ class Lvm:
         """Add and delete tags in one step."""
         self._change(lvm_commands.retag(self._config, group, name, add=add, delete=delete))
 
+    def retag_marked(self, group: str, uuid: str, *, marked: Iterable[str], add: str) -> None:
+        """Add tag *add* to the volume with *uuid* if it has all tags of *marked*. One step."""
+        self._change(lvm_commands.retag_marked(self._config, group, uuid, marked=marked, add=add))
+
     def activate(self, group: str, name: str) -> None:
         """Make the volume's device; again = nothing."""
         self._change(lvm_commands.activate(self._config, group, name, active=True))

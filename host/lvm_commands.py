@@ -15,6 +15,7 @@ from host import lvm_model
 NAME_MAX_CHARS = 127
 _SECTOR_BYTES = 512
 _NAME = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9_+.-]*")
+_UUID = re.compile(r"[A-Za-z0-9]{6}(-[A-Za-z0-9]{4}){5}-[A-Za-z0-9]{6}")
 _TAG = re.compile(r"[A-Za-z0-9_+./=!:&#-]+")
 _RESERVED_NAMES = (".", "..")
 _RESERVED_STARTS = ("snapshot", "pvmove")
@@ -187,6 +188,17 @@ def retag(
     words = [word for tag in delete for word in ("--deltag", _require_tag(tag))]
     words += _add_tags(add)
     return ["lvchange", "--config", config, "--yes", *words, "--", f"{group}/{name}"]
+
+
+def retag_marked(
+    config: str, group: str, uuid: str, *, marked: Iterable[str], add: str
+) -> list[str]:
+    """`lvchange` of the volume with *uuid*, if it has all tags of *marked*."""
+    if not _UUID.fullmatch(uuid):
+        raise errors.InvalidField("lv_uuid", "is not an id in LVM", value=uuid)
+    fits = [f'lv_uuid="{uuid}"', *(f"lv_tags={{{_require_tag(tag)}}}" for tag in marked)]
+    argv = ["lvchange", "--config", config, "--yes", *_add_tags([add])]
+    return [*argv, "--select", " && ".join(fits), "--", require_name("group", group)]
 
 
 def activate(config: str, group: str, name: str, *, active: bool) -> list[str]:

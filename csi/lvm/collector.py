@@ -18,6 +18,8 @@ from kube import volumes as kube_volumes
 log = structlog.get_logger()
 
 _OURS = (local.NAME, legacy.NAME)
+_KNOWN_S = 10.0
+"""So long after a look, what is to be removed is not looked up again."""
 
 
 class Sweep(Protocol):
@@ -67,8 +69,14 @@ class Collector:
         volumes = await self._list_volumes()
         named = await self._named(volumes)
         now_s = int(self._time.now().timestamp())
+        told_s = self._time.monotonic_s()
         for each in candidates:
             fate = collection.fate(each, named, now_s=now_s, wait_s=self._wait_s)
+            if fate is collection.Fate.REMOVE and self._time.monotonic_s() - told_s > _KNOWN_S:
+                # The ones before took long, as wiping does: it may be named by now.
+                named = await self._named(await self._list_volumes())
+                told_s = self._time.monotonic_s()
+                fate = collection.fate(each, named, now_s=now_s, wait_s=self._wait_s)
             if fate is collection.Fate.KEEP:
                 continue
             try:

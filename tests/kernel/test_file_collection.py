@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -152,3 +153,35 @@ def test_a_record_that_cannot_be_understood_keeps_its_file_and_holds_up_no_other
         files.collect()
 
     assert files.left() == {"pvc-1.img"}
+
+
+def test_a_file_that_is_staged_while_it_goes_is_either_kept_or_gone(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The driver of the older name stages it meanwhile, which shares no lock with this one."""
+    files.make("pvc-1")
+    files.collect()
+    other = Files(files.directory)
+    asked = threading.Event()
+    attached: list[model.Opened] = []
+    delete = files.store.delete
+
+    def stage() -> None:
+        asked.set()
+        with contextlib.suppress(errors.Precondition):
+            attached.append(other.store.open("pvc-1"))
+
+    stager = threading.Thread(target=stage)
+
+    def delete_meanwhile(name: str) -> bool:
+        stager.start()
+        assert asked.wait(20)
+        stager.join(0.2)  # it must not get on; if it does, it is waited for
+        return delete(name)
+
+    monkeypatch.setattr(files.store, "delete", delete_meanwhile)
+
+    files.collect()
+    stager.join()
+
+    assert (files.left(), attached) == (set(), [])

@@ -33,6 +33,10 @@ class FileSweep:
 
     def carry_out(self, found: collection.Candidate, fate: Fate) -> None:
         """Do it, unless *found* has changed since. Raises Busy for one in use."""
+        with self._files.collecting():
+            self._carry_out(found, fate)
+
+    def _carry_out(self, found: collection.Candidate, fate: Fate) -> None:
         file = pathlib.Path(found.where)
         if _candidate(file) != found:
             return

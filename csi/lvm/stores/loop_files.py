@@ -3,9 +3,11 @@
 A file is made under another name, with its record on it, and renamed: half made ones are nobody's.
 """
 
+import contextlib
 import os
 import pathlib
 import time
+from collections.abc import Iterator
 
 import structlog
 
@@ -139,6 +141,9 @@ class LoopFiles:
         if limit_bytes and wanted > limit_bytes:
             raise errors.OutOfRange(f"limit_bytes {limit_bytes}: sizes are multiples of 1 MiB")
         with dir_lock.hold(self._directory):
+            size_bytes = file.stat().st_size
+            if size_bytes >= wanted:  # never smaller, whoever else grew it meanwhile
+                return size_bytes
             room = self.capacity(params.Parameters(volume_type=params.VolumeType.LOOP_DEVICE))
             if wanted - size_bytes > room.maximum_bytes:
                 raise errors.Exhausted(
@@ -159,10 +164,21 @@ class LoopFiles:
         file = self._file(volume_id)
         if records.read(file) is not None:
             file.chmod(_MODE)  # older versions left it to the umask
-            marks.remove(file, STALE)  # it is needed after all, whoever names it later
+        if marks.read(file, STALE):
+            with self.collecting():
+                marks.remove(file, STALE)  # it is needed after all, whoever names it later
         device = loop.attach(file)
         loop.refresh_capacity(device)
         return model.Opened(device=device)
+
+    @contextlib.contextmanager
+    def collecting(self) -> Iterator[None]:
+        """Held by a collection from its last look at a file's notes until that is gone.
+
+        Of all processes: so that whoever needs the file after all is before it or after it.
+        """
+        with dir_lock.hold(self._directory):
+            yield
 
     def settle(self, volume_id: str) -> None:
         """A new file is zeros, so that its content counts from the start."""

@@ -342,6 +342,22 @@ async def test_what_no_persistent_volume_names_goes(rig: Rig) -> None:
     assert rig.group.done == [("pvc-9", Fate.REMOVE)]
 
 
+async def test_a_volume_that_is_named_while_others_are_wiped_stays(rig: Rig) -> None:
+    """A backup's PersistentVolumes come back during a pass that takes hours."""
+    rig.group.found.append(dataclasses.replace(rig.group.found[1], name="pvc-8"))
+
+    def wipe(found: collection.Candidate, fate: Fate) -> None:
+        rig.group.done.append((found.name, fate))
+        rig.time.now_s += 3600
+        rig.put(api.Kind.PERSISTENT_VOLUME, volume("pvc-8"))
+
+    rig.group.carry_out = wipe  # type: ignore[method-assign]
+
+    await rig.collector.collect()
+
+    assert rig.group.done == [("pvc-9", Fate.REMOVE), ("pvc-8", Fate.UNMARK)]
+
+
 async def test_a_volume_that_somebody_works_on_waits_for_the_next_time(rig: Rig) -> None:
     with rig.locks.hold("pvc-9"):
         await rig.collector.collect()

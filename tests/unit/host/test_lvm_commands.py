@@ -157,6 +157,18 @@ def test_a_removal_is_bound_to_tags_and_groups() -> None:
         lvm_commands.remove_tagged(CONFIG, "v", ("a}",), unless="c")
 
 
+def test_a_tag_may_depend_on_others() -> None:
+    uuid = "abcdef-0123-4567-89AB-cdef-GHIJ-klmnop"
+
+    argv = lvm_commands.retag_marked("", "vg", uuid, marked=["csi-stale=1"], add="csi-going")
+
+    assert argv[argv.index("--addtag") + 1] == "csi-going"
+    assert argv[argv.index("--select") + 1] == f'lv_uuid="{uuid}" && lv_tags={{csi-stale=1}}'
+    for wrong in ('x" || lv_name!="', ""):
+        with pytest.raises(errors.InvalidField):
+            lvm_commands.retag_marked("", "vg", wrong, marked=[], add="csi-going")
+
+
 def test_a_group_is_never_made_over_something() -> None:
     argv = lvm_commands.create_group(CONFIG, "vg", ["/dev/a"], "t")
 

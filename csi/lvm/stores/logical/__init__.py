@@ -7,6 +7,7 @@
 | from_source | one that begins with the content of another, or of a snapshot |
 | snapshots | snapshots of them |
 | logical_rows | which row of LVM's report a request means; pure |
+| lv_device | the device of one, certainly |
 | conditions | whether one is well; pure |
 | wiping | content made unreadable before the volume goes |
 | groups | which groups may be used, through which disks, and what room they have |

@@ -14,7 +14,7 @@ import structlog
 from core import errors
 from csi.lvm import model, names, params, tags
 from csi.lvm.stores import store
-from csi.lvm.stores.logical import groups, placement, snapshots, wiping
+from csi.lvm.stores.logical import groups, lv_device, placement, snapshots, wiping
 from host import block, block_content, luks, lvm_model
 
 log = structlog.get_logger()
@@ -44,8 +44,6 @@ class FromSource:
             raise errors.OutOfRange(
                 f"limit_bytes {want.limit_bytes} is less than the source's {source.content_bytes}"
             )
-        if tags.FRESH in source.tags:
-            own_tags = (*own_tags, tags.FRESH)  # nobody used the source, nor this
         if tags.READ_ONLY in source.tags:
             return self._show(want, source)
         if _is_of_same_pool(want.parameters, source):
@@ -97,7 +95,8 @@ class FromSource:
         with self._groups.planning():
             site = self._groups.require_promise(group, source.pool, size_bytes)
             grows = placement.rounded(size_bytes, site) > source.size_bytes
-            made_with = (*own_tags, tags.MAKING) if grows else own_tags
+            is_fresh = tags.FRESH in source.tags
+            made_with = (*own_tags, tags.MAKING) if grows or is_fresh else own_tags
             with luks.still(names.of_container(source.name)):
                 on.snapshot(
                     lvm_model.SnapshotWish(
@@ -106,7 +105,9 @@ class FromSource:
                 )
         if grows:
             on.extend(group, name, placement.rounded(size_bytes, site))
-            on.retag(group, name, delete=[tags.MAKING])
+        if grows or is_fresh:
+            told = self._fresh(source) if is_fresh else ()
+            on.retag(group, name, add=told, delete=[tags.MAKING])
 
     def _copy(
         self,
@@ -117,6 +118,8 @@ class FromSource:
     ) -> None:
         on = self._groups.commands()
         with self._still(source, want.volume_id) as device:
+            if tags.FRESH in source.tags:
+                own_tags = (*own_tags, *self._fresh(source))
             with self._groups.planning():
                 sites = self._groups.sites(want.parameters)
                 site = placement.choose(sites, size_bytes, want.parameters.strategy)
@@ -130,6 +133,15 @@ class FromSource:
                 raise errors.Unavailable(f"{device} cannot be copied: {e}") from e
         on.retag(wish.group, wish.name, delete=[tags.MAKING])
 
+    def _fresh(self, source: lvm_model.LogicalVolume) -> tuple[str, ...]:
+        """The tag of a copy that was just made of *source*, if nobody has used that until now.
+
+        Not if nobody had when it was looked at first: a pod may have written to it since.
+        """
+        now = self._groups.commands().find(source.group, source.name)
+        is_one = now is not None and now.uuid == source.uuid and tags.FRESH in now.tags
+        return (tags.FRESH,) if is_one else ()
+
     @contextlib.contextmanager
     def _still(self, source: lvm_model.LogicalVolume, volume_id: str) -> Iterator[pathlib.Path]:
         """A device with the content of *source* that nobody changes meanwhile."""
@@ -137,7 +149,7 @@ class FromSource:
         scratch = names.of_scratch(volume_id)
         self._remove_scratch(source.group, scratch)  # of an attempt that was killed
         on.activate(source.group, source.name)
-        device = block.path_of(source.device)
+        device = lv_device.of(source)
         if tags.SNAPSHOT in source.tags:
             yield device
             return
@@ -167,11 +179,14 @@ class FromSource:
             self._remove_scratch(source.group, scratch)
 
     def _remove_scratch(self, group: str, name: str) -> None:
-        """One that is not there is fine."""
+        """One that is not there is fine. Raises Exists for something else of that name."""
         on = self._groups.commands()
         found = on.find(group, name)
-        if found is not None:
-            wiping.wipe_and_remove(on, found)
+        if found is None:
+            return
+        if not {tags.OWNER, tags.SCRATCH} <= found.tags:
+            raise errors.Exists(f"{group}/{name} is there, and is no snapshot of ours for a copy")
+        wiping.wipe_and_remove(on, found)
 
 
 def _is_of_same_pool(wanted: params.Parameters, source: lvm_model.LogicalVolume) -> bool:

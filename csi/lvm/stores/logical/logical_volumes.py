@@ -6,7 +6,7 @@ Nothing is remembered here: every question is answered by LVM, see `csi.lvm.tags
 
 from core import call, errors
 from csi.lvm import model, params, settings, tags
-from csi.lvm.stores.logical import creation, deletion, groups, logical_rows, thin_pools
+from csi.lvm.stores.logical import creation, deletion, groups, logical_rows, lv_device, thin_pools
 from host import block, lvm_model
 
 
@@ -93,22 +93,27 @@ class LogicalVolumes:
 
         group: where the volume says that it is, "" = it does not say so.
         """
+        row = self._usable(volume_id, group)
+        seen = [f"{tags.STALE}{told}" for told in tags.values(row.tags, tags.STALE)]
+        if seen and tags.OWNER in row.tags:  # it is needed after all, whoever names it later
+            self._groups.commands().retag(row.group, row.name, delete=seen)
+            row = self._usable(volume_id, group)  # a collection may have been faster
+        if not row.is_active:
+            self._groups.commands().activate(row.group, row.name)
+        return model.Opened(
+            device=lv_device.of(row),
+            is_fresh=tags.FRESH in row.tags,
+            read_only=tags.READ_ONLY in row.tags,
+            is_ours=tags.OWNER in row.tags,
+        )
+
+    def _usable(self, volume_id: str, group: str) -> lvm_model.LogicalVolume:
         row = logical_rows.pick(self._groups.volumes(), volume_id, group)
         if row is None:
             raise errors.NotFound(f"there is no volume {volume_id} on this node")
         if tags.is_unusable(row.tags):
             raise logical_rows.Unusable(row)
-        seen = [f"{tags.STALE}{told}" for told in tags.values(row.tags, tags.STALE)]
-        if seen and tags.OWNER in row.tags:  # it is needed after all, whoever names it later
-            self._groups.commands().retag(row.group, row.name, delete=seen)
-        if not row.is_active:
-            self._groups.commands().activate(row.group, row.name)
-        return model.Opened(
-            device=block.path_of(row.device),
-            is_fresh=tags.FRESH in row.tags,
-            read_only=tags.READ_ONLY in row.tags,
-            is_ours=tags.OWNER in row.tags,
-        )
+        return row
 
     def settle(self, volume_id: str) -> None:
         """Note that the volume's content counts from now on."""

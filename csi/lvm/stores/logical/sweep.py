@@ -62,6 +62,11 @@ class Sweep:
                 on.retag(row.group, row.name, delete=[tags.RETAINED])
             case Fate.REMOVE:
                 _require_unmounted(row)
+                # In one step: who stages it takes that mark away before, and looks again after.
+                on.retag_marked(row.group, row.uuid, marked=stale, add=tags.GOING)
+                row = on.find(row.group, row.name)
+                if row is None or row.uuid != found.identity or tags.GOING not in row.tags:
+                    return
                 log.info("removing what nobody names", group=row.group, name=row.name, seen=stale)
                 wiping.wipe_and_remove(on, row)
             case Fate.KEEP:

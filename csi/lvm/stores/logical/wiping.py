@@ -6,6 +6,7 @@ import structlog
 
 from core import errors
 from csi.lvm import params, tags
+from csi.lvm.stores.logical import lv_device
 from host import block_content, lvm, lvm_model, run
 
 log = structlog.get_logger()
@@ -38,17 +39,18 @@ def wipe_and_remove(on: lvm.Lvm, row: lvm_model.LogicalVolume) -> None:
         if row.is_thick_snapshot:
             on.split_snapshot(row.group, row.name)
         on.activate(row.group, row.name)
+        device = lv_device.of(row)
         if row.pool and policy == params.Wipe.ZERO:
-            _zero_thin(row)
+            _zero_thin(row, device)
         else:
-            wipe(row.device, params.Wipe(policy))
+            wipe(str(device), params.Wipe(policy))
     on.remove(row.group, row.name)
 
 
-def _zero_thin(row: lvm_model.LogicalVolume) -> None:
+def _zero_thin(row: lvm_model.LogicalVolume, device: pathlib.Path) -> None:
     """Zeros over what is there: over the rest they would take room that the pool may not have."""
     try:
-        block_content.zero(pathlib.Path(row.device))
+        block_content.zero(device)
     except OSError as e:
         raise errors.Unavailable(
             f"{row.group}/{row.name} cannot be wiped ({e.strerror}): has pool {row.pool} room?"
