@@ -508,3 +508,22 @@ def test_where_nothing_can_be_noted_groups_are_made_all_the_same(
         node.settle()
 
         assert node.groups.lvm.made == ["vga"]
+
+
+def test_a_group_that_a_pod_made_on_its_disk_is_not_looked_at(tmp_path: pathlib.Path) -> None:
+    with (
+        loop_device(tmp_path, SIZE_MIB) as device,
+        loop_device(tmp_path, SIZE_MIB) as other,
+        linked(device, "virtio-bp1csitest"),
+    ):
+        told = {"LVM_DEVICES": f"{device},{other}"}
+        allowed = groups.Groups(settings.read(core_settings.Reader(told)))
+        assert allowed.devices() == [device, other]
+
+        disk_mark.mark_managed(pathlib.Path(device), "d-bp1csitest")
+        try:
+            assert allowed.devices() == [other]
+            disk_mark.mark_managed(pathlib.Path(device), "d-bp1before")  # which is gone by now
+            assert allowed.devices() == [device, other]
+        finally:
+            os.removexattr(device, disk_mark.MANAGED_XATTR)

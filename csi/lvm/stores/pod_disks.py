@@ -7,6 +7,7 @@ which outlives a boot; and the Node object, see `csi.lvm.attached_disks`.
 
 import json
 import pathlib
+import re
 from collections.abc import Collection, Iterable
 
 from core import errors
@@ -21,6 +22,7 @@ _NOTES = (
 """Source: Kubernetes 1.34, pkg/volume/csi: csi_attacher.go, csi_block.go, csi_mounter.go; the first
 one of file systems, by driver, and of releases before 1.24 by PersistentVolume."""
 _DISK_PREFIX = "d-"
+_DISK_ID = re.compile(r"d-[A-Za-z0-9_-]+")
 _SYS_DEV_BLOCK = pathlib.Path("/sys/dev/block")
 
 
@@ -35,7 +37,7 @@ def noted(kubelet_root: pathlib.Path) -> frozenset[str]:
 
 def disks_of(handles: Iterable[str]) -> frozenset[str]:
     """Those of *handles* that are ids of disks. Pure."""
-    return frozenset(each for each in handles if each.startswith(_DISK_PREFIX) and "/" not in each)
+    return frozenset(each for each in handles if _DISK_ID.fullmatch(each))
 
 
 def volume_on(device: pathlib.Path, disk_ids: Collection[str]) -> str:

@@ -18,7 +18,13 @@ NODE = (api.Kind.NODE, "node-a")
         ({"volumesInUse": None, "volumesAttached": None}, set()),
         (
             {
-                "volumesInUse": [f"{DISK}d-1", "kubernetes.io/csi/nasplugin^share-1", "other/d-9"],
+                "volumesInUse": [
+                    f"{DISK}d-1",
+                    "kubernetes.io/csi/nasplugin^share-1",
+                    "other/d-9",
+                    f"{DISK}d-",
+                    f"{DISK}d-1/2",
+                ],
                 "volumesAttached": [{"name": f"{DISK}d-2", "devicePath": ""}, {}],
             },
             {"d-1", "d-2"},

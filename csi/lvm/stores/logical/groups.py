@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from core import errors
 from csi.lvm import params, settings
+from csi.lvm.stores import pod_disks
 from csi.lvm.stores.logical import placement, thin_pools
 from host import block, dir_lock, lvm, lvm_model
 
@@ -62,7 +63,14 @@ class Groups:
         return lvm.Lvm(devices)
 
     def devices(self) -> list[str]:
-        """Devices that LVM may look at."""
+        """Devices that LVM may look at.
+
+        None of a pod's disk, though a pattern fits: a group that the pod made on it is not ours.
+        """
+        return [path for path in self.named() if not pod_disks.volume_on(pathlib.Path(path), ())]
+
+    def named(self) -> list[str]:
+        """Every device that is there and that the settings name."""
         found: dict[str, None] = {}
         for pattern in self._config.devices:
             for path in sorted(glob.glob(pattern)):  # noqa: PTH207  # patterns are absolute

@@ -105,7 +105,7 @@ class NewGroups:
         not_made: dict[tuple[str, str], str] = {}
         self._waits.clear()
         if not is_again:
-            self._elsewhere = _of_other_nodes(self._config.new_groups, self._groups.devices())
+            self._elsewhere = _of_other_nodes(self._config.new_groups, self._groups.named())
         with self._groups.making():  # the older name's driver makes them too
             known = self._known(is_again=is_again)
             for group, disks in self._config.new_groups.items():
@@ -194,7 +194,7 @@ class NewGroups:
 
         may_be_new: they may have come after the driver started. Raises what looks at them do.
         """
-        missing = sorted(set(disks) - set(self._groups.devices()))
+        missing = sorted(set(disks) - set(self._groups.named()))
         if missing:
             return f"no such disk, or not one of LVM_DEVICES: {', '.join(missing)}"
         if may_be_new and group in self._elsewhere:
@@ -252,7 +252,7 @@ class NewGroups:
 
     def _is_of_other_nodes(self, group: str) -> bool:
         """Whether this node has none of its disks: the settings are for all kinds of nodes."""
-        here = set(self._groups.devices())
+        here = set(self._groups.named())
         return group in self._elsewhere or here.isdisjoint(self._config.new_groups.get(group, here))
 
 
