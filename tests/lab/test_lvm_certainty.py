@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
+from core import errors
 from core import settings as core_settings
 from csi._pb import csi_pb2 as pb
 from csi.lvm import collection, model, names, params, settings, tags
@@ -76,58 +77,96 @@ class Watched(lvm.Lvm):
 
 
 class BusyGroups(groups.Groups):
-    """Groups on which a pod comes to *source* after a clone has looked at it."""
+    """Groups where *meanwhile* is done once a clone has looked at its source."""
 
-    def __init__(self, config: settings.LocalSettings, source: str) -> None:
+    def __init__(self, config: settings.LocalSettings, meanwhile: Callable[[], None]) -> None:
         super().__init__(config)
-        self._source = source
-        self._is_used = False
+        self._todo = [meanwhile]
 
     def commands(self) -> lvm.Lvm:
-        return Watched(self.devices(), self._use)
+        return Watched(self.devices(), self._do)
 
     @contextlib.contextmanager
     def planning(self) -> Iterator[None]:
         with super().planning():
-            self._use()
+            self._do()
             yield
 
-    def _use(self) -> None:
-        if self._is_used:
-            return
-        self._is_used = True
-        run("lvchange", "--yes", "--deltag", tags.FRESH, self._source)
-        with pathlib.Path(f"/dev/{self._source}").open("r+b") as device:
-            device.write(MARKER)
+    def _do(self) -> None:
+        while self._todo:
+            self._todo.pop()()
+
+
+def clone(volume_group: VolumeGroup, lvm_type: str, meanwhile: Callable[[], None]) -> model.Volume:
+    """The clone of volume "source", of the same kind."""
+    config = settings.read(core_settings.Reader({"LVM_DEVICES": ",".join(volume_group.devices)}))
+    wanted = {"volumeType": "LVM", "vgName": volume_group.name, "lvmType": lvm_type}
+    wish = model.VolumeWish(
+        name="clone", volume_id="clone", required_bytes=32 * MIB, limit_bytes=0,
+        parameters=params.parse(wanted),
+        source=model.Source(kind=model.SourceKind.VOLUME, source_id="source"),
+    )  # fmt: skip
+    return creation.Creation(BusyGroups(config, meanwhile)).create(wish)
+
+
+def change(volume: str, *words: str) -> None:
+    run("lvchange", "-qq", "--yes", *words, volume)
+
+
+def make_pool(volume_group: VolumeGroup, lvm_type: str) -> None:
+    if lvm_type == "thin":
+        pool = ("--type", "thin-pool", "-n", "pool", "-L", "128m")
+        run("lvcreate", "-qq", "--yes", *pool, volume_group.name)
 
 
 @pytest.mark.parametrize("lvm_type", ["linear", "thin"])
 def test_a_clone_keeps_what_a_pod_wrote_to_the_source_while_it_was_made(
     volume_group: VolumeGroup, tmp_path: pathlib.Path, lvm_type: str
 ) -> None:
-    group = volume_group.name
-    if lvm_type == "thin":
-        run("lvcreate", "-qq", "--yes", "--type", "thin-pool", "-n", "pool", "-L", "128m", group)
+    make_pool(volume_group, lvm_type)
+    source = f"{volume_group.name}/source"
+
+    def use() -> None:
+        change(source, "--deltag", tags.FRESH)
+        with pathlib.Path(f"/dev/{source}").open("r+b") as device:
+            device.write(MARKER)
+
     driver = LvmDriver(tmp_path, volume_group.devices)
     try:
-        driver.create("source", 32 * MIB, vgName=group, lvmType=lvm_type)
-        config = settings.read(
-            core_settings.Reader({"LVM_DEVICES": ",".join(volume_group.devices)})
-        )
-        making = creation.Creation(BusyGroups(config, f"{group}/source"))
-        wish = model.VolumeWish(
-            name="clone", volume_id="clone", required_bytes=32 * MIB, limit_bytes=0,
-            parameters=params.parse({"volumeType": "LVM", "vgName": group, "lvmType": lvm_type}),
-            source=model.Source(kind=model.SourceKind.VOLUME, source_id="source"),
-        )  # fmt: skip
+        driver.create("source", 32 * MIB, vgName=volume_group.name, lvmType=lvm_type)
 
-        made = making.create(wish)
+        made = clone(volume_group, lvm_type, use)
 
-        clone = pb.Volume(volume_id="clone", volume_context=made.context)
-        target = driver.publish(clone, block=True)
+        cloned = pb.Volume(volume_id="clone", volume_context=made.context)
+        target = driver.publish(cloned, block=True)
         with target.open("rb") as device:
             assert device.read(len(MARKER)) == MARKER
-        driver.unpublish(clone, target)
+        driver.unpublish(cloned, target)
+        for name in ("clone", "source"):
+            driver.delete(name)
+    finally:
+        driver.close()
+
+
+@pytest.mark.parametrize("lvm_type", ["linear", "thin"])
+def test_a_source_that_begins_to_go_meanwhile_gives_no_volume(
+    volume_group: VolumeGroup, tmp_path: pathlib.Path, lvm_type: str
+) -> None:
+    """Its content may be wiped by then."""
+    make_pool(volume_group, lvm_type)
+    source = f"{volume_group.name}/source"
+    driver = LvmDriver(tmp_path, volume_group.devices)
+    try:
+        driver.create("source", 32 * MIB, vgName=volume_group.name, lvmType=lvm_type)
+
+        with pytest.raises(errors.Precondition, match="deleted"):
+            clone(
+                volume_group,
+                lvm_type,
+                lambda: change(source, "--addtag", tags.GOING),
+            )
+
+        assert "clone" not in driver.listed()
         for name in ("clone", "source"):
             driver.delete(name)
     finally:

@@ -172,7 +172,7 @@ class WholeDevices:
             if taken & {identity, disk_names.serial_of(path)}
         ]
         used += [path for path in map(pathlib.Path, taken) if block.is_block_device(path)]
-        used += map(pathlib.Path, groups.Groups(self._config).devices())
+        used += map(pathlib.Path, groups.Groups(self._config).named())
         numbers = {number for path in used for number in block.numbers_of(path)}
         found = []
         for path, identity in self._disks():

@@ -36,7 +36,8 @@ class FromSource:
     ) -> lvm_model.LogicalVolume:
         """The volume of *want* with the content of *origin*, complete.
 
-        Raises NotFound for the source, OutOfRange when it does not fit, Exhausted, Busy.
+        Raises NotFound for the source, Precondition when it goes, OutOfRange when it does not fit,
+        Exhausted, Busy.
         """
         source = self._source(origin)
         size_bytes = max(want.required_bytes, source.content_bytes)
@@ -94,6 +95,7 @@ class FromSource:
         group, name = source.group, want.volume_id
         with self._groups.planning():
             site = self._groups.require_promise(group, source.pool, size_bytes)
+            source = self._again(source)
             grows = placement.rounded(size_bytes, site) > source.size_bytes
             is_fresh = tags.FRESH in source.tags
             made_with = (*own_tags, tags.MAKING) if grows or is_fresh else own_tags
@@ -131,16 +133,25 @@ class FromSource:
                 block_content.copy(device, target, skip_zeros=bool(site.pool))
             except OSError as e:
                 raise errors.Unavailable(f"{device} cannot be copied: {e}") from e
+        self._again(source)
         on.retag(wish.group, wish.name, delete=[tags.MAKING])
+
+    def _again(self, source: lvm_model.LogicalVolume) -> lvm_model.LogicalVolume:
+        """*source* as it is now. Raises Precondition when it goes, or something else has its name.
+
+        Its deletion says so before the first byte of it is wiped.
+        """
+        now = self._groups.commands().find(source.group, source.name)
+        if now is None or now.uuid != source.uuid or tags.is_unusable(now.tags):
+            raise errors.Precondition(f"source {source.group}/{source.name} is being deleted")
+        return now
 
     def _fresh(self, source: lvm_model.LogicalVolume) -> tuple[str, ...]:
         """The tag of a copy that was just made of *source*, if nobody has used that until now.
 
         Not if nobody had when it was looked at first: a pod may have written to it since.
         """
-        now = self._groups.commands().find(source.group, source.name)
-        is_one = now is not None and now.uuid == source.uuid and tags.FRESH in now.tags
-        return (tags.FRESH,) if is_one else ()
+        return (tags.FRESH,) if tags.FRESH in self._again(source).tags else ()
 
     @contextlib.contextmanager
     def _still(self, source: lvm_model.LogicalVolume, volume_id: str) -> Iterator[pathlib.Path]:
