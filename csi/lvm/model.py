@@ -103,13 +103,15 @@ class Opened:
     """A volume that is a block device here.
 
     is_fresh: nobody ever used it, so that its content is worthless. read_only: nobody may write.
-    is_ours: this driver made it.
+    is_ours: this driver made it. instance: what `host.block.instance` tells of the device, where
+    that may be taken away and its path be another's; "" = it stays while the volume is locked.
     """
 
     device: pathlib.Path
     is_fresh: bool = False
     read_only: bool = False
     is_ours: bool = True
+    instance: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

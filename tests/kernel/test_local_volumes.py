@@ -1,24 +1,27 @@
 """Node-local volumes without LVM, on the running kernel: files, mount points and whole disks."""
 
 import contextlib
-import json
 import os
 import pathlib
-import shutil
 import stat
 import time
 import uuid
-from typing import Any
 
 import pytest
 
-from core import call, errors
+from core import errors
 from core import settings as core_settings
 from csi._pb import csi_pb2 as pb
 from csi.lvm import model, params, settings
-from csi.lvm.stores import loop_files, mount_points, quota_dirs, records, whole_devices
+from csi.lvm.stores import (
+    loop_files,
+    mount_points,
+    quota_dirs,
+    records,
+    whole_devices,
+)
 from host import marks
-from tests.support import rpc, volume_group
+from tests.support import volume_group
 from tests.support.doubled import doubled
 from tests.support.lvm_driver import MIB, LvmDriver, capability, code_of
 from tests.support.machine import run
@@ -397,109 +400,3 @@ def test_who_only_looks_at_a_loop_device_does_not_keep_its_volume_from_going(
     assert files.delete("pvc-1")
     assert not looking
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("block_first", [False, True])
-@pytest.mark.parametrize("kind", ["LoopDevice", "Device"])
-def test_a_volume_is_not_a_file_system_and_a_writable_device_at_once(
-    tmp_path: pathlib.Path, kind: str, block_first: bool
-) -> None:
-    with contextlib.ExitStack() as undo:
-        files = tmp_path / "files"
-        files.mkdir()
-        disk = undo.enter_context(linked(undo.enter_context(loop_device(tmp_path, 64))))
-        settings = {
-            "LOCAL_SPARSE_TEMPLATE_FILEDIR": str(files),
-            "LOCAL_DEVICES": disk,
-            "LOCAL_STATE_DIR": str(tmp_path / "state"),
-        }
-        driver = LvmDriver(tmp_path, [], **settings)
-        undo.callback(driver.close)
-        volume = driver.create("pvc-1", 64 * MIB, volumeType=kind)
-        # A file system is on it: its first user was a pod that had it mounted.
-        driver.unpublish(volume, driver.publish(volume))
-        staged = driver.stage(volume, block=block_first)
-
-        refusal = rpc.refusal(
-            lambda: driver.stage(volume, block=not block_first, where="second"),
-        )
-
-        assert refusal.code.name == "ALREADY_EXISTS"
-        assert str(staged) in refusal.message
-        driver.unstage(volume)
-        driver.stage(volume, block=not block_first, where="second")
-        driver.unstage(volume, where="second")
-        driver.delete(volume.volume_id)
-
-
-def test_a_blank_disk_of_a_pod_is_no_devices(tmp_path: pathlib.Path) -> None:
-    """Its pod has it raw, and has not written to it yet."""
-    with (
-        loop_device(tmp_path, 32) as device,
-        volume_group.linked(device, "virtio-bp1csitest") as link,
-    ):
-        note = tmp_path / "kubelet/plugins/kubernetes.io/csi/volumeDevices/pv-1/data/vol_data.json"
-        note.parent.mkdir(parents=True)
-        note.write_text(json.dumps({"volumeHandle": "d-bp1csitest"}))
-        told = {
-            "LOCAL_DEVICES": link,
-            "LOCAL_STATE_DIR": str(tmp_path / "state"),
-            "KUBELET_ROOT_DIR": str(tmp_path / "kubelet"),
-        }
-        disks = whole_devices.WholeDevices(settings.read(core_settings.Reader(told)))
-        wish = model.VolumeWish(
-            name="pvc-1", volume_id="pvc-1", required_bytes=MIB, limit_bytes=0,
-            parameters=params.parse({"volumeType": "Device"}),
-        )  # fmt: skip
-
-        assert disks.capacity(wish.parameters).available_bytes == 0
-        with pytest.raises(errors.Exhausted):
-            disks.create(wish)
-
-        note.unlink()
-        assert disks.create(wish).volume_id == "pvc-1"
-
-
-@pytest.mark.parametrize("step", ["emptying", "removing"])
-def test_what_is_below_a_mount_point_stays_when_it_is_unmounted_meanwhile(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, step: str
-) -> None:
-    """An operator unmounts it before or while the files of a deleted volume are removed."""
-    place = tmp_path / "mnt/disk"
-    place.mkdir(parents=True)
-    for name in ("first", "second"):
-        (place / name).mkdir()
-        (place / name / "file").write_text("of the node")
-    with loop_device(tmp_path, 32) as device:
-        run("mkfs.ext4", "-q", device)
-        run("mount", device, place)
-        config = settings.read(core_settings.Reader({"LOCAL_MOUNT_POINTS": f"{tmp_path}/mnt/*"}))
-        points = mount_points.MountPoints(config)
-        points.create(
-            model.VolumeWish(
-                name="pvc-1", volume_id="pvc-1", required_bytes=MIB, limit_bytes=0,
-                parameters=params.parse({"volumeType": "MountPoint"}),
-            )
-        )  # fmt: skip
-        for name in ("first", "second"):
-            (place / name).mkdir()
-
-        def unmount(*_: object) -> None:
-            if str(place) in run("findmnt", "-rn", "-o", "TARGET").split():
-                run("umount", "--lazy", place)
-
-        if step == "emptying":
-            monkeypatch.setattr(call, "doing", unmount)
-        else:
-            remove = shutil.rmtree
-
-            def rmtree(*args: Any, **named: Any) -> None:
-                remove(*args, **named)
-                unmount()
-
-            monkeypatch.setattr(shutil, "rmtree", rmtree)
-        with contextlib.suppress(errors.Unavailable):
-            points.delete("pvc-1")
-
-        for name in ("first", "second"):
-            assert (place / name / "file").read_text() == "of the node"

@@ -111,7 +111,11 @@ class Stager:
             options.append(_NO_JOURNAL[fs_type])
         # A kubelet that was killed meanwhile does not know of the mount, nor ask to undo it.
         call.require_wanted(f"mounting {opened.device} at {path}")
-        mounts.mount(opened.device, path, fs_type=fs_type, options=options)
+        with contextlib.ExitStack() as undo:
+            mounts.mount(opened.device, path, fs_type=fs_type, options=options)
+            undo.callback(mounts.unmount, path)
+            _require_still(opened)
+            undo.pop_all()
         there = node_mounts.top_mount(path)
         if there is None or there.device != number:
             raise errors.Unavailable(f"{path} was mounted over by someone else; retry")
@@ -136,6 +140,7 @@ class Stager:
         if opened.is_fresh and not read_only and not shared:
             block_content.clear_signatures(source.path)
         content = _content(source, options.fs_type, read_only=read_only)
+        _require_still(opened)
         if content.make:
             call.doing(f"making {content.fs_type} on {source.path}")
             filesystem.make(source.path, content.fs_type, options.mkfs_options, over=content.over)
@@ -161,7 +166,11 @@ class Stager:
                 block_content.clear_signatures(opened.device)
                 self._stores.settle(want.volume_id)
             files.ensure_file(file)
-            mounts.bind(opened.device, file, read_only=read_only)
+            with contextlib.ExitStack() as undo:
+                mounts.bind(opened.device, file, read_only=read_only)
+                undo.callback(mounts.unmount, file)
+                _require_still(opened)
+                undo.pop_all()
             there = node_mounts.top_mount(file)
         if there is None or not node_mounts.holds(there, {number}):
             raise StagedDifferently(want.volume_id, path, "another device is there")
@@ -201,6 +210,14 @@ class Stager:
             raise errors.Busy(
                 f"volume {at.volume_id} is still published at {published}; unpublish it first"
             )
+
+
+def _require_still(opened: model.Opened) -> None:
+    """Raise Unavailable when the path of its device is another disk's by now."""
+    if opened.instance and block.instance(opened.device) != opened.instance:
+        raise errors.Unavailable(
+            f"device {opened.device} changed while it was prepared; is the disk still there? retry"
+        )
 
 
 def _require_readable(want: node_requests.Staging, opened: model.Opened) -> None:

@@ -143,13 +143,17 @@ class WholeDevices:
         return size_bytes
 
     def open(self, volume_id: str) -> model.Opened:
-        """As `Store.open`. Raises NotFound while the disk is not there."""
+        """As `Store.open`. Raises NotFound while the disk is not there, Unavailable."""
         claim = self._find(volume_id)
         if claim is None:
             raise errors.NotFound(f"there is no volume {volume_id} on this node")
         if claim.is_going:
             raise errors.Precondition(f"volume {volume_id} is being deleted")
-        return model.Opened(device=block.path_of(self._device(claim)))
+        device = block.path_of(self._device(claim))
+        instance = block.instance(device)
+        if block.path_of(self._device(claim)) != device:
+            raise errors.Unavailable(f"disk {claim.identity} has just come anew; retry")
+        return model.Opened(device=device, instance=instance)
 
     def settle(self, volume_id: str) -> None:
         """It was blank when it was taken."""
