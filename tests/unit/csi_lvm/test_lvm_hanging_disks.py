@@ -1,4 +1,4 @@
-"""A disk of a new group that hangs holds up neither the start nor the end of the driver."""
+"""Disks of new groups beside the start and the end of the driver: also one that hangs."""
 
 import asyncio
 import threading
@@ -9,9 +9,10 @@ import pytest
 from core import clock, errors, metrics
 from core import settings as core_settings
 from csi import driver
-from csi.lvm import wiring
+from csi.lvm import attached_disks, wiring
 from csi.lvm.stores import volumes
 from csi.lvm.stores.logical import new_groups
+from kube import api
 from tests.fakes import fake_kubernetes, noted_events
 
 ENOUGH_S = 20.0
@@ -27,7 +28,14 @@ def answer() -> Iterator[threading.Event]:
 
 
 @pytest.fixture
-def built(monkeypatch: pytest.MonkeyPatch) -> driver.Driver:
+def kubernetes() -> fake_kubernetes.FakeKubernetes:
+    return fake_kubernetes.FakeKubernetes()
+
+
+@pytest.fixture
+def built(
+    kubernetes: fake_kubernetes.FakeKubernetes, monkeypatch: pytest.MonkeyPatch
+) -> driver.Driver:
     """The driver of a node where nothing has to be done."""
     monkeypatch.setattr(volumes.Volumes, "prepare", lambda _: None)
     time = clock.SystemClock()
@@ -41,7 +49,7 @@ def built(monkeypatch: pytest.MonkeyPatch) -> driver.Driver:
         cloud=None,  # type: ignore[arg-type]
         clock=time,
         metrics=metrics.Metrics(),
-        kubernetes=fake_kubernetes.FakeKubernetes(),
+        kubernetes=kubernetes,
         events=noted_events.NotedEvents(),
     )
     return wiring.build(context, name="localplugin.csi.alibabacloud.com", topology_key="host")
@@ -102,3 +110,32 @@ async def test_what_lvm_says_at_the_start_is_told(
 
     with pytest.raises(errors.Unavailable, match="no list"):
         await built.prepare()
+
+
+@pytest.mark.parametrize("is_due", [False, True])
+async def test_groups_that_are_due_are_made_knowing_what_the_cluster_attached(
+    built: driver.Driver,
+    kubernetes: fake_kubernetes.FakeKubernetes,
+    monkeypatch: pytest.MonkeyPatch,
+    is_due: bool,
+) -> None:
+    told: list[attached_disks.Attached] = []
+    looked = threading.Event()
+
+    def look(_: new_groups.NewGroups, attached: attached_disks.Attached) -> None:
+        told.append(attached)
+        looked.set()
+
+    monkeypatch.setattr(new_groups.NewGroups, "is_due", is_due)
+    monkeypatch.setattr(new_groups.NewGroups, "make_again", look)
+    in_use = {"volumesInUse": ["kubernetes.io/csi/diskplugin.csi.alibabacloud.com^d-1"]}
+    kubernetes.objects[api.Kind.NODE, "node-a"] = {"status": in_use}
+    assert built.prepare is not None
+    assert built.close is not None
+
+    await built.prepare()
+    assert await asyncio.to_thread(looked.wait, ENOUGH_S)
+    await built.close()
+
+    assert told == [attached_disks.Attached(disk_ids=frozenset({"d-1"} if is_due else ()))]
+    assert bool(kubernetes.reads) == is_due
