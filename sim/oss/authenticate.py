@@ -1,26 +1,36 @@
 """Who sent an OSS request: checks what it claims."""
 
 import base64
+import dataclasses
 import hmac
 from datetime import UTC, datetime
 
 from sim import cloud as cloud_module
 from sim import errors as api_errors
 from sim import identity
-from sim.oss import claims, errors, signature, wire
+from sim.oss import chunks, claims, errors, signature, wire
 
 _WINDOW_S = 15 * 60
 
 
-def authenticate(cloud: cloud_module.Cloud, ask: wire.OssRequest) -> tuple[identity.Principal, str]:
-    """The caller and its access key id; the anonymous one and "" of an unsigned request.
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who sent a request. access_key_id: "" = it is not signed. seal: of a body's signed chunks."""
+
+    principal: identity.Principal
+    access_key_id: str
+    seal: chunks.Seal | None
+
+
+def authenticate(cloud: cloud_module.Cloud, ask: wire.OssRequest) -> Caller:
+    """The caller; the anonymous one of an unsigned request.
 
     Raises OssError.
     Time is the machine's, by which clients sign, and what control says of its skew.
     """
     claim = claims.read(ask, cloud.world.region_id)
     if claim is None:
-        return identity.anonymous(cloud.world), ""
+        return Caller(principal=identity.anonymous(cloud.world), access_key_id="", seal=None)
     try:
         key = identity.find_key(cloud, claim.access_key_id)
     except api_errors.ApiError as e:
@@ -28,7 +38,12 @@ def authenticate(cloud: cloud_module.Cloud, ask: wire.OssRequest) -> tuple[ident
     _check_signature(claim, key.secret)
     _check_time(claim, cloud.clock.signing_s())
     _check_token(key, _token(ask), cloud.clock.now_s())
-    return key.principal, key.access_key_id
+    seal = None
+    if claim.chunks_date:
+        seal = chunks.Seal(
+            secret=key.secret, scope=claim.scope, date=claim.chunks_date, seed=claim.given
+        )
+    return Caller(principal=key.principal, access_key_id=key.access_key_id, seal=seal)
 
 
 def _check_signature(claim: claims.Claim, secret: str) -> None:

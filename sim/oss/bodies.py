@@ -6,46 +6,72 @@ import hashlib
 
 from aiohttp import web
 
-from sim.oss import blobs, calls, errors, rules, signature, wire
+from sim.oss import blobs, calls, chunks, errors, rules, signature, wire
 
 _XML_BODY_MAX = 2 * 1024 * 1024
+_DECODED_LENGTH = "x-amz-decoded-content-length"
 
 
-async def read(http: web.Request, operation: calls.Operation, call: calls.Call) -> None:
-    """Read and check what was sent, into *call*. Raises OssError, ConnectionError."""
+async def read(
+    http: web.Request, operation: calls.Operation, call: calls.Call, seal: chunks.Seal | None
+) -> None:
+    """Read and check what was sent, into *call*. Raises OssError, ConnectionError.
+
+    seal: of a body in signed chunks, None = it is sent as it is.
+    """
     length = http.content_length
     most = rules.OBJECT_BYTES_MAX if operation.takes_bytes else _XML_BODY_MAX
-    if (
-        operation.takes_bytes
-        and length is None
-        and "chunked" not in http.headers.get("Transfer-Encoding", "")
-    ):
+    if operation.takes_bytes and not _tells_length(http, seal):
         raise errors.OssError(
             "MissingContentLength", 411, "You must provide the Content-Length HTTP header."
         )
-    if length is not None and length > most:
+    if length is not None and seal is None and length > most:
         raise _too_large(length, most)
+    decoder = chunks.Decoder(seal) if seal is not None else None
     digests = _Digests()
-    chunks: list[bytes] = []
+    kept: list[bytes] = []
     writer = call.blobs.new() if operation.takes_bytes else None
     call.written = writer
-    size = 0
-    async for chunk in http.content.iter_chunked(blobs.CHUNK_BYTES):
-        size += len(chunk)
+    sent = size = 0
+    async for piece in http.content.iter_chunked(blobs.CHUNK_BYTES):
+        sent += len(piece)
+        meant = decoder.feed(piece) if decoder is not None else piece
+        size += len(meant)
         if size > most:
             raise _too_large(size, most)
         if writer is not None:
-            writer.write(chunk)
+            writer.write(meant)
         else:
-            digests.update(chunk)
-            chunks.append(chunk)
-    if length is not None and size != length:
+            digests.update(meant)
+            kept.append(meant)
+    if length is not None and sent != length:
         raise ConnectionError("the request ended early")
-    call.body = b"".join(chunks)
+    if decoder is not None:
+        decoder.end()
+        _check_length(http, size)
+    call.body = b"".join(kept)
     md5, sha256 = (
         (writer.md5, writer.sha256) if writer is not None else (digests.md5, digests.sha256)
     )
     _check_digests(call.ask, md5, sha256)
+
+
+def _tells_length(http: web.Request, seal: chunks.Seal | None) -> bool:
+    if seal is not None:
+        return _DECODED_LENGTH in http.headers
+    return http.content_length is not None or "chunked" in http.headers.get("Transfer-Encoding", "")
+
+
+def _check_length(http: web.Request, size: int) -> None:
+    """Raise OssError unless signed chunks hold as much as was announced."""
+    told = http.headers.get(_DECODED_LENGTH, str(size))
+    if told != str(size):
+        raise errors.OssError(
+            "IncompleteBody",
+            400,
+            "The request body is not as long as x-amz-decoded-content-length says.",
+            more={"Announced": told, "Received": str(size)},
+        )
 
 
 class _Digests:
@@ -84,7 +110,7 @@ def _check_digests(ask: wire.OssRequest, md5: bytes, sha256: str) -> None:
                 more={"Content-MD5": given},
             )
     told = ask.header("x-amz-content-sha256")
-    if told not in ("", signature.UNSIGNED, sha256):
+    if told not in ("", signature.UNSIGNED, chunks.SIGNED, sha256):
         raise errors.OssError(
             "XAmzContentSHA256Mismatch",
             400,

@@ -5,7 +5,7 @@ import email.utils
 import re
 from datetime import UTC, datetime
 
-from sim.oss import errors, signature, wire
+from sim.oss import chunks, errors, signature, wire
 
 _LONGEST_URL_S = 7 * 24 * 3600
 _V1 = re.compile(r"OSS ([^:]+):(.+)")
@@ -19,7 +19,7 @@ _PRODUCT = "0002-00000227"
 class Claim:
     """What a request says. sent_s: epoch seconds; expires_s: of a presigned URL, None = a header.
 
-    string: what was signed. sign: of the algorithm, with the key's secret.
+    string: what was signed. chunks_date: of a body whose chunks are signed too, "" = it is not.
     """
 
     access_key_id: str
@@ -29,6 +29,7 @@ class Claim:
     algorithm: str
     sent_s: float | None
     expires_s: float | None
+    chunks_date: str = ""
 
 
 def read(ask: wire.OssRequest, region_id: str) -> Claim | None:
@@ -94,7 +95,8 @@ def _v1_url(ask: wire.OssRequest) -> Claim:
 def _v4(ask: wire.OssRequest, fields: dict[str, str], region_id: str) -> Claim:
     key_id, scope = _credential(fields.get("Credential", ""))
     _check_scope(scope, region_id, signature.V4_PRODUCT, signature.V4_END)
-    date = ask.header("x-oss-date")
+    # Without its own header, Alibaba's older Go SDK signs the text of Date.
+    date = ask.header("x-oss-date") or ask.header("date")
     payload = ask.header("x-oss-content-sha256")
     if payload != signature.UNSIGNED:
         raise errors.invalid_argument(
@@ -111,7 +113,7 @@ def _v4(ask: wire.OssRequest, fields: dict[str, str], region_id: str) -> Claim:
         ),
         scope=scope,
         algorithm="OSS4",
-        sent_s=_compact_s(date),
+        sent_s=_compact_s(date) or _http_date_s(date),
         expires_s=None,
     )
 
@@ -139,8 +141,13 @@ def _s3(ask: wire.OssRequest, fields: dict[str, str], region_id: str) -> Claim:
     key_id, scope = _credential(fields.get("Credential", ""))
     _check_scope(scope, region_id, signature.S3_PRODUCT, signature.S3_END)
     payload = ask.header("x-amz-content-sha256")
-    if not payload or payload.startswith("STREAMING-"):
-        raise errors.not_implemented(f"chunk signatures (x-amz-content-sha256 {payload!r})")
+    if not payload:
+        raise errors.invalid_argument(
+            "The x-amz-content-sha256 header must be sent.",
+            name="x-amz-content-sha256",
+            ec="0002-00000427",
+        )
+    chunks.require_known(payload, ask.header("content-encoding"))
     date = ask.header("x-amz-date")
     return Claim(
         access_key_id=key_id,
@@ -156,6 +163,7 @@ def _s3(ask: wire.OssRequest, fields: dict[str, str], region_id: str) -> Claim:
         algorithm="AWS4",
         sent_s=_compact_s(date),
         expires_s=None,
+        chunks_date=date if payload == chunks.SIGNED else "",
     )
 
 

@@ -61,7 +61,8 @@ def find_source(call: calls.Call) -> model.Object:
     """The object that `copy-source` names, which the caller may read. Raises OssError."""
     text = call.ask.own("copy-source")
     path, _, query = text.partition("?")
-    name, _, key = urllib.parse.unquote(path).removeprefix("/").partition("/")
+    # Encoded as a form: the Go SDKs send a space as "+".
+    name, _, key = urllib.parse.unquote_plus(path).removeprefix("/").partition("/")
     if query:
         raise errors.not_implemented("versions of a copy's source")
     if not name or not key:

@@ -111,21 +111,21 @@ class Front:
         ask = wire.parse(method=http.method, target=target, headers=headers)
         operation = self._arrived(ask, trace)
         await self._fault(operation, trace, after_effect=False)
-        principal, trace.access_key_id = authenticate.authenticate(self._cloud, ask)
-        trace.access_key_id = trace.access_key_id[:_LONGEST_NAME]
+        caller = authenticate.authenticate(self._cloud, ask)
+        trace.access_key_id = caller.access_key_id[:_LONGEST_NAME]
         if isinstance(operation, errors.OssError):
             raise operation
-        self._admit(ask, operation, principal)
+        self._admit(ask, operation, caller.principal)
         call = calls.Call(
             cloud=self._cloud,
             blobs=self._blobs,
             rows=self._rows,
             ask=ask,
-            principal=principal,
+            principal=caller.principal,
             now_s=self._cloud.clock.now_s(),
         )
         try:
-            await bodies.read(http, operation, call)
+            await bodies.read(http, operation, call, caller.seal)
             answer = self._perform(operation, call)
         except BaseException:
             if call.written is not None:

@@ -59,6 +59,10 @@ def kept(ask: wire.OssRequest) -> tuple[dict[str, str], dict[str, str]]:
     """(standard headers, user's metadata) of an upload, as an object keeps them."""
     headers = {name: ask.header(name) for name in KEPT_HEADERS if ask.header(name)}
     headers.setdefault("content-type", "application/octet-stream")
+    encodings = [part.strip() for part in headers.pop("content-encoding", "").split(",")]
+    # Of the way here, not of the object.
+    if lasting := [part for part in encodings if part not in ("", "aws-chunked")]:
+        headers["content-encoding"] = ",".join(lasting)
     prefix = f"{ask.dialect.value}meta-"
     meta: Mapping[str, str] = {
         name.removeprefix(prefix): value for name, value in ask.headers if name.startswith(prefix)
