@@ -12,6 +12,7 @@ from sim.oss import (
     multipart,
     multipart_lists,
     object_operations,
+    tagging,
 )
 
 __all__ = [
@@ -21,4 +22,5 @@ __all__ = [
     "multipart",
     "multipart_lists",
     "object_operations",
+    "tagging",
 ]

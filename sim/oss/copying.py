@@ -3,7 +3,7 @@
 import dataclasses
 import urllib.parse
 
-from sim.oss import calls, errors, model, object_operations, rules, told, xml
+from sim.oss import calls, errors, model, object_operations, rules, told, wire, xml
 
 _DIRECTIVES = ("", "COPY", "REPLACE")
 
@@ -23,15 +23,8 @@ def copy_object(call: calls.Call) -> calls.Answer:
     rules.check_key(ask.key)
     object_operations.refuse_overwrite(call, bucket)
     source = find_source(call)
-    directive = ask.own("metadata-directive").upper()
-    if directive not in _DIRECTIVES:
-        raise errors.invalid_argument(
-            "The metadata directive must be COPY or REPLACE.",
-            name="x-oss-metadata-directive",
-            value=directive,
-        )
     headers, meta = dict(source.headers), dict(source.meta)
-    if directive == "REPLACE":
+    if _replaces(ask, "metadata-directive"):
         headers, meta = told.kept(ask)
         rules.check_meta(meta)
         if "content-md5" in source.headers:
@@ -48,6 +41,9 @@ def copy_object(call: calls.Call) -> calls.Answer:
         acl=rules.object_acl(ask),
         headers=headers,
         meta=meta,
+        tags=object_operations.asked_tags(call)
+        if _replaces(ask, "tagging-directive")
+        else source.tags,
     )
     object_operations.replace(call, made)
     items = (("LastModified", told.iso(made.modified_s)), ("ETag", f'"{made.etag}"'))
@@ -55,6 +51,18 @@ def copy_object(call: calls.Call) -> calls.Answer:
     return calls.Answer(
         body=body, headers={"ETag": f'"{made.etag}"', "x-oss-hash-crc64ecma": made.crc64}
     )
+
+
+def _replaces(ask: wire.OssRequest, name: str) -> bool:
+    """Whether what the request gives counts, not what the source has. Raises OssError."""
+    directive = ask.own(name).upper()
+    if directive not in _DIRECTIVES:
+        raise errors.invalid_argument(
+            f"The {name} must be COPY or REPLACE.",
+            name=f"{ask.dialect.value}{name}",
+            value=directive,
+        )
+    return directive == "REPLACE"
 
 
 def find_source(call: calls.Call) -> model.Object:

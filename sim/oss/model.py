@@ -48,6 +48,7 @@ class Object:
     acl: str = DEFAULT_ACL
     headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
     meta: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    tags: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +63,7 @@ class Upload:
     acl: str
     headers: Mapping[str, str]
     meta: Mapping[str, str]
+    tags: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,6 +44,7 @@ def initiate(call: calls.Call) -> calls.Answer:
         acl=rules.object_acl(ask),
         headers=headers,
         meta=meta,
+        tags=object_operations.asked_tags(call),
     )
     call.rows.put(made)
     items = [("Bucket", bucket.name), ("Key", ask.key), ("UploadId", made.upload_id)]
@@ -147,6 +148,7 @@ def complete(call: calls.Call) -> calls.Answer:
         acl=upload.acl,
         headers=upload.headers,
         meta=upload.meta,
+        tags=upload.tags,
     )
     object_operations.replace(call, made)
     _forget(call, upload)

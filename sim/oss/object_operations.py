@@ -5,7 +5,7 @@ import contextlib
 import email.utils
 import re
 
-from sim.oss import calls, errors, model, rules, told, wire, xml
+from sim.oss import calls, errors, model, rules, tags, told, wire, xml
 
 _KEYS_AT_ONCE = 1000
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
@@ -42,6 +42,7 @@ def put_object(call: calls.Call) -> calls.Answer:
         acl=rules.object_acl(ask),
         headers=headers,
         meta=meta,
+        tags=asked_tags(call),
     )
     replace(call, made)
     return calls.Answer(
@@ -167,6 +168,14 @@ def readable(call: calls.Call) -> model.Object:
     found = call.rows.object(bucket.name, call.ask.key)
     if found is None:
         raise errors.no_such_key(call.ask.key)
+    return found
+
+
+def asked_tags(call: calls.Call) -> dict[str, str]:
+    """The tags an upload gives its object. Raises OssError InvalidTag, AccessDenied."""
+    found = tags.given(call.ask)
+    if found:
+        call.require("oss:PutObjectTagging", call.bucket(), call.ask.key, calls.Access.NONE)
     return found
 
 

@@ -51,6 +51,8 @@ def object_headers(ask: wire.OssRequest, row: model.Object) -> dict[str, str]:
         "x-oss-hash-crc64ecma": row.crc64,
     }
     headers.update({_title(name): value for name, value in row.headers.items()})
+    if row.tags:
+        headers[f"{own}tagging-count"] = str(len(row.tags))
     headers.update({f"{own}meta-{name}": value for name, value in row.meta.items()})
     return headers
 
