@@ -55,6 +55,9 @@ cluster: base    ## a two-node Kubernetes with our plug-ins (root); ARGS=up, sta
 e2e-k8s: setup kubernetes ## pods and volumes in that Kubernetes (root); ARGS=… for pytest
 	@E2E_K8S=1 $(PYTEST) tests/e2e_k8s $(ARGS)
 
+clients: base    ## other people's clients for Go against the simulator (root); ARGS=… for pytest
+	@GO_CLIENTS=1 $(PYTEST) tests/clients_go $(ARGS)
+
 lab: setup kubernetes ## NFS, device-mapper, LVM, VLANs: tests/lab in User-Mode Linux (root); ARGS=… for pytest
 	@tools/lab.py --limit 7200 test $(ARGS)
 
@@ -83,4 +86,4 @@ proto: base      ## regenerate the stubs from the .proto files
 clean:           ## remove what the targets above made in this directory
 	rm -rf .venv .tools .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache bench/out dist
 
-.PHONY: help setup base kubernetes demo test unit sim kernel sanity e2e cluster e2e-k8s lab lab-shell bench lint format proto clean
+.PHONY: help setup base kubernetes demo test unit sim kernel sanity e2e cluster e2e-k8s clients lab lab-shell bench lint format proto clean

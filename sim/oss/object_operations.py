@@ -63,8 +63,12 @@ def get_object(call: calls.Call) -> calls.Answer:
         return unmet
     headers = told.object_headers(call.ask, found)
     for name in _OVERRIDES:
-        if name in call.ask.values:
-            headers[name.removeprefix("response-").title()] = call.ask.values[name]
+        if name not in call.ask.values:
+            continue
+        value = call.ask.values[name]
+        if not value.isprintable():
+            raise errors.invalid_argument("No value of a header.", name=name, value=value)
+        headers[name.removeprefix("response-").title()] = value
     content_type = headers.pop("Content-Type")
     span = _span(call.ask, found.size_bytes)
     start, length = span or (0, found.size_bytes)

@@ -36,7 +36,7 @@ def parse(body: bytes) -> ET.Element:
         raise NotXml("document types are not allowed")
     try:
         root = ET.fromstring(body)  # noqa: S314 - no document type, so no entities
-    except ET.ParseError as e:
+    except (ET.ParseError, LookupError, ValueError) as e:  # the latter two: of encodings
         raise NotXml(str(e)) from e
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]

@@ -1,11 +1,11 @@
-"""Tags of objects."""
+"""Tags of objects, and requests that cannot be right."""
 
 import oss2
 import pytest
 from oss2 import models
 
 from tests.sim.conftest import Sim
-from tests.sim.oss_harness import bucket, refusal, refused
+from tests.sim.oss_harness import bucket, fetch, refusal, refused
 from tests.sim.test_sim_ram import restrict
 
 
@@ -87,3 +87,23 @@ def test_an_upload_with_tags_needs_a_permission_of_its_own(sim: Sim) -> None:
 
     told = refusal(lambda: ours.put_object("a", b"y", headers={"x-oss-tagging": "k=v"}))
     assert (told.status, told.code) == (403, "AccessDenied")
+
+
+@pytest.mark.parametrize("encoding", ["foo", "utf-7", "utf-16"])
+def test_xml_in_an_encoding_that_is_not_read(sim: Sim, encoding: str) -> None:
+    """What is wrong with it is the client's fault, not the service's."""
+    body = f'<?xml version="1.0" encoding="{encoding}"?><Tagging/>'
+    url = bucket(sim).sign_url("PUT", "", 60, params={"tagging": ""})
+
+    status, _, answer = fetch(url, "PUT", body=body.encode())
+
+    assert (status, b"<Code>MalformedXML</Code>" in answer) == (400, True)
+
+
+def test_a_header_of_the_answer_that_cannot_be_one(sim: Sim) -> None:
+    ours = bucket(sim)
+    ours.put_object("a", b"x")
+
+    told = refusal(lambda: ours.get_object("a", params={"response-content-type": "a\nb"}))
+
+    assert (told.status, told.code) == (400, "InvalidArgument")
