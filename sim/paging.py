@@ -33,16 +33,18 @@ def by_token(
     minimum: int = 10,
     default: int = 0,
     size_name: str = "MaxResults",
+    clamps: bool = False,
 ) -> Page[Item]:
     """One page by MaxResults (or what *size_name* calls it) and NextToken.
 
     MaxResults below *minimum* counts as *minimum*, absent as *default*, which is *minimum* when it
-    is 0; above *maximum* is refused. The token names the last item that was given out and its
-    position, so rows that vanish in between shift nothing, and a token is refused only when it is
-    not one of ours.
+    is 0; above *maximum* it is refused, or counts as *maximum* if *clamps*. The token names the
+    last item that was given out and its position, so rows that vanish in between shift nothing, and
+    a token is refused only when it is not one of ours.
     """
     absent = default or minimum
-    size = max(minimum, request.integer(size_name, absent, 0, maximum) or absent)
+    most = None if clamps else maximum
+    size = min(maximum, max(minimum, request.integer(size_name, absent, 0, most) or absent))
     start = _start(request.text("NextToken"), [key(row) for row in rows])
     items = list(rows[start : start + size])
     more = start + size < len(rows)
@@ -68,10 +70,14 @@ def either(
     *,
     maximum: int = 100,
     minimum: int = 10,
+    clamps: bool = False,
 ) -> Page[Item]:
-    """By token when MaxResults or NextToken is given, else by number; all fields are filled."""
+    """By token when MaxResults or NextToken is given, else by number; all fields are filled.
+
+    clamps: as of by_token.
+    """
     if "MaxResults" in request or "NextToken" in request:
-        page = by_token(request, rows, key, maximum=maximum, minimum=minimum)
+        page = by_token(request, rows, key, maximum=maximum, minimum=minimum, clamps=clamps)
         numbers = {"PageNumber": 1, "PageSize": len(page.items), "TotalCount": len(rows)}
         return Page(items=page.items, fields={**numbers, **page.fields})
     page = by_number(request, rows, maximum=maximum)

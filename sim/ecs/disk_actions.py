@@ -242,7 +242,9 @@ def describe_disks(call: actions.Call) -> dict[str, Any]:
     found = [Disk.from_row(row) for row in rows if ids is None or row["disk_id"] in ids]
     found = [disk for disk in found if lists.created_in(params, disk.creation_time)]
     chosen = disk_view.choose(params, found)
-    page = paging.either(params, chosen, lambda disk: disk.disk_id, maximum=_MAX_RESULTS)
+    page = paging.either(
+        params, chosen, lambda disk: disk.disk_id, maximum=_MAX_RESULTS, clamps=True
+    )
     zone_ids = tuple(zone.zone_id for zone in call.cloud.world.zones)
     shown = [disk_view.to_api(disk, zone_ids) for disk in page.items]
     return {**page.fields, "Disks": {"Disk": shown}}

@@ -75,7 +75,7 @@ def describe_network_interfaces(call: actions.Call) -> dict[str, Any]:
     """Interfaces that fit every filter."""
     rows = [Eni.from_row(row) for row in call.cloud.view.all(eni_model.KIND)]
     fits = [eni for eni in rows if _fits(eni, call.params)]
-    page = paging.either(call.params, fits, lambda eni: eni.eni_id, maximum=500)
+    page = paging.either(call.params, fits, lambda eni: eni.eni_id, maximum=500, clamps=True)
     return {
         "NetworkInterfaceSets": {
             "NetworkInterfaceSet": [eni_view.to_api(call.cloud.world, eni) for eni in page.items]

@@ -47,7 +47,7 @@ def describe_instance_history_events(call: actions.Call) -> dict[str, Any]:
         and params.text("ResourceType", "instance") == "instance"
         and _published_between(event["EventPublishTime"], since_s, until_s)
     ]
-    page = paging.either(params, found[::-1], lambda event: str(event["EventId"]))
+    page = paging.either(params, found[::-1], lambda event: str(event["EventId"]), clamps=True)
     return {**page.fields, "InstanceSystemEventSet": {"InstanceSystemEventType": page.items}}
 
 

@@ -59,7 +59,7 @@ def describe_instances(call: actions.Call) -> dict[str, Any]:
         and (ids is None or row.instance_id in ids)
         and _passes(cloud, params, row)
     ]
-    page = paging.either(params, found, lambda row: row.instance_id)
+    page = paging.either(params, found, lambda row: row.instance_id, clamps=True)
     shown = [
         instance_view.to_api(cloud.world, row, _plugged(cloud, row.instance_id))
         for row in page.items

@@ -34,6 +34,21 @@ def test_instances_are_found_by_id_state_place_and_tag(ecs):
     assert instance_ids(ecs, Tag=[{"Key": "other"}]) == []
 
 
+@pytest.mark.parametrize(
+    ("action", "most"),
+    [
+        ("DescribeDisks", 500),
+        ("DescribeInstances", 100),
+        ("DescribeNetworkInterfaces", 500),
+        ("DescribeInstanceHistoryEvents", 100),
+    ],
+)
+def test_more_results_than_there_may_be_are_as_many_as_there_may_be(ecs, action, most):
+    """Documented so for these; other actions refuse."""
+    assert ecs(action, MaxResults=most + 1)["NextToken"] == ""
+    assert ecs.refused(action, MaxResults="many") == (400, "InvalidParameter")
+
+
 def test_an_instance_tells_type_place_and_network(ecs):
     (shown,) = ecs("DescribeInstances", InstanceIds=json.dumps([NODE_1]))["Instances"]["Instance"]
 
@@ -43,6 +58,10 @@ def test_an_instance_tells_type_place_and_network(ecs):
         "Running",
     )
     assert shown["VpcAttributes"]["PrivateIpAddress"]["IpAddress"] == ["192.168.1.11"]
+
+
+def test_more_snapshots_on_a_page_than_there_may_be_are_refused(ecs):
+    assert ecs.refused("DescribeSnapshots", MaxResults=101) == (400, "InvalidParameter")
 
 
 def test_power_goes_through_the_states_in_between(ecs):

@@ -288,6 +288,16 @@ def test_pages_by_token_give_every_row_once(count: int, size: int) -> None:
     assert seen == rows
 
 
+def test_a_page_may_be_cut_to_the_most_it_may_hold() -> None:
+    rows = [f"d-{n}" for n in range(30)]
+    ask = params.Params({"MaxResults": "21"})
+
+    page = paging.either(ask, rows, lambda row: row, maximum=20, clamps=True)
+
+    assert page.items == rows[:20]
+    assert page.fields["NextToken"] != ""
+
+
 def test_a_row_that_vanishes_between_pages_shifts_nothing() -> None:
     rows = [f"d-{n}" for n in range(25)]
     first = paging.by_token(params.Params({}), rows, lambda row: row)
