@@ -202,3 +202,12 @@ func TestNewClientsBuckets(t *testing.T) {
 		rig.Equal(t, "whether it is there", there, false)
 	})
 }
+
+func TestTheRoleOfTheInstanceReadsObjects(t *testing.T) {
+	client := newClient(t, func(c *oss.Config) {
+		c.WithCredentialsProvider(credentials.NewEcsRoleCredentialsProvider())
+	})
+	rig.Metadata(t, rig.Node1)
+	_, err := client.ListObjectsV2(ctx, &oss.ListObjectsV2Request{Bucket: newBucket})
+	rig.Must(t, err)
+}

@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"errors"
+	"net/http"
 	"testing"
 	"time"
 
@@ -75,4 +76,19 @@ func TestAnAnswerThatComesTooLateIsATimeOut(t *testing.T) {
 	if err == nil || errors.As(err, &told) {
 		t.Fatalf("no time-out, but %v", err)
 	}
+}
+
+func TestAMissingPermissionIsToldInDetail(t *testing.T) {
+	client := fresh(t)
+	rig.Control(t, http.MethodPost, "ram", map[string]any{"users": []any{map[string]any{
+		"user_name": "simulated", "user_id": "200000000000000001",
+		"policies": []any{map[string]any{"Version": "1", "Statement": []any{
+			map[string]any{"Effect": "Allow", "Action": "ecs:Describe*", "Resource": "*"},
+		}}},
+	}}})
+	_, err := client.DescribeRegions(ecs.CreateDescribeRegionsRequest())
+	rig.Must(t, err)
+	_, err = client.CreateDisk(createDisk("pvc-1"))
+	told := refused(t, err, 403, "Forbidden.RAM")
+	rig.Equal(t, "what is missing", told.AccessDeniedDetail()["AuthAction"].(string), "ecs:CreateDisk")
 }
