@@ -8,6 +8,7 @@ alone, at the address instances know, and object storage alone.
 
 import asyncio
 import contextlib
+import email.utils
 import os
 import socket
 import time
@@ -90,7 +91,13 @@ class Server:
     def _application(self, routes: list[web.RouteDef]) -> web.Application:
         app = web.Application(client_max_size=request.MAX_BODY_BYTES)
         app.add_routes(routes)
+        app.on_response_prepare.append(self._tell_time)
         return app
+
+    async def _tell_time(self, _ask: web.Request, response: web.StreamResponse) -> None:
+        """Date is by the clock that judges signatures: some clients set theirs by it."""
+        signing_s = self._cloud.clock.signing_s()
+        response.headers["Date"] = email.utils.formatdate(signing_s, usegmt=True)
 
     async def _listen(self, app: web.Application, host: str, port: int) -> int:
         runner = await self._runner(app)

@@ -1,7 +1,9 @@
 """Who may do what, and how OSS says no."""
 
+import email.utils
 import pathlib
 import re
+import time
 from collections.abc import Iterator
 
 import oss2
@@ -79,6 +81,22 @@ def test_a_presigned_url_of_the_past(sim: Sim) -> None:
 
     assert (status, code(body)) == (403, "AccessDenied")
     assert b"Request has expired." in body
+
+
+def test_answers_tell_the_time_that_signatures_are_judged_by(sim: Sim) -> None:
+    """Alibaba's newer SDK for Go sets its clock by them."""
+    sim.control("POST", "clock", {"skew_s": 3600})
+    now_s = time.time()
+
+    told = (
+        fetch(f"http://{sim.endpoint}/", "GET", {"Host": "oss-cn-hangzhou.aliyuncs.com"})[1],
+        sim.http("GET", "/").headers,
+    )
+
+    sim.control("POST", "clock", {"skew_s": 0})
+    for headers in told:
+        date_s = email.utils.parsedate_to_datetime(headers["date"]).timestamp()
+        assert 3598 < date_s - now_s < 7200
 
 
 @pytest.mark.parametrize("skew_s", [3600, -3600])
