@@ -7,6 +7,7 @@ from typing import Any
 
 from sim import clock, errors, store
 
+_LONGEST = 64
 KEEP_S = 24 * 3600.0
 _KIND = "client_token"
 _PRUNE_EVERY_S = 600.0
@@ -79,6 +80,15 @@ class Tokens:
         for key, row in self._store.items(_KIND):
             if row["until_s"] <= now_s:
                 self._store.delete(_KIND, key)
+
+
+def require_valid(values: Mapping[str, str]) -> None:
+    """Raise ApiError 400 InvalidParameter for a ClientToken that no page of the API allows."""
+    token = values.get("ClientToken", "")
+    if len(token) > _LONGEST or not token.isascii():
+        raise errors.invalid_parameter(
+            "ClientToken", token, f"ASCII, at most {_LONGEST} characters"
+        )
 
 
 def _digest(values: Mapping[str, str]) -> str:

@@ -71,16 +71,17 @@ def either(
     maximum: int = 100,
     minimum: int = 10,
     clamps: bool = False,
+    number_maximum: int = 0,
 ) -> Page[Item]:
     """By token when MaxResults or NextToken is given, else by number; all fields are filled.
 
-    clamps: as of by_token.
+    clamps: as of by_token. number_maximum: of PageSize, when it is not *maximum*.
     """
     if "MaxResults" in request or "NextToken" in request:
         page = by_token(request, rows, key, maximum=maximum, minimum=minimum, clamps=clamps)
         numbers = {"PageNumber": 1, "PageSize": len(page.items), "TotalCount": len(rows)}
         return Page(items=page.items, fields={**numbers, **page.fields})
-    page = by_number(request, rows, maximum=maximum)
+    page = by_number(request, rows, maximum=number_maximum or maximum)
     return Page(items=page.items, fields={**page.fields, "NextToken": ""})
 
 

@@ -116,6 +116,8 @@ class Service:
         principal = self._authenticate(known, ask, trace)
         if known is None:
             raise _unknown_action(ask)
+        if known.idempotent:
+            idempotency.require_valid(ask.values)
         call = self._admit(known, ask, trace, principal)
         body = self._perform(known, call, trace)
         # From here on a repetition is answered from the store, even while this answer is held.

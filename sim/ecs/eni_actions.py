@@ -21,6 +21,7 @@ from sim.ecs import (
 from sim.ecs.eni_model import Eni
 
 VERSION = "2014-05-26"
+_IDS_MAX = 100
 
 
 @actions.action(VERSION, "CreateNetworkInterface", idempotent=True)
@@ -30,7 +31,12 @@ def create_network_interface(call: actions.Call) -> dict[str, Any]:
     kind = params.choice("InstanceType", (eni_model.SECONDARY, eni_model.TRUNK))
     traffic_mode = _traffic_mode(cloud, params)
     vswitch = eni_rules.vswitch(cloud, params.required("VSwitchId"))
-    wanted = params.strings("SecurityGroupIds") or [params.required("SecurityGroupId")]
+    wanted = params.strings("SecurityGroupIds")
+    if wanted and "SecurityGroupId" in params:
+        raise errors.invalid_parameter(
+            "SecurityGroupId", params.text("SecurityGroupId"), "absent beside SecurityGroupIds.N"
+        )
+    wanted = wanted or [params.required("SecurityGroupId")]
     groups = eni_rules.groups(cloud, wanted, vswitch.vpc_id)
     name = params.text("NetworkInterfaceName")
     names.require_name("NetworkInterfaceName", name, code="InvalidParameter")
@@ -73,9 +79,21 @@ def create_network_interface(call: actions.Call) -> dict[str, Any]:
 @actions.action(VERSION, "DescribeNetworkInterfaces")
 def describe_network_interfaces(call: actions.Call) -> dict[str, Any]:
     """Interfaces that fit every filter."""
+    wanted = len(call.params.strings("NetworkInterfaceId"))
+    if wanted > _IDS_MAX:
+        raise errors.invalid_parameter(
+            "NetworkInterfaceId.N", f"{wanted} ids", f"up to {_IDS_MAX} ids"
+        )
     rows = [Eni.from_row(row) for row in call.cloud.view.all(eni_model.KIND)]
     fits = [eni for eni in rows if _fits(eni, call.params)]
-    page = paging.either(call.params, fits, lambda eni: eni.eni_id, maximum=500, clamps=True)
+    page = paging.either(
+        call.params,
+        fits,
+        lambda eni: eni.eni_id,
+        maximum=500,
+        clamps=True,
+        number_maximum=1000,
+    )
     return {
         "NetworkInterfaceSets": {
             "NetworkInterfaceSet": [eni_view.to_api(call.cloud.world, eni) for eni in page.items]

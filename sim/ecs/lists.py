@@ -5,12 +5,13 @@ from sim import params as params_module
 
 
 def id_filter(params: params_module.Params, name: str, *, maximum: int) -> frozenset[str] | None:
-    """Ids of a JSON list parameter; None when it is absent or an empty list, which filters nothing.
+    """Ids of a JSON list parameter; None when it is absent, which filters nothing.
 
+    An empty list lets nothing pass: the API pages of DescribeDisks and DescribeInstances.
     400 InvalidParameter for more than *maximum* ids or for a value that is no list of strings.
     """
     ids = params.json_strings(name)
-    if not ids:
+    if ids is None:
         return None
     if len(ids) > maximum:
         raise errors.invalid_parameter(name, f"{len(ids)} ids", f"up to {maximum} ids")

@@ -60,6 +60,33 @@ def test_an_instance_tells_type_place_and_network(ecs):
     assert shown["VpcAttributes"]["PrivateIpAddress"]["IpAddress"] == ["192.168.1.11"]
 
 
+def test_an_empty_list_of_ids_lets_nothing_pass(ecs):
+    assert instance_ids(ecs, InstanceIds="[]") == []
+    assert ecs("DescribeDisks")["TotalCount"] == 2
+    assert ecs("DescribeDisks", DiskIds="[]")["TotalCount"] == 0
+
+
+def test_interfaces_are_asked_for_by_a_hundred_ids_at_most(ecs):
+    ids = [f"eni-{n}" for n in range(101)]
+
+    assert ecs("DescribeNetworkInterfaces", NetworkInterfaceId=ids[1:])["TotalCount"] == 0
+    assert ecs.refused("DescribeNetworkInterfaces", NetworkInterfaceId=ids) == (
+        400,
+        "InvalidParameter",
+    )
+    assert ecs("DescribeNetworkInterfaces", PageSize=1000)["PageSize"] == 1000
+
+
+def test_an_interface_is_given_its_groups_in_one_way(ecs):
+    wanted = {"VSwitchId": "vsw-bp1sim000000000003", "SecurityGroupId": "sg-bp1sim000000000001"}
+
+    refused = ecs.refused(
+        "CreateNetworkInterface", **wanted, SecurityGroupIds=["sg-bp1sim000000000001"]
+    )
+
+    assert refused == (400, "InvalidParameter")
+
+
 def test_more_snapshots_on_a_page_than_there_may_be_are_refused(ecs):
     assert ecs.refused("DescribeSnapshots", MaxResults=101) == (400, "InvalidParameter")
 

@@ -92,6 +92,16 @@ def test_a_client_token_of_a_refused_call_may_be_used_again(sim: Sim) -> None:
     assert (refused.status >= 400, reply.status) == (True, 200)
 
 
+@pytest.mark.parametrize("token", ["x" * 65, "tök"])
+def test_a_client_token_is_of_64_plain_characters_at_most(sim: Sim, token: str) -> None:
+    assert create_disk(sim, ClientToken="x" * 64).status == 200
+
+    reply = create_disk(sim, ClientToken=token)
+
+    assert (reply.status, reply.code) == (400, "InvalidParameter")
+    assert len(disk_ids(sim)) == 1
+
+
 def test_a_client_token_is_forgotten_after_a_day(sim: Sim) -> None:
     token = uuid.uuid4().hex
     first = create_disk(sim, ClientToken=token)
