@@ -1,6 +1,7 @@
 """Access points of general-purpose NAS."""
 
 import dataclasses
+import re
 from typing import Any
 
 from sim import actions, errors, paging
@@ -12,6 +13,7 @@ from sim.nas.model import AccessPoint
 VERSION = "2017-06-26"
 _UINT32_MAX = 2**32 - 1
 _NAME_MAX = 128
+_PERMISSION = re.compile(r"0[0-7]{3}")
 
 
 @actions.action(VERSION, "CreateAccessPoint")
@@ -23,6 +25,9 @@ def create_access_point(call: actions.Call) -> dict[str, Any]:
     rules.access_group(cloud, group, found.type)
     vswitch = rules.vswitch(cloud, params.required("VpcId"), params.required("VswId"))
     root = rules.path("RootDirectory", params.text("RootDirectory", "/"))
+    is_new = not trees.kind(cloud, found.file_system_id, root)
+    for owner in ("OwnerUserId", "OwnerGroupId") if is_new else ():
+        params.required(owner)
     name = params.text("AccessPointName")
     if len(name) > _NAME_MAX:
         raise errors.invalid_parameter("AccessPointName", name, f"up to {_NAME_MAX} characters")
@@ -49,7 +54,7 @@ def create_access_point(call: actions.Call) -> dict[str, Any]:
         ram_enabled=bool(params.boolean("EnabledRam", default=False)),
         owner_user_id=params.integer("OwnerUserId", 0, 0, _UINT32_MAX) or 0,
         owner_group_id=params.integer("OwnerGroupId", 0, 0, _UINT32_MAX) or 0,
-        permission=params.text("Permission", "0777"),
+        permission=_permission(params),
         posix_user_id=params.integer("PosixUserId", None, 0, _UINT32_MAX),
         posix_group_id=params.integer("PosixGroupId", None, 0, _UINT32_MAX),
         posix_secondary_group_ids=_secondary(params),
@@ -57,7 +62,7 @@ def create_access_point(call: actions.Call) -> dict[str, Any]:
         due_s=now_s + cloud.latency("create_access_point"),
     )
     cloud.store.put(model.ACCESS_POINT, access_point_id, made.row())
-    if not trees.kind(cloud, found.file_system_id, root):
+    if is_new:
         trees.make(
             cloud,
             found.file_system_id,
@@ -153,6 +158,13 @@ def _not_found(access_point_id: str) -> errors.ApiError:
     return errors.ApiError(
         "InvalidAccessPointId.NotFound", 404, f"The access point {access_point_id} does not exist."
     )
+
+
+def _permission(params: params_module.Params) -> str:
+    given = params.text("Permission", "0755")
+    if not _PERMISSION.fullmatch(given):
+        raise errors.invalid_parameter("Permission", given, "four octal digits, the first 0")
+    return given
 
 
 def _secondary(params: params_module.Params) -> tuple[int, ...]:

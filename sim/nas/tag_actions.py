@@ -39,6 +39,8 @@ def untag_resources(call: actions.Call) -> dict[str, Any]:
     """Remove keys, or with All=true and no keys every tag; keys that are absent are fine."""
     cloud, params = call.cloud, call.params
     keys = params.strings("TagKey")
+    if len(keys) > names.MAX_TAGS:
+        raise names.too_many_tags(names.MAX_TAGS)
     everything = bool(params.boolean("All")) and not keys
     if not keys and not everything:
         raise errors.missing_parameter("TagKey.N")

@@ -104,6 +104,12 @@ def test_rclone(sim: Sim, tmp_path: pathlib.Path) -> None:
 
     rclone("sync", str(source), remote)
     rclone("check", "--download", str(source), remote)
+    back = tmp_path / "back"
+    rclone("sync", "--checksum", remote, str(back))
+    assert {path.name: path.read_bytes() for path in back.iterdir()} == {
+        path.name: path.read_bytes() for path in source.iterdir()
+    }
+    rclone("check", str(back), remote)
     rclone("moveto", f"{remote}/a b", f"{remote}/c")
     assert sorted(rclone("lsf", remote).splitlines()) == ["big", "c"]
     link = rclone("link", "--expire", "1m", f"{remote}/c").strip()

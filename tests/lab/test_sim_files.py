@@ -154,6 +154,7 @@ def test_a_fileset_of_cpfs_and_an_access_point_are_exported_as_roots(
     fileset = cloud.call("CreateFileset", **system, FileSystemPath="/inner/")["FsetId"]
     point = {"FileSystemId": FILE_SYSTEM, "RootDirectory": "/point", "VpcId": NETWORK["VpcId"]}
     point |= {"AccessGroup": "DEFAULT_VPC_GROUP_NAME", "VswId": NETWORK["VSwitchId"]}
+    point |= {"OwnerUserId": 0, "OwnerGroupId": 0}
     made = cloud.call("CreateAccessPoint", **point)["AccessPoint"]
     cloud.wait("cpfs_protocol_service", service["ProtocolServiceId"], "RUNNING")
     cloud.wait("cpfs_fileset", fileset, "CREATED")

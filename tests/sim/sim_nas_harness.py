@@ -71,6 +71,8 @@ def new_access_point(nas: Nas, **changes: object) -> str:
         "VpcId": NETWORK["VpcId"],
         "VswId": NETWORK["VSwitchId"],
         "RootDirectory": "/points/a",
+        "OwnerUserId": 0,
+        "OwnerGroupId": 0,
         **changes,
     }
     point: str = nas("CreateAccessPoint", **told)["AccessPoint"]["AccessPointId"]

@@ -290,6 +290,16 @@ REFUSED = [
         404,
         "InvalidFsetId.NotFound",
     ),
+    (
+        "UntagResources",
+        {
+            "ResourceType": "filesystem",
+            "ResourceId": [STANDARD],
+            "TagKey": [f"k{n}" for n in range(21)],
+        },
+        400,
+        "NumberExceed.Tags",
+    ),
     ("CreateVsc", {"InstanceId": harness.NODE_2}, 403, "InvalidOperation.VscNotEnabled"),
     ("CreateVsc", {"InstanceId": NODE, "DryRun": True}, 400, "DryRunOperation"),
     (
@@ -367,6 +377,41 @@ def test_quotas_of_the_account_are_kept(nas):
         VpcId=NETWORK["VpcId"],
         VswId=NETWORK["VSwitchId"],
     ) == (403, "OperationDenied.AccessPointCountsExceeded")
+
+
+def test_an_access_point_of_a_new_directory_needs_its_owner(nas):
+    told = {
+        "FileSystemId": STANDARD,
+        "AccessGroup": "DEFAULT_VPC_GROUP_NAME",
+        "VpcId": NETWORK["VpcId"],
+        "VswId": NETWORK["VSwitchId"],
+    }
+    owner = {"OwnerUserId": 0, "OwnerGroupId": 0}
+
+    assert nas.refused("CreateAccessPoint", **told, RootDirectory="/new") == (
+        400,
+        "MissingParameter",
+    )
+    nas("CreateAccessPoint", **told, RootDirectory="/new", **owner)
+    nas("CreateAccessPoint", **told, RootDirectory="/new")
+    nas("CreateAccessPoint", **told)
+
+
+@pytest.mark.parametrize("permission", ["777", "0999", "rwx", "07777"])
+def test_an_access_points_permission_is_four_octal_digits(nas, permission):
+    told = {
+        "FileSystemId": STANDARD,
+        "AccessGroup": "DEFAULT_VPC_GROUP_NAME",
+        "VpcId": NETWORK["VpcId"],
+        "VswId": NETWORK["VSwitchId"],
+        "OwnerUserId": 0,
+        "OwnerGroupId": 0,
+        "RootDirectory": "/new",
+    }
+
+    refused = nas.refused("CreateAccessPoint", **told, Permission=permission)
+
+    assert refused == (400, "InvalidParameter")
 
 
 def test_a_quota_is_initialized_once_and_changed_at_once(nas):

@@ -99,6 +99,7 @@ def test_an_inactive_mount_target_is_not_exported(nas, files):
 def test_an_access_point_exports_its_directory(nas, files):
     told = {key: value for key, value in TARGET.items() if key != "NetworkType"}
     told = {"AccessGroup": told.pop("AccessGroupName"), "VswId": told.pop("VSwitchId"), **told}
+    told |= {"OwnerUserId": "0", "OwnerGroupId": "0"}
     made = nas("CreateAccessPoint", FileSystemId=STANDARD, RootDirectory="/new", **told)
     domain = made["AccessPoint"]["AccessPointDomain"]
 
