@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 
 import structlog
 
-from core import http_status
+from core import errors, http_status
 
 log = structlog.get_logger()
 
@@ -49,7 +49,7 @@ class TokenServer:
             port = 0
         try:
             self._port = await self._status.start("127.0.0.1", port)
-        except OSError as e:
+        except errors.Precondition as e:
             log.warning("the port of the tokens is taken; using another", port=port, error=str(e))
             self._port = await self._status.start("127.0.0.1", 0)
         self._kept = self._port == port

@@ -93,7 +93,9 @@ def test_an_upload_with_tags_needs_a_permission_of_its_own(sim: Sim) -> None:
 def test_xml_in_an_encoding_that_is_not_read(sim: Sim, encoding: str) -> None:
     """What is wrong with it is the client's fault, not the service's."""
     body = f'<?xml version="1.0" encoding="{encoding}"?><Tagging/>'
-    url = bucket(sim).sign_url("PUT", "", 60, params={"tagging": ""})
+    ours = bucket(sim)
+    ours.put_object("a", b"x")
+    url = ours.sign_url("PUT", "a", 60, params={"tagging": ""})
 
     status, _, answer = fetch(url, "PUT", body=body.encode())
 
