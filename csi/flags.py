@@ -72,6 +72,12 @@ def parser() -> argparse.ArgumentParser:
         help="log verbosity, 0 to 10 (default: 2); 4 and more = debug",
     )
     p.add_argument("--logging-format", metavar="FORMAT", help="text (default) or json")
+    p.add_argument("--print-settings", action="store_true", help="print effective settings, exit")
+    _add_kubernetes(p)
+    return p
+
+
+def _add_kubernetes(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "--kubelet-registration-dir",
         metavar="DIR",
@@ -83,7 +89,6 @@ def parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="csi.sock as kubelet sees it (default: as --endpoint says)",
     )
-    p.add_argument("--print-settings", action="store_true", help="print effective settings, exit")
     p.add_argument(
         "--kubeconfig",
         metavar="FILE",
@@ -92,7 +97,6 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--master-url", metavar="URL", help="instead of the kubeconfig's server")
     for flag in ("kube-api-qps", "kube-api-burst", "rootdir"):
         p.add_argument(f"--{flag}", metavar="X", help="accepted for compatibility, not used yet")
-    return p
 
 
 def values(arguments: argparse.Namespace) -> Mapping[str, str | None]:

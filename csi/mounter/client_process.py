@@ -85,7 +85,8 @@ def start(
     """
     trim(log_file)
     inherited = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
-    appending = os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_NOFOLLOW
+    flags = os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+    output = os.open(log_file, flags, 0o600)
     try:
         pid = os.posix_spawnp(
             argv[0],
@@ -93,8 +94,8 @@ def start(
             {**inherited, **environment},
             file_actions=(
                 (os.POSIX_SPAWN_OPEN, _STDIN, os.devnull, os.O_RDONLY, 0),
-                (os.POSIX_SPAWN_OPEN, _STDOUT, log_file, appending, 0o600),
-                (os.POSIX_SPAWN_DUP2, _STDOUT, _STDERR),
+                (os.POSIX_SPAWN_DUP2, output, _STDOUT),
+                (os.POSIX_SPAWN_DUP2, output, _STDERR),
             ),
             setsid=True,
             setsigmask=(),
@@ -104,6 +105,8 @@ def start(
         raise errors.Precondition(
             f"client {argv[0]} is not installed where csi-mounter runs"
         ) from e
+    finally:
+        os.close(output)
     _limit(pid)
     return ClientProcess(pid, os.pidfd_open(pid))
 

@@ -58,3 +58,10 @@ async def test_a_log_that_is_a_link_is_not_followed(tmp_path: pathlib.Path) -> N
 async def test_a_client_that_is_not_installed_is_named(tmp_path: pathlib.Path) -> None:
     with pytest.raises(errors.Precondition, match="no-such-client is not installed"):
         client_process.start(["no-such-client"], tmp_path / "client.log", {})
+
+
+async def test_a_log_that_cannot_be_made_is_not_taken_for_a_client_that_is_missing(
+    tmp_path: pathlib.Path,
+) -> None:
+    with pytest.raises(FileNotFoundError, match=r"client\.log"):
+        client_process.start(["true"], tmp_path / "gone" / "client.log", {})
