@@ -17,6 +17,7 @@ from alibabacloud_sts20150401.client import Client as StsClient
 from alibabacloud_tea_openapi.utils_models import Config
 
 from tests.sim import sim_ecs_harness, sim_nas_harness
+from tests.support import ports
 from tests.support.signed_api import common_parameters, sign_v1
 
 KEY_ID, SECRET = "LTAIsimulated", "simulated-secret"
@@ -51,7 +52,14 @@ class Sim:
 
     def start(self, port: int = 0) -> None:
         """Start; port: where, 0 = a free one."""
-        command = [sys.executable, "-m", "sim", "serve", "--listen", f"127.0.0.1:{port}"]
+        command = [
+            sys.executable,
+            "-m",
+            "sim",
+            "serve",
+            "--listen",
+            f"127.0.0.1:{port or ports.free_port()}",
+        ]
         command += ["--state-dir", str(self.state_dir), *self._options]
         with self.log.open("a") as log:
             self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)

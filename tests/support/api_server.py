@@ -9,11 +9,10 @@ import os
 import pathlib
 import shlex
 import signal
-import socket
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tests.support import processes
+from tests.support import ports, processes
 from tests.support.cluster import certificates, cluster
 from tests.support.cluster import kubectl as cluster_kubectl
 
@@ -41,7 +40,7 @@ class ApiServer:
         self._address = ipaddress.IPv4Address(address)
         directory.mkdir()
         self._programs = cluster.build_programs() / "bin"
-        self._port, self._etcd_port, peer_port = (_free_port() for _ in range(3))
+        self._port, self._etcd_port, peer_port = (ports.free_port() for _ in range(3))
         self._etcd = self._etcd_process(peer_port)
         self._server: processes.Process | None = None
         self._ca = certificates.Authority(directory / "pki")
@@ -158,10 +157,3 @@ class ApiServer:
 
 def _environment() -> Mapping[str, str]:
     return {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
-
-
-def _free_port() -> int:
-    with socket.socket() as asked:
-        asked.bind(("127.0.0.1", 0))
-        port: int = asked.getsockname()[1]
-        return port

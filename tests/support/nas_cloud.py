@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from tests.support import control, machine, processes, rpc, signed_api
+from tests.support import control, machine, ports, processes, rpc, signed_api
 
 FILE_SYSTEM, EXTREME = "0a1b2c3d4e", "extreme-0a1b2c3d4e5f6071"
 DOMAIN = f"{FILE_SYSTEM}-sim01.cn-hangzhou.nas.aliyuncs.com"
@@ -30,7 +30,7 @@ class NasCloud:
         self.state_dir = directory / "cloud"
         self.log = directory / "cloud.log"
         self._time_scale = time_scale
-        self._port = 0
+        self._port = ports.free_port()
         self._process: processes.Process | None = None
         self._joined = 0
 
@@ -48,8 +48,7 @@ class NasCloud:
         if until == "exports":
             self._process.start(_BEGUN, _START_S)
             return
-        line = self._process.start(processes.SIM_READY, _START_S)
-        self._port = int(line.rsplit(":", 1)[1])
+        self._process.start(processes.SIM_READY, _START_S)
 
     def kill(self) -> None:
         """SIGKILL; exports stay."""

@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from tests.support import containerd, control, processes
+from tests.support import containerd, control, ports, processes
 
 CLOUD = "100.100.100.200"
 """Where nodes find the cloud and its metadata service."""
@@ -261,7 +261,7 @@ class NetworkRig:
         self._time_scale = time_scale
         self._world = world
         self._sim: processes.Process | None = None
-        self.port = 0
+        self.port = ports.free_port()
         self.bin_dir = self.dir / "bin"
         self.bin_dir.mkdir()
         self.nodes: list[Node] = []
@@ -275,8 +275,7 @@ class NetworkRig:
         if self._world is not None:
             argv += ["--world", str(self._world)]
         self._sim = processes.Process(argv, self.dir / "sim.log", os.environ)
-        line = self._sim.start(processes.SIM_READY)
-        self.port = int(line.rsplit(":", 1)[1])
+        self._sim.start(processes.SIM_READY)
 
     @property
     def sim(self) -> processes.Process:

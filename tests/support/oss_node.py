@@ -5,7 +5,6 @@ import os
 import pathlib
 import shutil
 import signal
-import socket
 import tempfile
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +14,7 @@ import pytest
 
 from csi._pb import csi_pb2 as pb
 from tests.sim.conftest import KEY_ID, SECRET, Sim
-from tests.support import csi_client, mounter, processes, rpc
+from tests.support import csi_client, mounter, ports, processes, rpc
 
 BUCKET = "simulated-bucket"
 WORLD = "oss_buckets: [{name: simulated-bucket}, {name: far-away, region_id: cn-beijing}]\n"
@@ -41,9 +40,7 @@ class OssNode:
         self.rig = processes.Rig(hardware="none")
         # A socket's path must be short.
         self.run_dir = pathlib.Path(tempfile.mkdtemp(prefix="oss-", dir=run_root))
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            self._open_port: int = found.getsockname()[1]
+        self._open_port = ports.free_port()
         world = self.run_dir / "world.yaml"
         world.write_text(WORLD)
         options = ("--world", str(world), "--oss-address", f"127.0.0.1:{self._open_port}")

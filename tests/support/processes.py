@@ -17,7 +17,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tests.support import control
+from tests.support import control, ports
 
 ROOT = pathlib.Path(__file__).parents[2]
 READY_TIMEOUT_S = 30.0
@@ -132,7 +132,7 @@ class Rig:
         self._world = world
         self._sim: Process | None = None
         self.drivers: list[Process] = []
-        self.port = 0
+        self.port = ports.free_port()
 
     @property
     def has_node(self) -> bool:
@@ -150,8 +150,7 @@ class Rig:
         if self._world is not None:
             argv += ["--world", str(self._world)]
         self._sim = Process(argv, self.dir / "sim.log", os.environ)
-        line = self._sim.start(SIM_READY)
-        self.port = int(line.rsplit(":", 1)[1])
+        self._sim.start(SIM_READY)
 
     @property
     def sim(self) -> Process:

@@ -7,13 +7,12 @@ import os
 import pathlib
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tests.support import control, image, network_rig, processes
+from tests.support import control, image, network_rig, ports, processes
 from tests.support.cluster import (
     chart,
     cleanup,
@@ -173,7 +172,7 @@ class Cluster:
         """The cloud's argv has its port, which the first start chooses."""
         world = configuration.write_world(self.where)
         if port == 0:
-            port = _free_port()
+            port = ports.free_port()
             self._write_settings(settings | {"cloud_port": str(port)})
         self._start(components.cloudsim(self.where, world, port))
 
@@ -360,13 +359,6 @@ def build_programs() -> pathlib.Path:
     argv = [str(processes.ROOT / "tools/kubernetes/build.sh")]
     done = subprocess.run(argv, check=True, stdout=subprocess.PIPE, stderr=sys.stderr, text=True)
     return pathlib.Path(done.stdout.strip())
-
-
-def _free_port() -> int:
-    with socket.socket() as asked:
-        asked.bind(("127.0.0.1", 0))
-        port: int = asked.getsockname()[1]
-        return port
 
 
 def _row(name: str, found: process_table.Found | None) -> Row:
