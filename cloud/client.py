@@ -1,24 +1,21 @@
 """Everything cloud of one process, put together. The SDK is loaded at the first call."""
 
 from cloud import (
-    account,
     cpfs_filesets,
     cpfs_vsc,
     ecs_disk,
-    ecs_eni,
-    ecs_instance,
     ecs_snapshot,
     eflo_vsc,
     nas_access_points,
     nas_directories,
     nas_file_systems,
-    vpc,
+    network,
 )
 from cloud import settings as cloud_settings
 from core import clock, metrics
 
 
-class Alibaba(account.Account):
+class Alibaba(network.Network):
     """The cloud's parts.
 
     ECS: `disks`, `snapshots`, `instances`, `enis`, `vscs`. VPC: `vswitches`. NAS: `file_systems`,
@@ -34,9 +31,6 @@ class Alibaba(account.Account):
         super().__init__(settings, registry, time)
         self.disks = ecs_disk.Disks(self._api, time, describe_qps=settings.describe_qps)
         self.snapshots = ecs_snapshot.Snapshots(self._api, time, describe_qps=settings.describe_qps)
-        self.instances = ecs_instance.Instances(self._api, time)
-        self.enis = ecs_eni.Enis(self._api)
-        self.vswitches = vpc.VSwitches(self._api)
         self.file_systems = nas_file_systems.FileSystems(self._api, time)
         self.directories = nas_directories.Directories(self._api)
         self.access_points = nas_access_points.AccessPoints(self._api, time)

@@ -187,6 +187,11 @@ class PoolEni:
         """Whether pods may get addresses of it: those of one without a link lead nowhere."""
         return self.state is EniState.IN_USE and self.link is not None
 
+    @property
+    def has_place(self) -> bool:
+        """Whether it counts on the node: not one taken away, though pods still have addresses."""
+        return self.state is not EniState.DRAINING or self.link is not None
+
     def count(self, state: AddressState) -> int:
         """How many of its addresses are in *state*."""
         return sum(1 for address in self.addresses.values() if address.state is state)

@@ -92,7 +92,7 @@ class Readiness:
         state = self._pool.state
         if state.free():
             return ""
-        total = sum(len(eni.addresses) for eni in state.enis.values())
+        total = state.total()
         if total < self._pool.targets.capacity and not self._pool.growth_blocked:
             return ""
         return self._pool.growth_blocked or f"none of the {total} addresses of this node is free"

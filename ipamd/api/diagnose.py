@@ -79,18 +79,18 @@ class Diagnosis:
                 "OpenAPI", self._cloud_reachable, "check endpoint, credentials and RAM policy"
             ),
             *([] if self._pods is None else [_watch(self._pods)]),
-            *([_left(self._orphans())] if self._orphans() else []),
+            *([_left(orphans)] if (orphans := self._orphans()) else []),
         ]
 
     async def pod(self, namespace: str, name: str) -> list[Finding]:
         """What there is of one pod."""
         subject = f"pod {namespace}/{name}"
-        leases = [
+        held = [
             lease
             for lease in self._leases.values()
             if (lease.pod.namespace, lease.pod.name) == (namespace, name)
         ]
-        if not leases:
+        if not held:
             return [
                 Finding(
                     severity=Severity.ERROR,
@@ -101,7 +101,7 @@ class Diagnosis:
                 ),
                 *await self.node(),
             ]
-        return [await self._lease(subject, lease.key) for lease in leases]
+        return [await self._lease(subject, lease.key) for lease in held]
 
     async def _lease(self, subject: str, key: model.AttachmentKey) -> Finding:
         lease = self._leases[key]

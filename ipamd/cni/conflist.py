@@ -63,7 +63,7 @@ def warnings(conf_dir: pathlib.Path) -> list[str]:
     with contextlib.suppress(errors.Invalid):
         plugins = json.loads(build(conf_dir))["plugins"]
         for each in plugins:
-            kind = str(each.get("eniip_virtual_type", ""))
+            kind = str(each.get("eniip_virtual_type") or "")
             if each.get("type") == "terway" and kind.lower() not in ("", "veth"):
                 told.append(
                     f"eniip_virtual_type: {kind!r} has no effect: pods get veth pairs with policy "
@@ -144,11 +144,16 @@ async def keep(
     """
     while is_wanted():
         await time.sleep(period_s)
-        if not is_wanted() or (cni_dir / FILE_NAME).exists():
+        if not is_wanted() or _is_there(cni_dir / FILE_NAME):
             continue
         text = f"{cni_dir / FILE_NAME} was removed by somebody else; it is written again"
         tell.node(events.Reason.RESOURCE_INVALID, text)
         await offer(content, cni_dir, is_wanted=is_wanted, time=time, tell=tell)
+
+
+def _is_there(path: pathlib.Path) -> bool:
+    """Unlike `Path.exists` this raises nothing of an ill disk, which `offer` waits for."""
+    return os.path.exists(path)  # noqa: PTH110
 
 
 def remove(cni_dir: pathlib.Path) -> None:

@@ -99,8 +99,10 @@ class Leftovers:
         """Those that are old, and whose instance ECS does not have."""
         now = self._clock.now()
         old = [eni for eni in enis if is_old(eni, now)]
-        owners = sorted({owner_of(eni) for eni in old})[:_INSTANCES_A_LOOK]
-        gone = {owner for owner in owners if await self._is_gone(owner)}
+        may = {owner_of(eni) for eni in old if may_delete(eni, self._instance_id, self._cluster)}
+        # Those we may delete first: the others stay, and would take all the places for ever.
+        owners = sorted({owner_of(eni) for eni in old}, key=lambda owner: (owner not in may, owner))
+        gone = {owner for owner in owners[:_INSTANCES_A_LOOK] if await self._is_gone(owner)}
         return [eni for eni in old if owner_of(eni) in gone]
 
     async def _is_gone(self, instance_id: str) -> bool:

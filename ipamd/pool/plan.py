@@ -75,8 +75,7 @@ def plan_growth(
     links_expected: interfaces without a link will have one in a moment, and then their addresses
     are free.
     """
-    # What somebody took away has no place on the node, though pods still have its addresses.
-    enis = [eni for eni in enis if eni.state is not EniState.DRAINING or eni.link is not None]
+    enis = [eni for eni in enis if eni.has_place]
     free = sum(eni.count(AddressState.WARM) for eni in enis if eni.is_usable)
     total = sum(len(eni.addresses) for eni in enis)
     coming = sum(eni.assigning for eni in enis) + sum(demand.creating)

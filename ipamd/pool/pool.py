@@ -222,7 +222,7 @@ class Pool:
         blocked = self._clock.monotonic_s() < self._work.blocked_until_s
         if blocked and not self._work.is_hopeless:
             return
-        total = sum(len(eni.addresses) for eni in self.state.enis.values())
+        total = self.state.total()
         why = self._work.why or (
             f"all {total} of {self.targets.capacity} addresses of this node are in use"
         )
@@ -269,7 +269,7 @@ class Pool:
     def _note_primed(self) -> None:
         free = self.state.free()
         enis = self.state.enis.values()
-        total = sum(len(eni.addresses) for eni in enis)
+        total = self.state.total()
         reached = free >= self.targets.min_free and total >= self.targets.minimum_total
         in_service = bool(self.state.count(AddressState.LEASED))
         # An interface without a link takes its place, and may never bring what is short.

@@ -232,6 +232,10 @@ class PoolState:
         """How many addresses the next pods could have: warm ones of interfaces with a link."""
         return sum(eni.count(AddressState.WARM) for eni in self.enis.values() if eni.is_usable)
 
+    def total(self) -> int:
+        """How many addresses the node has, free or not."""
+        return sum(len(eni.addresses) for eni in self.enis.values() if eni.has_place)
+
     def _put(self, eni: model.PoolEni, address: model.Address) -> None:
         """Let *address*, of another interface till now, be one of *eni*."""
         if address.state is AddressState.MISSING:

@@ -218,3 +218,12 @@ async def test_doctor_tells_of_what_nobody_deletes_and_how_to():
     left.clear()
     subjects = [each.subject for each in await diagnosis.node()]
     assert "interfaces left behind" not in subjects
+
+
+async def test_many_that_nobody_may_delete_keep_none_of_the_own_cluster():
+    strange = [eni(f"eni-{n:02}", f"i-a{n:02}") for n in range(leftovers._INSTANCES_A_LOOK)]
+    cloud = Cloud(*strange, eni("eni-z", GONE, cluster=CLUSTER))
+
+    await look(sweeper(cloud), 2)
+
+    assert cloud.deleted == ["eni-z"]

@@ -1,7 +1,7 @@
 import pytest
 
 from core import errors
-from ipamd import readiness
+from ipamd import model, readiness
 from ipamd.cni import cni_error
 from ipamd.pool import limits, pool_state
 from ipamd.readiness import Phase
@@ -73,6 +73,16 @@ def test_an_address_of_an_interface_without_a_link_is_no_free_one():
 
     assert ready.shortage() == "the vSwitch is dry"
     ready.require_addresses()  # its link may come: no reason to evict pods
+
+
+def test_an_interface_that_somebody_took_away_leaves_its_place_to_another():
+    pool = FakePool(eni(1, count=2))
+    (taken,) = pool.state.enis.values()
+    taken.state, taken.link = model.EniState.DRAINING, None
+    for address in taken.addresses.values():
+        address.state = model.AddressState.MISSING
+
+    ready_with(pool).require_addresses()
 
 
 def test_a_node_that_can_still_grow_is_ready():
