@@ -15,6 +15,8 @@ from csi.nas.controller import params
 
 _SYSCTL = re.compile(r"bdi/read_ahead_kb=\d{1,9}")
 _MODE = re.compile(r"0?[0-7]{3,4}")
+_PERMISSION = re.compile(r"0?[0-7]{3}")
+"""NAS wants four digits of which the first is 0. Source: the SDK's CreateAccessPointRequest."""
 _MODE_TYPES = ("non-recursive", "recursive")
 _MOUNT_TYPES = ("losetup",)
 """Not the reference's `skipmount`: pods would write to their node's own disk; nodes refuse it."""
@@ -139,12 +141,12 @@ _OWN_KEY = 2
 def _accesspoint(own: Mapping[str, str], common: params.Common) -> params.AccesspointParameters:
     secondary = values.words(own.get("accesspointPosixSecondaryGroupIds", ""))
     permission = own.get("accesspointPermission", "")
-    if permission and not _MODE.fullmatch(permission):
+    if permission and not _PERMISSION.fullmatch(permission):
         raise errors.InvalidField(
             "parameters[accesspointPermission]",
-            "is not a file mode",
+            "is not a permission",
             value=permission,
-            allowed="an octal number such as 0755",
+            allowed="three octal digits, also with 0 before them, such as 0755",
         )
     return params.AccesspointParameters(
         volume_as=common.volume_as,
@@ -159,7 +161,7 @@ def _accesspoint(own: Mapping[str, str], common: params.Common) -> params.Access
         ram_enabled=_boolean(own, "accesspointEnableRam", default="false"),
         owner_user_id=_number(own, "accesspointOwnerUserId") or 0,
         owner_group_id=_number(own, "accesspointOwnerGroupId") or 0,
-        permission=permission,
+        permission=permission and permission.zfill(4),
         posix_user_id=_number(own, "accesspointPosixUserId"),
         posix_group_id=_number(own, "accesspointPosixGroupId"),
         posix_secondary_group_ids=tuple(

@@ -68,6 +68,14 @@ BAD: dict[str, tuple[dict[str, str], str]] = {
     "ram": ({**POINT, "accesspointEnableRam": "perhaps"}, "accesspointEnableRam"),
     "owner": ({**POINT, "accesspointOwnerUserId": "root"}, "accesspointOwnerUserId"),
     "group": ({**POINT, "accesspointOwnerGroupId": "-1"}, "accesspointOwnerGroupId"),
+    "permission with a sticky bit": (
+        {**POINT, "accesspointPermission": "1777"},
+        "accesspointPermission",
+    ),
+    "permission of five digits": (
+        {**POINT, "accesspointPermission": "00755"},
+        "accesspointPermission",
+    ),
     "permission": ({**POINT, "accesspointPermission": "rwx"}, "accesspointPermission"),
     "user": ({**POINT, "accesspointPosixUserId": "4294967296"}, "accesspointPosixUserId"),
     "posix group": ({**POINT, "accesspointPosixGroupId": "1.5"}, "accesspointPosixGroupId"),
@@ -95,7 +103,7 @@ def test_g38_an_access_point_with_everything() -> None:
             "accesspointEnableRam": "true",
             "accesspointOwnerUserId": "1000",
             "accesspointOwnerGroupId": "1001",
-            "accesspointPermission": "0750",
+            "accesspointPermission": "750",
             "accesspointPosixUserId": "0",
             "accesspointPosixGroupId": "1",
             "accesspointPosixSecondaryGroupIds": "2,3",
